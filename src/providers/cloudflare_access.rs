@@ -150,7 +150,6 @@ fn accepted(answer: &Answer) -> Result<Envelope, Failure> {
     }
 }
 
-/// The codes: <https://developers.cloudflare.com/fundamentals/api/troubleshooting/>.
 fn refused(status: u16, errors: &[Message]) -> Failure {
     let has = |codes: &[i64]| errors.iter().any(|error| codes.contains(&error.code));
     let kind = match () {

@@ -115,18 +115,18 @@ fn listed(answer: &Answer) -> Result<Page<Member>, Failure> {
 /// The envelope of an answer that agrees. An error in it is an error whatever the status.
 fn accepted(answer: &Answer) -> Result<Envelope, Failure> {
     let envelope: Envelope = answer.envelope()?;
-    let refusal = match &envelope.error {
+    let failure = match &envelope.error {
         Some(error) if !matches!(error.code.as_str(), "OK" | "" | "0") => {
-            Some(refused(answer.status(), error, &envelope.data))
+            refused(answer.status(), error, &envelope.data)
         }
-        _ if !answer.is_success() => Some(answer.failure()),
-        None if !envelope.data.is_object() => Some(Failure::not_understood("neither data nor an error")),
-        _ => None,
+        _ if !answer.is_success() => answer.failure(),
+        None if !envelope.data.is_object() => Failure::not_understood("neither data nor an error"),
+        _ => return Ok(envelope),
     };
-    refusal.map_or(Ok(()), |failure| Err(failure.request_id(envelope.request_id.clone()))).map(|()| envelope)
+    Err(failure.request_id(envelope.request_id))
 }
 
-/// The codes: <https://docs.flashcat.cloud/en/api-reference/errors>. The message comes in the account's language.
+/// Only the code counts: the message comes in the account's language.
 fn refused(status: u16, error: &Refusal, data: &Value) -> Failure {
     let kind = match error.code.as_str() {
         "ReferenceExist" | "RequestVerifyRequired" | "DangerousOperation" | "RequestLocked" => FailureKind::Blocked,
