@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use offboard::config::Source;
+use offboard::source::Source;
 use reqwest::{
     Url,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -24,10 +24,10 @@ pub struct Delivery {
 
 impl Delivery {
     /// A sample departure, signed now.
-    pub fn sign(source: &Source, secret: &str, email: &str, id: &str) -> Result<Self, String> {
+    pub fn sign(source: &Source, secret: &SecretString, email: &str, id: &str) -> Result<Self, String> {
         let now = OffsetDateTime::now_utc();
         let body = source.sample(email, id, now);
-        let signed = source.scheme.sign(&SecretString::from(secret), id, now, &body);
+        let signed = source.scheme.sign(secret, id, now, &body);
         let mut headers = signed.ok_or("the signing secret is not of the form that this source hands out")?;
         headers.push(("content-type".into(), "application/json".into()));
         headers.push(("user-agent".into(), concat!("offboard/", env!("CARGO_PKG_VERSION")).into()));

@@ -44,6 +44,7 @@ async fn main() -> ExitCode {
 }
 
 async fn function() -> Result<ExitCode, String> {
-    offboard::lambda::start().await.map_err(|fault| fault.to_string())?;
+    let variable = |name: &str| std::env::var(name).ok();
+    offboard::lambda::start(variable, time::OffsetDateTime::now_utc).await.map_err(|fault| fault.to_string())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,8 +3,9 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use offboard::config::Config;
+use offboard::{aws, config::Config, secrets::Secrets, source::Source};
 use reqwest::Url;
+use secrecy::SecretString;
 use time::OffsetDateTime;
 
 use crate::{
@@ -56,7 +57,7 @@ impl Send {
         })?;
         let now = OffsetDateTime::now_utc();
         let id = self.id.clone().unwrap_or_else(|| format!("sample-{}", now.unix_timestamp_nanos() / 1_000_000));
-        let secret = self.signing_secret(&config).await?;
+        let secret = self.signing_secret(&config, source).await?;
         let delivery = Delivery::sign(source, &secret, &self.email, &id)?;
         let url = self.to.as_ref().map(|to| self.webhook(to).to_string());
         match url {
@@ -96,11 +97,20 @@ impl Send {
         envelope::event(&request, "sample", now)
     }
 
-    async fn signing_secret(&self, _config: &Config) -> Result<String, String> {
-        match std::env::var(SECRET_VARIABLE) {
-            Ok(secret) if !secret.is_empty() => Ok(secret),
-            _ => Err(format!("set {SECRET_VARIABLE}")),
+    async fn signing_secret(&self, config: &Config, source: &Source) -> Result<SecretString, String> {
+        if let Ok(secret) = std::env::var(SECRET_VARIABLE)
+            && !secret.is_empty()
+        {
+            return Ok(secret.into());
         }
+        let instead = |why: String| format!("{why}\nset {SECRET_VARIABLE} to sign without the secret store");
+        let extra_ca = config.extra_ca().map_err(|faults| faults.to_string())?;
+        let client = aws::secrets_manager(extra_ca.as_deref()).await?;
+        let secrets = Secrets::new(client, vec![source.secret.clone()]);
+        let found = secrets.get(&source.secret).await.map_err(|down| instead(down.to_string()))?;
+        let signing = found.and_then(|secret| secret.texts("signing_secret", "signing_secrets"));
+        let signing = signing.map_err(|fault| instead(fault.to_string()))?;
+        signing.into_iter().next().ok_or_else(|| instead(format!("{} holds no signing secret", source.secret)))
     }
 }
 
