@@ -3,14 +3,13 @@
 mod cast;
 mod function;
 mod gateway;
+mod pages;
 mod scenes;
-mod screen;
 mod serve;
 mod story;
 mod world;
 
 use std::{
-    io::Write,
     net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -21,9 +20,10 @@ use clap::Args;
 use offboard::config::Config;
 
 use function::{Function, Start};
-use screen::Screen;
 use story::Story;
 use world::World;
+
+use crate::screen::{Screen, print};
 
 /// The sources of the sandbox's configuration.
 const SOURCES: [&str; 3] = ["directory", "workos", "hr"];
@@ -70,7 +70,7 @@ impl Sandbox {
         )?;
         let story = Story { world: &world, config: &config, live: &live, dry_run: &dry_run, begun };
         let ending = story.play(&screen).await;
-        screen.ending(&ending);
+        pages::ending(&screen, &ending);
         if self.json {
             let text = serde_json::to_string_pretty(&ending).map_err(|fault| fault.to_string())?;
             print(&text);
@@ -85,11 +85,6 @@ impl Sandbox {
     fn start<'a>(&self, world: &World, config: &'a Path, mode: Option<&'a str>) -> Start<'a> {
         Start { host: self.host, port: self.port, config, secrets: world.secrets.url(""), mode, show_log: self.serve }
     }
-}
-
-/// Prints a document to standard output; whoever closes the pipe has seen enough.
-fn print(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// The configuration file, removed at the end unless somebody asked for it.

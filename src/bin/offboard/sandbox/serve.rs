@@ -8,11 +8,12 @@ use serde_json::{Map, Value, json};
 use super::{
     PROVIDERS, SOURCES, Sandbox, cast,
     function::{Function, environment},
-    print,
-    screen::Screen,
     world::{self, World},
 };
-use crate::delivery::Delivery;
+use crate::{
+    delivery::Delivery,
+    screen::{Screen, print},
+};
 
 /// The source whose deliveries carry no time, so that a printed one stays good.
 const TIMELESS: &str = "hr";

@@ -9,12 +9,13 @@ use serde_json::Value;
 use super::{
     cast,
     function::Function,
+    pages,
     scenes::{self, Scene, Twist},
-    screen::Screen,
     world::{self, World},
 };
 use crate::{
     delivery::{Delivery, Reply},
+    screen::Screen,
     standins::Watched,
 };
 
@@ -85,9 +86,9 @@ impl Story<'_> {
         let mut steps = Vec::new();
         let mut heard = String::new();
         for (number, scene) in scenes::all().iter().enumerate() {
-            screen.heading(number + 1, scene.title, scene.tells);
+            pages::heading(screen, number + 1, scene.title, scene.tells);
             let step = self.play_one(scene, &mut heard).await;
-            screen.step(&step);
+            pages::step(screen, &step);
             steps.push(step);
         }
         let providers = self.world.providers();
