@@ -1,0 +1,115 @@
+//! Reading a TOML table piece by piece, so that every fault in it is found and each is told with its line.
+
+use std::{fmt, ops::Range};
+
+use serde::de::{DeserializeOwned, IntoDeserializer};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// Everything that is wrong with a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults(pub(crate) Vec<Fault>);
+
+/// One thing that is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) line: Option<usize>,
+    pub(crate) message: String,
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            if let Some(line) = fault.line {
+                write!(f, "line {line}: ")?;
+            }
+            f.write_str(&fault.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// The text that is read, and the faults found so far.
+pub(crate) struct Findings<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) faults: Faults,
+}
+
+impl Findings<'_> {
+    /// Notes a fault at a place in the text.
+    pub(crate) fn add(&mut self, span: Option<Range<usize>>, message: impl Into<String>) {
+        let line = span.map(|span| 1 + self.text[..span.start.min(self.text.len())].matches('\n').count());
+        self.faults.0.push(Fault { line, message: message.into() });
+    }
+}
+
+/// One table of the configuration.
+pub(crate) struct Section<'a> {
+    /// Its name, as a person finds it: `providers.cloudflare`.
+    pub(crate) name: String,
+    pub(crate) table: Spanned<DeTable<'a>>,
+}
+
+impl<'a> Section<'a> {
+    /// Moves the keys named out of this section, into one of their own.
+    pub(crate) fn split(&mut self, keys: &[&str]) -> Section<'a> {
+        let span = self.table.span();
+        let (taken, left) = std::mem::take(self.table.get_mut())
+            .into_iter()
+            .partition(|(key, _)| keys.contains(&key.get_ref().as_ref()));
+        *self.table.get_mut() = left;
+        Section { name: self.name.clone(), table: Spanned::new(span, taken) }
+    }
+
+    /// The tables in this one, each with its name; whatever else is in it is a fault.
+    pub(crate) fn tables(self, findings: &mut Findings<'_>) -> Vec<(String, Section<'a>)> {
+        let mut tables = Vec::new();
+        for (key, value) in self.table.into_inner() {
+            let (span, name) = (value.span(), key.into_inner().into_owned());
+            let path = if self.name.is_empty() { name.clone() } else { format!("{}.{name}", self.name) };
+            match value.into_inner() {
+                DeValue::Table(table) => tables.push((name, Section { name: path, table: Spanned::new(span, table) })),
+                _ => findings.add(Some(span), format!("`{path}` must be a table")),
+            }
+        }
+        tables
+    }
+
+    /// Reads the whole section. An unknown key and a wrong value are faults; after either the answer is `None`.
+    pub(crate) fn read<T: DeserializeOwned>(self, findings: &mut Findings<'_>) -> Option<T> {
+        let Self { name, table } = self;
+        let (span, keys) = (table.span(), table.clone());
+        let known = findings.faults.0.len();
+        let mut unknown = Vec::new();
+        let value = serde_ignored::deserialize(table.into_deserializer(), |path| unknown.push(path.to_string()));
+        for path in unknown {
+            let at = key_span(keys.get_ref(), &path);
+            findings.add(at, format!("unknown key `{path}` in `{name}`"));
+        }
+        match value {
+            Ok(value) => (findings.faults.0.len() == known).then_some(value),
+            Err(error) => {
+                let message = format!("`{name}`: {}", error.message());
+                findings.add(error.span().or(Some(span)), message);
+                None
+            }
+        }
+    }
+}
+
+/// Where the key stands that a dotted path names.
+fn key_span(table: &DeTable<'_>, path: &str) -> Option<Range<usize>> {
+    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let (key, value) = table.iter().find(|(key, _)| key.get_ref() == first)?;
+    match (rest, value.get_ref()) {
+        (Some(rest), DeValue::Table(inner)) => key_span(inner, rest).or(Some(key.span())),
+        _ => Some(key.span()),
+    }
+}

@@ -1,0 +1,346 @@
+//! The one HTTP layer: authorisation, encoding, deadline, retry, rate limits, bounds.
+//!
+//! A provider builds a typed [`Call`] and reads a typed [`Answer`]. It formats no URL, never sleeps and cannot follow a
+//! redirect; no error that leaves this module holds a URL, because a URL may hold a key.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, SystemTime},
+};
+
+use reqwest::{
+    Method, Url,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use retry_policies::{Jitter, RetryDecision, RetryPolicy, policies::ExponentialBackoff};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::outcome::{Failure, FailureKind};
+
+mod tls;
+
+/// The largest answer that is read, in bytes. A member list of a large organisation fits; a runaway body does not.
+const LARGEST_ANSWER: usize = 1024 * 1024;
+/// The longest id that may become a path segment, in bytes. The longest documented one has 36.
+const LONGEST_SEGMENT: usize = 256;
+/// With less time than this a call is not begun: it could be sent, but not be heard.
+const LEAST_TIME: Duration = Duration::from_millis(20);
+/// The first and the longest wait between two attempts, before the jitter.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// The headers in which providers name a request; the first that is there counts.
+const REQUEST_ID_HEADERS: [&str; 3] = ["flashcat-request-id", "cf-ray", "x-request-id"];
+
+/// The connections to all providers. Made once; cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Client(reqwest::Client);
+
+impl Client {
+    /// Makes the client. Certificate roots are compiled in; `extra_ca` is one more authority, in PEM. With
+    /// `proxy`, the proxy that the environment names is used.
+    ///
+    /// # Errors
+    /// If `extra_ca` holds no usable certificate.
+    pub fn new(extra_ca: Option<&[u8]>, proxy: bool) -> Result<Self, String> {
+        let builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::config(extra_ca)?)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .user_agent(concat!("offboard/", env!("CARGO_PKG_VERSION")));
+        let builder = if proxy { builder } else { builder.no_proxy() };
+        builder.build().map(Self).map_err(|error| error.without_url().to_string())
+    }
+}
+
+/// How one provider is called: where, how long, how often.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How long one attempt may take, its answer's body included.
+    pub timeout: Duration,
+    /// How often a call is attempted in all.
+    pub attempts: u32,
+}
+
+/// What a provider calls with, for one departure.
+#[derive(Debug)]
+pub struct Http {
+    client: Client,
+    base: Url,
+    limits: Limits,
+    deadline: Instant,
+    most_attempts: AtomicU32,
+}
+
+impl Http {
+    /// Calls below `base`, until `deadline` at the latest.
+    pub fn new(client: Client, base: Url, limits: Limits, deadline: Instant) -> Self {
+        Self { client, base, limits, deadline, most_attempts: AtomicU32::new(0) }
+    }
+
+    /// How often the call that needed most was attempted.
+    pub fn attempts(&self) -> u32 {
+        self.most_attempts.load(Ordering::Relaxed)
+    }
+
+    /// When everything must have ended.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// A `GET` below the base URL; see [`Http::call`].
+    pub fn get(&self, path: &[&str]) -> Call<'_> {
+        self.call(Method::GET, path)
+    }
+
+    /// A `POST` below the base URL; see [`Http::call`].
+    pub fn post(&self, path: &[&str]) -> Call<'_> {
+        self.call(Method::POST, path)
+    }
+
+    /// A `DELETE` below the base URL; see [`Http::call`].
+    pub fn delete(&self, path: &[&str]) -> Call<'_> {
+        self.call(Method::DELETE, path)
+    }
+
+    /// A `POST` to another host, a token endpoint say.
+    pub fn post_to(&self, url: &Url) -> Call<'_> {
+        Call::new(self, Method::POST, Ok(url.clone()))
+    }
+
+    /// A call below the base URL. Every element of `path` becomes exactly one segment, percent-encoded; one that cannot
+    /// (empty, a dot segment, over 256 bytes) makes the call fail as `unusable_id` before anything is sent.
+    fn call(&self, method: Method, path: &[&str]) -> Call<'_> {
+        Call::new(self, method, below(&self.base, path))
+    }
+
+    /// How long to wait before another attempt; `None` if there shall be none.
+    fn pause(&self, failure: &Failure, attempt: u32) -> Option<Duration> {
+        let wait = failure.retry_after.or_else(|| backoff(self.limits.attempts, attempt))?;
+        let again = failure.kind.is_transient() && attempt < self.limits.attempts;
+        (again && Instant::now() + wait + LEAST_TIME < self.deadline).then_some(wait)
+    }
+}
+
+/// Exponential backoff with full jitter.
+fn backoff(attempts: u32, attempt: u32) -> Option<Duration> {
+    let policy = ExponentialBackoff::builder()
+        .retry_bounds(BACKOFF.0, BACKOFF.1)
+        .jitter(Jitter::Full)
+        .build_with_max_retries(attempts);
+    let now = SystemTime::now();
+    match policy.should_retry(now, attempt - 1) {
+        RetryDecision::Retry { execute_after } => Some(execute_after.duration_since(now).unwrap_or_default()),
+        RetryDecision::DoNotRetry => None,
+    }
+}
+
+/// The URL of `path` below `base`.
+fn below(base: &Url, path: &[&str]) -> Result<Url, Failure> {
+    let unusable = |segment: &str| matches!(segment, "" | "." | "..") || segment.len() > LONGEST_SEGMENT;
+    if path.iter().any(|segment| unusable(segment)) {
+        return Err(Failure::new(FailureKind::Rejected, "unusable_id").detail("an id cannot stand in a path"));
+    }
+    let mut url = base.clone();
+    match url.path_segments_mut() {
+        Ok(mut segments) => segments.pop_if_empty().extend(path),
+        Err(()) => return Err(Failure::new(FailureKind::Rejected, "unusable_base_url")),
+    };
+    Ok(url)
+}
+
+/// One call, not yet sent.
+#[derive(Debug)]
+#[must_use = "a call does nothing until its answer is read"]
+pub struct Call<'a> {
+    http: &'a Http,
+    method: Method,
+    url: Result<Url, Failure>,
+    headers: HeaderMap,
+    body: Option<Vec<u8>>,
+}
+
+impl<'a> Call<'a> {
+    fn new(http: &'a Http, method: Method, url: Result<Url, Failure>) -> Self {
+        let headers = HeaderMap::from_iter([
+            (reqwest::header::ACCEPT, HeaderValue::from_static("application/json")),
+            (reqwest::header::ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+        ]);
+        Self { http, method, url, headers, body: None }
+    }
+
+    /// Adds a query parameter, encoded.
+    pub fn query(mut self, name: &str, value: &str) -> Self {
+        if let Ok(url) = &mut self.url {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        self
+    }
+
+    /// Adds a query parameter that is a secret.
+    pub fn secret_query(self, name: &str, value: &SecretString) -> Self {
+        self.query(name, value.expose_secret())
+    }
+
+    /// Authorises with a bearer token (RFC 6750).
+    pub fn bearer(self, token: &SecretString) -> Self {
+        let value = SecretString::from(format!("Bearer {}", token.expose_secret()));
+        self.secret_header("authorization", &value)
+    }
+
+    /// Authorises with a user name and a password (RFC 7617).
+    pub fn basic(self, user: &str, password: &SecretString) -> Self {
+        use base64::{Engine, prelude::BASE64_STANDARD};
+        let pair = BASE64_STANDARD.encode(format!("{user}:{}", password.expose_secret()));
+        self.secret_header("authorization", &SecretString::from(format!("Basic {pair}")))
+    }
+
+    /// Adds a header that is a secret.
+    pub fn secret_header(mut self, name: &'static str, value: &SecretString) -> Self {
+        match HeaderValue::from_str(value.expose_secret()) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                self.headers.insert(HeaderName::from_static(name), value);
+            }
+            Err(_) => self.url = Err(Failure::new(FailureKind::Unauthorized, "unusable_credential")),
+        }
+        self
+    }
+
+    /// Sends a JSON body.
+    pub fn json(mut self, body: &impl Serialize) -> Self {
+        match serde_json::to_vec(body) {
+            Ok(body) => self.body = Some(body),
+            Err(_) => self.url = Err(Failure::new(FailureKind::Rejected, "unusable_body")),
+        }
+        self.headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self
+    }
+
+    /// Sends the call and lets `read` make sense of the answer, whatever its status. A transient failure, of the wire
+    /// or of `read`, is attempted again as long as attempts and time last.
+    ///
+    /// # Errors
+    /// The last attempt's failure.
+    pub async fn read<T>(self, read: impl Fn(&Answer) -> Result<T, Failure>) -> Result<T, Failure> {
+        for attempt in 1.. {
+            let failure = match self.attempt(attempt).await.and_then(|answer| {
+                read(&answer).map_err(|failure| Failure {
+                    retry_after: failure.retry_after.or_else(|| answer.retry_after()),
+                    ..failure.request_id(answer.request_id())
+                })
+            }) {
+                Ok(value) => return Ok(value),
+                Err(failure) => failure,
+            };
+            match self.http.pause(&failure, attempt) {
+                Some(wait) => sleep(wait).await,
+                None => return Err(failure),
+            }
+        }
+        unreachable!("the attempts end before the numbers do")
+    }
+
+    async fn attempt(&self, attempt: u32) -> Result<Answer, Failure> {
+        let url = self.url.clone()?;
+        let left = self.http.deadline.saturating_duration_since(Instant::now());
+        if left < LEAST_TIME {
+            return Err(Failure::new(FailureKind::NotAttempted, "deadline"));
+        }
+        self.http.most_attempts.fetch_max(attempt, Ordering::Relaxed);
+        let mut request = self.http.client.0.request(self.method.clone(), url).headers(self.headers.clone());
+        if let Some(body) = &self.body {
+            request = request.body(body.clone());
+        }
+        match timeout(left.min(self.http.limits.timeout), receive(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Failure::new(FailureKind::Unavailable, "timeout")),
+        }
+    }
+}
+
+/// Sends the request and reads its answer, up to the bound.
+async fn receive(request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
+    let mut response = request.send().await.map_err(unreachable_because)?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable_because)? {
+        if body.len() + chunk.len() > LARGEST_ANSWER {
+            return Err(Failure::new(FailureKind::Rejected, "answer_too_large"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status, headers, body })
+}
+
+/// The wire's failures in our words: the library's texts quote the URL.
+fn unreachable_because(error: reqwest::Error) -> Failure {
+    let reason = match () {
+        () if error.is_builder() => return Failure::new(FailureKind::Rejected, "unusable_request"),
+        () if error.is_timeout() => "timeout",
+        () if error.is_connect() => "no_connection",
+        () => "connection_lost",
+    };
+    Failure::new(FailureKind::Unavailable, reason)
+}
+
+/// A provider's answer, read in full.
+#[derive(Debug)]
+pub struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Whether the status is 2xx. Most providers need more than that to have agreed.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The body as JSON of this shape.
+    ///
+    /// # Errors
+    /// `not_understood` if it has another shape, or is no JSON.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            // The other messages of serde_json quote the value.
+            let text = error.to_string();
+            let what = if text.starts_with("missing field") { text } else { "not the documented shape".to_owned() };
+            Failure::not_understood(format!("HTTP {}: {what}", self.status)).request_id(self.request_id())
+        })
+    }
+
+    /// What the status alone says, for an answer about which there is nothing better to say.
+    pub fn failure(&self) -> Failure {
+        let reason =
+            if (300..400).contains(&self.status) { "redirect".to_owned() } else { format!("http_{}", self.status) };
+        Failure::new(FailureKind::of_status(self.status), reason).request_id(self.request_id())
+    }
+
+    /// The provider's id of the request, where a header tells it.
+    pub fn request_id(&self) -> Option<String> {
+        REQUEST_ID_HEADERS.iter().find_map(|name| self.header(name)).map(str::to_owned)
+    }
+
+    /// `Retry-After` in either form (RFC 9110 10.2.3).
+    fn retry_after(&self) -> Option<Duration> {
+        let value = self.header("retry-after")?.trim();
+        match value.parse() {
+            Ok(seconds) => Some(Duration::from_secs(seconds)),
+            Err(_) => {
+                let at = httpdate::parse_http_date(value).ok()?;
+                Some(at.duration_since(SystemTime::now()).unwrap_or_default())
+            }
+        }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}

@@ -1,0 +1,159 @@
+//! Who left: the address and the ids by which a source knows a person, and how an address is compared and masked.
+
+use std::fmt;
+
+/// The longest address that can be delivered to (RFC 5321 4.5.3.1.3), in bytes.
+const LONGEST_ADDRESS: usize = 254;
+
+/// An e-mail address, as the source wrote it, without surrounding white space.
+///
+/// `Debug` and `Display` show it masked, so that it cannot slip into a log line or an error.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Email(String);
+
+impl Email {
+    /// Takes an address that has a local part and a domain; `None` for anything else.
+    ///
+    /// Refuses white space, control characters, a second `@` and quotes: such an address is legal in a few mail systems,
+    /// but no SaaS account is known by it, and a vendor's search may read it as something else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (local, domain) = text.split_once('@')?;
+        let plain = |c: char| !(c.is_whitespace() || c.is_control() || matches!(c, '@' | '"' | '<' | '>' | ','));
+        let usable = !local.is_empty() && !domain.is_empty() && text.len() <= LONGEST_ADDRESS;
+        (usable && local.chars().all(plain) && domain.chars().all(plain)).then(|| Self(text.to_owned()))
+    }
+
+    /// The address in full: for the provider's ears only.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `other` is the same address: trimmed, ASCII letters in either case, nothing more.
+    pub fn is(&self, other: &str) -> bool {
+        self.0.eq_ignore_ascii_case(other.trim())
+    }
+
+    /// The part behind the `@`.
+    pub fn domain(&self) -> &str {
+        self.0.split_once('@').map_or("", |(_, domain)| domain)
+    }
+
+    /// The first character and the domain: `l…@example.com`.
+    pub fn masked(&self) -> String {
+        mask(&self.0)
+    }
+}
+
+impl fmt::Display for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+/// A person as a source reports them. Every part may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Person {
+    /// The source's own id of the person.
+    pub idp_id: Option<String>,
+    /// The id that the organisation gave the person: a personnel number, the directory's id.
+    pub external_id: Option<String>,
+    /// The person's address.
+    pub email: Option<Email>,
+}
+
+/// By which of a person's traits a provider knows its accounts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KnownBy {
+    /// The address.
+    #[default]
+    Email,
+    /// [`Person::external_id`].
+    ExternalId,
+}
+
+/// The one trait by which a person is looked up at a provider.
+#[derive(Clone, Copy, Debug)]
+pub enum Identity<'a> {
+    /// The address.
+    Email(&'a Email),
+    /// [`Person::external_id`].
+    ExternalId(&'a str),
+}
+
+impl Person {
+    /// The trait a provider asks for, if the source told it.
+    pub fn identity(&self, known_by: KnownBy) -> Option<Identity<'_>> {
+        match known_by {
+            KnownBy::Email => self.email.as_ref().map(Identity::Email),
+            KnownBy::ExternalId => self.external_id.as_deref().map(Identity::ExternalId),
+        }
+    }
+}
+
+/// Masks every address in `text`, also where the `@` is percent-encoded.
+pub fn mask_addresses(text: &str) -> String {
+    let part_of_address = |c: char| c.is_alphanumeric() || "@.!#$%&'*+-/=?^_`{|}~".contains(c);
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(part_of_address) {
+        let (before, from) = rest.split_at(start);
+        let (word, after) = from.split_at(from.find(|c| !part_of_address(c)).unwrap_or(from.len()));
+        masked.push_str(before);
+        masked.push_str(&mask(word));
+        rest = after;
+    }
+    masked + rest
+}
+
+/// Masks what stands before the last `@` of a word; a word without one stays as it is.
+fn mask(word: &str) -> String {
+    let at = word.rfind('@').map(|at| (at, 1)).or_else(|| word.rfind("%40").map(|at| (at, 3)));
+    match at {
+        Some((at, width)) => {
+            let first = word[..at].chars().next().map(String::from).unwrap_or_default();
+            format!("{first}…@{}", &word[at + width..])
+        }
+        None => word.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_compared_exactly_but_for_case_and_white_space() {
+        let ann = Email::parse(" Ann@Example.com ").unwrap();
+        assert!(ann.is("ann@example.com") && ann.is(" ANN@EXAMPLE.COM\n"));
+        for other in ["joann@example.com", "ann@example.community", "ann@example.co", "ann+x@example.com", "", "ann"] {
+            assert!(!ann.is(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in
+            ["", "ann", "@example.com", "ann@", "a@b@example.com", "a b@example.com", "a\n@example.com", "\"a\"@b.c"]
+        {
+            assert_eq!(Email::parse(text), None, "{text:?}");
+        }
+        assert_eq!(Email::parse(&format!("{}@example.com", "a".repeat(300))), None);
+    }
+
+    #[test]
+    fn addresses_are_masked_wherever_they_stand() {
+        let ann = Email::parse("ann@example.com").unwrap();
+        assert_eq!(format!("{ann} {ann:?}"), "a…@example.com a…@example.com");
+        let text = "user <ann@example.com>, \"bob.b+x@sub.example.com\": q=eve%40example.com; nobody";
+        let masked = "user <a…@example.com>, \"b…@sub.example.com\": q…@example.com; nobody";
+        assert_eq!(mask_addresses(text), masked);
+    }
+}

@@ -1,0 +1,215 @@
+//! The products from which a departed person is removed: what one is, and the registry of all kinds.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    config::{Findings, Section},
+    http::Http,
+    outcome::{Failure, Outcome},
+    person::{Identity, KnownBy},
+    secrets::{Secret, SecretFault},
+};
+
+pub mod aerospike_cloud;
+pub mod cloudflare_access;
+pub mod flashduty;
+pub mod instaply;
+pub mod stytch_b2b;
+
+/// One product from which a departed person is removed.
+///
+/// It looks and removes, once each. Exactness, proof and retry are the engine's and the HTTP layer's.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// How accounts can be looked up here; `None` if the vendor has no look-up. Then the address is the account's id, and
+    /// the proof of a removal is a second one that reports absence.
+    fn look_up(&self) -> Option<&dyn LookUp>;
+
+    /// Removes one account. Safe to repeat.
+    ///
+    /// # Errors
+    /// If the provider refuses, or cannot be reached, or answers with what is not understood.
+    async fn remove(&self, http: &Http, account: &Account) -> Result<Removal, Failure>;
+
+    /// By what this product knows people.
+    fn known_by(&self) -> KnownBy {
+        KnownBy::Email
+    }
+}
+
+/// Looks accounts up.
+#[async_trait]
+pub trait LookUp: Send + Sync {
+    /// The accounts this person may have here, those that can no longer be used left out. Read-only. The engine compares
+    /// each with the person and counts: a vendor's search is never trusted to be exact.
+    ///
+    /// # Errors
+    /// If it cannot be known who is there. A failed look-up is never an empty one.
+    async fn find(&self, http: &Http, person: Identity<'_>) -> Result<Vec<Account>, Failure>;
+}
+
+/// An account as a look-up shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// The id by which it is removed.
+    pub id: String,
+    /// Its address, if it has one.
+    pub email: Option<String>,
+    /// The organisation's own id of the person, if the product keeps one.
+    pub external_id: Option<String>,
+    /// Why this account must not be removed by a machine: an emergency account, say.
+    pub hold: Option<Hold>,
+    /// Whether another system (single sign-on) manages it, so that the product may refuse its removal.
+    pub managed_elsewhere: bool,
+}
+
+impl Account {
+    /// Whether this is the person's account.
+    pub fn is_of(&self, person: Identity<'_>) -> bool {
+        match person {
+            Identity::Email(email) => self.email.as_deref().is_some_and(|other| email.is(other)),
+            Identity::ExternalId(id) => self.external_id.as_deref() == Some(id),
+        }
+    }
+}
+
+/// Why an account is left to a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// A short token.
+    pub reason: &'static str,
+    /// A sentence.
+    pub detail: &'static str,
+}
+
+/// What a removal made true, as far as the provider says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// [`Outcome::Deleted`], [`Outcome::Deactivated`] or [`Outcome::AlreadyAbsent`].
+    pub(crate) now: Outcome,
+    pub(crate) account_id: Option<String>,
+    pub(crate) request_id: Option<String>,
+}
+
+impl Removal {
+    /// The provider took the deletion.
+    pub fn deleted() -> Self {
+        Self { now: Outcome::Deleted, account_id: None, request_id: None }
+    }
+
+    /// The provider says that no such account is there.
+    pub fn absent() -> Self {
+        Self { now: Outcome::AlreadyAbsent, ..Self::deleted() }
+    }
+
+    /// Adds the provider's id of the request.
+    pub fn request_id(mut self, id: Option<String>) -> Self {
+        self.request_id = id;
+        self
+    }
+
+    /// Adds the account's id, where only the removal tells it.
+    pub fn account_id(mut self, id: Option<String>) -> Self {
+        self.account_id = id;
+        self
+    }
+}
+
+/// What the registry needs of a product beyond [`Provider`].
+pub trait Product: Provider + fmt::Debug + Sized + 'static {
+    /// The name of the kind in the configuration.
+    const KIND: &'static str;
+    /// The vendor's name of the product and the operation.
+    const TITLE: &'static str;
+    /// The keys of its secret, for a person.
+    const SECRET_KEYS: &'static str;
+    /// The keys of its table in the configuration that only it has.
+    type Settings: DeserializeOwned + fmt::Debug + Send + Sync;
+
+    /// Makes the product from its settings and its secret: one place, or one per organisation.
+    ///
+    /// # Errors
+    /// If the secret lacks a key.
+    fn connect(settings: &Self::Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault>;
+}
+
+/// One place where a person can have one account: a product, or one organisation in it.
+#[derive(Debug)]
+pub struct Place<P> {
+    /// The organisation, where there are several by design.
+    pub scope: Option<String>,
+    /// The vendor's own base URL; the configuration's wins.
+    pub base_url: &'static str,
+    /// The product, connected.
+    pub provider: P,
+}
+
+/// A [`Place`] of any product.
+pub type AnyPlace = Place<Arc<dyn Provider>>;
+
+/// One kind of provider: a row of the registry.
+pub struct Kind {
+    /// The name in the configuration.
+    pub name: &'static str,
+    /// The vendor's name of the product and the operation.
+    pub title: &'static str,
+    /// The keys of its secret, for a person.
+    pub secret_keys: &'static str,
+    configure: fn(Section<'_>, &mut Findings<'_>) -> Option<Box<dyn Configured>>,
+}
+
+/// All kinds, sorted by name.
+pub const KINDS: &[Kind] = &[];
+
+impl Kind {
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        KINDS.iter().find(|kind| kind.name == name)
+    }
+
+    /// Reads the keys that only this kind has.
+    pub(crate) fn configure(&self, own: Section<'_>, findings: &mut Findings<'_>) -> Option<Box<dyn Configured>> {
+        (self.configure)(own, findings)
+    }
+
+    const fn of<P: Product>() -> Self {
+        Self { name: P::KIND, title: P::TITLE, secret_keys: P::SECRET_KEYS, configure: configure::<P> }
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kind({})", self.name)
+    }
+}
+
+/// A product whose settings are read; it lacks the secret to be called.
+pub trait Configured: fmt::Debug + Send + Sync {
+    /// Makes the product from its secret: one place, or one per organisation.
+    ///
+    /// # Errors
+    /// If the secret lacks a key.
+    fn connect(&self, secret: &Secret) -> Result<Vec<AnyPlace>, SecretFault>;
+}
+
+#[derive(Debug)]
+struct SettingsOf<P: Product>(P::Settings);
+
+impl<P: Product> Configured for SettingsOf<P> {
+    fn connect(&self, secret: &Secret) -> Result<Vec<AnyPlace>, SecretFault> {
+        let any = |place: Place<P>| Place {
+            scope: place.scope,
+            base_url: place.base_url,
+            provider: Arc::new(place.provider) as Arc<dyn Provider>,
+        };
+        Ok(P::connect(&self.0, secret)?.into_iter().map(any).collect())
+    }
+}
+
+fn configure<P: Product>(own: Section<'_>, findings: &mut Findings<'_>) -> Option<Box<dyn Configured>> {
+    let settings = own.read::<P::Settings>(findings)?;
+    Some(Box::new(SettingsOf::<P>(settings)))
+}
