@@ -1,9 +1,19 @@
 //! offboard takes a leaver's access away from every SaaS product that single sign-on does not reach.
 #![deny(missing_docs)]
 
+pub mod answer;
+pub mod aws;
 pub mod config;
+pub mod departure;
+pub mod engine;
+pub mod handler;
 pub mod http;
+pub mod lambda;
 pub mod outcome;
 pub mod person;
+pub mod plan;
 pub mod providers;
+pub mod report;
 pub mod secrets;
+pub mod source;
+pub mod webhook;

@@ -23,7 +23,7 @@ pub mod stytch_b2b;
 ///
 /// It looks and removes, once each. Exactness, proof and retry are the engine's and the HTTP layer's.
 #[async_trait]
-pub trait Provider: Send + Sync {
+pub trait Provider: fmt::Debug + Send + Sync {
     /// How accounts can be looked up here; `None` if the vendor has no look-up. Then the address is the account's id, and
     /// the proof of a removal is a second one that reports absence.
     fn look_up(&self) -> Option<&dyn LookUp>;
@@ -119,7 +119,7 @@ impl Removal {
 }
 
 /// What the registry needs of a product beyond [`Provider`].
-pub trait Product: Provider + fmt::Debug + Sized + 'static {
+pub trait Product: Provider + Sized + 'static {
     /// The name of the kind in the configuration.
     const KIND: &'static str;
     /// The vendor's name of the product and the operation.

@@ -19,6 +19,17 @@ pub(crate) struct Fault {
     pub(crate) message: String,
 }
 
+impl Faults {
+    /// A single fault, at no place in particular.
+    pub(crate) fn one(message: impl Into<String>) -> Self {
+        Self(vec![Fault { line: None, message: message.into() }])
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, fault) in self.0.iter().enumerate() {
@@ -66,6 +77,28 @@ impl<'a> Section<'a> {
             .partition(|(key, _)| keys.contains(&key.get_ref().as_ref()));
         *self.table.get_mut() = left;
         Section { name: self.name.clone(), table: Spanned::new(span, taken) }
+    }
+
+    /// Takes the table of this name out of this section.
+    pub(crate) fn table_named(&mut self, name: &str, findings: &mut Findings<'_>) -> Option<Section<'a>> {
+        let taken = self.split(&[name]);
+        taken.tables(findings).pop().map(|(_, section)| section)
+    }
+
+    /// Takes the key `kind` out of this section; it is a fault if there is none.
+    pub(crate) fn kind(&mut self, findings: &mut Findings<'_>) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        struct Tag {
+            kind: String,
+        }
+        self.split(&["kind"]).read(findings).map(|tag: Tag| tag.kind)
+    }
+
+    /// Whatever is still in this section is unknown.
+    pub(crate) fn refuse_the_rest(self, findings: &mut Findings<'_>) {
+        for (key, _) in self.table.into_inner() {
+            findings.add(Some(key.span()), format!("unknown key `{}`", key.get_ref()));
+        }
     }
 
     /// The tables in this one, each with its name; whatever else is in it is a fault.

@@ -1,0 +1,127 @@
+//! The answer to a sender: a report or a problem (RFC 9457), and its status. Nothing else knows a status code.
+
+use std::time::Duration;
+
+use http::{Response, StatusCode, header};
+use serde::Serialize;
+
+use crate::{outcome::Status, report::Report, source::Reply};
+
+/// When a sender shall deliver again, if nobody knows better.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// A request that is not answered with a report. The status decides what the sender does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// No such route, or no such source.
+    NotFound,
+    /// The route takes `POST`.
+    MethodNotAllowed,
+    /// The body is larger than the limit, in bytes.
+    TooLarge(usize),
+    /// The signature is missing, wrong or too old: one text for all three.
+    Unverified,
+    /// The body cannot be read; names the field.
+    Unreadable(String),
+    /// Nothing is known about the signature, because the secrets cannot be read.
+    NoSecrets,
+}
+
+/// RFC 9457.
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: String,
+    request_id: &'a str,
+}
+
+impl Problem {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unverified => StatusCode::UNAUTHORIZED,
+            Self::Unreadable(_) => StatusCode::BAD_REQUEST,
+            Self::NoSecrets => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn name_and_title(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::NotFound => ("not-found", "Not found"),
+            Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed"),
+            Self::TooLarge(_) => ("too-large", "The delivery is too large"),
+            Self::Unverified => ("unverified", "The delivery could not be verified"),
+            Self::Unreadable(_) => ("unreadable", "The delivery could not be read"),
+            Self::NoSecrets => ("secret-store", "The secret store could not be read"),
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::NotFound => "Deliveries go to /webhooks/{source}, where {source} is a configured source.".to_owned(),
+            Self::MethodNotAllowed => "Deliveries are sent with POST.".to_owned(),
+            Self::TooLarge(limit) => format!("A delivery may have {limit} bytes."),
+            Self::Unverified => "The signature is missing or wrong, or its time is too far from now.".to_owned(),
+            Self::Unreadable(why) => format!("The signature is good, but {why}."),
+            Self::NoSecrets => "Nothing was done. Deliver again later.".to_owned(),
+        }
+    }
+
+    /// The answer.
+    pub fn answer(&self, request_id: &str) -> Response<String> {
+        let (name, title) = self.name_and_title();
+        let status = self.status();
+        let document = Document {
+            r#type: format!("urn:offboard:problem:{name}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail(),
+            request_id,
+        };
+        let mut answer = answer(status, "application/problem+json", &document);
+        match self {
+            Self::MethodNotAllowed => put(&mut answer, header::ALLOW, "POST"),
+            Self::NoSecrets => put(&mut answer, header::RETRY_AFTER, &RETRY_AFTER.as_secs().to_string()),
+            _ => {}
+        }
+        answer
+    }
+}
+
+/// The answer to a delivery that was taken. `incomplete` is the only state that the sender must do something about.
+pub fn report(report: &Report, reply: Reply) -> Response<String> {
+    let incomplete = report.status == Status::Incomplete;
+    let status = if incomplete { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let mut answer = match reply {
+        Reply::Report => answer(status, "application/json", report),
+        Reply::Empty => plain(status, String::new()),
+    };
+    if incomplete {
+        let wait = report.retry_after().unwrap_or(RETRY_AFTER).max(RETRY_AFTER);
+        put(&mut answer, header::RETRY_AFTER, &wait.as_secs().to_string());
+    }
+    answer
+}
+
+fn answer(status: StatusCode, media_type: &str, body: &impl Serialize) -> Response<String> {
+    // Our own types serialise: maps have text keys, numbers are finite.
+    let mut answer = plain(status, serde_json::to_string(body).unwrap_or_default());
+    put(&mut answer, header::CONTENT_TYPE, media_type);
+    answer
+}
+
+fn plain(status: StatusCode, body: String) -> Response<String> {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    answer
+}
+
+fn put(answer: &mut Response<String>, name: header::HeaderName, value: &str) {
+    if let Ok(value) = value.parse() {
+        answer.headers_mut().insert(name, value);
+    }
+}

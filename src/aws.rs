@@ -1,0 +1,39 @@
+//! The AWS SDK, set up for a quick start.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+
+/// The five roots of Amazon Trust Services, <https://www.amazontrust.com/repository/>: every AWS endpoint chains to one of
+/// them. Parsing the system's whole list would take longer than everything else at start.
+const AMAZON_ROOTS: &[u8] = include_bytes!("aws/amazon-roots.pem");
+
+/// A Secrets Manager client. Region, credentials and endpoints come from where the SDK looks for them: the environment, or
+/// a profile. `extra_ca` is one more certificate authority, in PEM.
+///
+/// # Errors
+/// If `extra_ca` holds no usable certificate.
+pub async fn secrets_manager(extra_ca: Option<&[u8]>) -> Result<aws_sdk_secretsmanager::Client, String> {
+    let mut roots = TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
+    if let Some(pem) = extra_ca {
+        roots.add_pem_certificate(pem);
+    }
+    let tls = TlsContext::builder().with_trust_store(roots).build().map_err(|error| error.to_string())?;
+    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .operation_attempt_timeout(Duration::from_secs(3))
+        .operation_timeout(Duration::from_secs(7))
+        .build();
+    let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(2))
+        .load()
+        .await;
+    Ok(aws_sdk_secretsmanager::Client::new(&config))
+}

@@ -1,0 +1,12 @@
+//! Durations as people write them: `10s`, `5m`, `7d`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de::Error};
+
+/// Reads a duration.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text)
+        .map_err(|_| D::Error::custom(format!("`{text}` is no duration: write 10s, 5m, 1h or 7d")))
+}

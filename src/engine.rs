@@ -1,0 +1,186 @@
+//! Carries a plan out: every provider at once, each to the common deadline, one outcome each whatever happens.
+//!
+//! Exactness and proof live here and nowhere else: look up → exactly one exact match → remove → look again.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    config::{Config, Policy, ProviderConfig},
+    http::{Client, Http},
+    outcome::Outcome,
+    person::{Person, mask_addresses},
+    plan::{Intent, Plan},
+    providers::AnyPlace,
+    report::{AccountReport, Entry, Finding},
+    secrets::{Lookup, Secret, Secrets},
+};
+
+mod account;
+mod connection;
+
+use account::Removing;
+use connection::Connection;
+
+/// How long after the deadline a provider that does not stop by itself is left behind.
+const GRACE: Duration = Duration::from_millis(100);
+/// The longest text from outside that is shown, in characters.
+const LONGEST_TEXT: usize = 300;
+
+/// All configured providers, ready to be called.
+#[derive(Debug)]
+pub struct Engine {
+    client: Client,
+    policy: Policy,
+    connections: Vec<Arc<Connection>>,
+}
+
+/// What one invocation works with.
+#[derive(Clone, Debug)]
+struct Job {
+    client: Client,
+    policy: Policy,
+    connection: Arc<Connection>,
+    secrets: Arc<Secrets>,
+    person: Person,
+    intent: Intent,
+    deadline: Instant,
+}
+
+impl Engine {
+    /// Takes the providers out of the configuration.
+    pub fn new(config: &mut Config, client: Client) -> Self {
+        let providers = std::mem::take(&mut config.providers);
+        let connections = providers.into_iter().map(|config| Arc::new(Connection::new(config))).collect();
+        Self { client, policy: config.policy.clone(), connections }
+    }
+
+    /// Carries a plan out until `deadline`. Exactly one entry per provider, sorted by name.
+    pub async fn execute(&self, secrets: &Arc<Secrets>, plan: &Plan, deadline: Instant) -> Vec<Entry> {
+        let mut tasks = JoinSet::new();
+        let mut names = std::collections::HashMap::new();
+        for connection in &self.connections {
+            let job = Job {
+                client: self.client.clone(),
+                policy: self.policy.clone(),
+                connection: connection.clone(),
+                secrets: secrets.clone(),
+                person: plan.departure.person.clone(),
+                intent: plan.intent,
+                deadline,
+            };
+            names.insert(tasks.spawn(job.run()).id(), connection.name().to_owned());
+        }
+        let mut entries = Vec::new();
+        while let Some(ended) = tasks.join_next_with_id().await {
+            entries.push(ended.map_or_else(
+                |error| panicked(names.get(&error.id()).cloned().unwrap_or_default()),
+                |(_, entry)| entry,
+            ));
+        }
+        entries.sort_by(|a, b| a.provider.cmp(&b.provider));
+        entries
+    }
+}
+
+/// The entry of a provider whose code panicked: what it did until then is not known, so a person looks.
+fn panicked(provider: String) -> Entry {
+    let finding = Finding::of(Outcome::Rejected).reason("internal_error").detail("offboard failed here; see the log");
+    Entry { provider, finding, accounts: Vec::new(), attempts: 0, elapsed_ms: 0 }
+}
+
+impl Job {
+    async fn run(self) -> Entry {
+        let started = Instant::now();
+        let (finding, accounts, attempts) = match self.intent {
+            Intent::Leave(outcome, reason) => (Finding::of(outcome).reason(reason.to_string()), Vec::new(), 0),
+            _ => timeout_at(self.deadline + GRACE, self.with_credentials()).await.unwrap_or_else(|_| {
+                // Something may have been sent: that nothing was attempted cannot be said.
+                (Finding::of(Outcome::Unavailable).reason("deadline"), Vec::new(), 1)
+            }),
+        };
+        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Entry { provider: self.connection.name().to_owned(), finding, accounts, attempts, elapsed_ms }
+    }
+
+    /// A refusal of the credentials makes them be read once more: they may have been rotated.
+    async fn with_credentials(&self) -> (Finding, Vec<AccountReport>, u32) {
+        let name = self.connection.secret_name();
+        let cached = match self.secrets.get(name).await {
+            Ok(secret) => secret,
+            Err(down) => {
+                return (
+                    Finding::of(Outcome::Unavailable).reason("secret_store").detail(down.to_string()),
+                    Vec::new(),
+                    0,
+                );
+            }
+        };
+        let first = self.everywhere(&cached).await;
+        if first.0.outcome != Outcome::Unauthorized {
+            return first;
+        }
+        match self.secrets.fresh(name).await {
+            Ok(fresh) if fresh != cached => self.everywhere(&fresh).await,
+            _ => first,
+        }
+    }
+
+    /// All places of the provider at once, merged into one finding.
+    async fn everywhere(&self, secret: &Lookup) -> (Finding, Vec<AccountReport>, u32) {
+        let connected = secret.clone().and_then(|secret| Ok((self.connection.places(&secret)?, secret)));
+        let (places, secret) = match connected {
+            Ok(connected) => connected,
+            Err(fault) => {
+                let finding = Finding::of(Outcome::Unauthorized).reason(fault.reason()).detail(fault.to_string());
+                return (finding, Vec::new(), 0);
+            }
+        };
+        let mut findings = Vec::new();
+        let mut attempts = 0;
+        let work = places.iter().map(|place| self.in_place(place, &secret));
+        for (scope, finding, needed) in futures_util::future::join_all(work).await {
+            attempts = attempts.max(needed);
+            findings.push((scope, finding));
+        }
+        let worst = findings.iter().map(|(_, finding)| finding).max_by_key(|finding| finding.outcome).cloned();
+        let several = findings.len() > 1;
+        let accounts = findings
+            .into_iter()
+            .filter(|_| several)
+            .map(|(scope, finding)| AccountReport { scope: scope.unwrap_or_default(), finding });
+        (worst.unwrap_or(Finding::of(Outcome::NotAttempted)), accounts.collect(), attempts)
+    }
+
+    async fn in_place(&self, place: &AnyPlace, secret: &Secret) -> (Option<String>, Finding, u32) {
+        let config = self.connection.config();
+        let http = match place_url(config, place) {
+            Some(base) => Http::new(self.client.clone(), base, config.limits.clone(), self.deadline),
+            None => return (place.scope.clone(), Finding::of(Outcome::Rejected).reason("unusable_base_url"), 0),
+        };
+        let removing = Removing {
+            provider: place.provider.as_ref(),
+            http: &http,
+            policy: &self.policy,
+            confirm: config.confirm,
+            look_only: self.intent == Intent::LookOnly,
+        };
+        let finding = removing.run(&self.person).await;
+        // Whatever a vendor wrote may quote what it was sent.
+        let clean = |text: String| -> String {
+            mask_addresses(&secret.redact(&text)).chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
+        };
+        (place.scope.clone(), finding.cleaned(clean), http.attempts())
+    }
+}
+
+fn place_url(config: &ProviderConfig, place: &AnyPlace) -> Option<reqwest::Url> {
+    match &config.base_url {
+        Some(base) => Some(base.url().clone()),
+        None => reqwest::Url::parse(place.base_url).ok(),
+    }
+}

@@ -1,0 +1,144 @@
+//! One person in one place: look up, exactly one exact match, remove, look again.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    config::Policy,
+    http::Http,
+    outcome::{Failure, Outcome},
+    person::{Identity, Person},
+    providers::{Account, LookUp, Provider, Removal},
+    report::Finding,
+};
+
+/// How often, and how far apart, it is looked again when a removed account is still shown: lists lag behind.
+const PROOFS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_millis(750)];
+
+/// What one person's removal from one place needs.
+pub(super) struct Removing<'a> {
+    pub(super) provider: &'a dyn Provider,
+    pub(super) http: &'a Http,
+    pub(super) policy: &'a Policy,
+    pub(super) confirm: bool,
+    pub(super) look_only: bool,
+}
+
+impl Removing<'_> {
+    /// What is true in the end.
+    pub(super) async fn run(&self, person: &Person) -> Finding {
+        let Some(identity) = person.identity(self.provider.known_by()) else {
+            return Finding::of(Outcome::Unidentified).reason("no_identity");
+        };
+        let ended = match self.provider.look_up() {
+            Some(look_up) => self.listed(look_up, identity).await,
+            None => self.unlisted(identity).await,
+        };
+        ended.unwrap_or_else(failed)
+    }
+
+    /// Removes an account that can be looked up.
+    async fn listed(&self, look_up: &dyn LookUp, identity: Identity<'_>) -> Result<Finding, Failure> {
+        let mut accounts = self.accounts(look_up, identity).await?;
+        let Some(account) = accounts.pop() else {
+            return Ok(Finding::of(Outcome::AlreadyAbsent));
+        };
+        if !accounts.is_empty() {
+            let detail = format!("{} accounts match", accounts.len() + 1);
+            return Ok(Finding::of(Outcome::Ambiguous).reason("several_matches").detail(detail));
+        }
+        let found = |outcome| Finding { account_id: Some(account.id.clone()), ..Finding::of(outcome) };
+        if account.email.as_deref().is_some_and(|email| self.policy.protects(email)) {
+            return Ok(found(Outcome::Protected).reason("protected"));
+        }
+        if let Some(hold) = &account.hold {
+            return Ok(found(Outcome::Blocked).reason(hold.reason).detail(hold.detail));
+        }
+        if self.look_only {
+            return Ok(found(Outcome::Planned));
+        }
+        let finding = match self.provider.remove(self.http, &account).await {
+            Ok(removal) => self.proven(look_up, identity, removal).await,
+            Err(failure) => failed(failure),
+        };
+        Ok(Finding { account_id: Some(account.id), ..finding })
+    }
+
+    /// The person's accounts, each once.
+    async fn accounts(&self, look_up: &dyn LookUp, identity: Identity<'_>) -> Result<Vec<Account>, Failure> {
+        let mut accounts = look_up.find(self.http, identity).await?;
+        accounts.retain(|account| account.is_of(identity));
+        accounts.sort_by(|a, b| a.id.cmp(&b.id));
+        accounts.dedup_by(|a, b| a.id == b.id);
+        Ok(accounts)
+    }
+
+    /// What a removal comes to after a second look.
+    async fn proven(&self, look_up: &dyn LookUp, identity: Identity<'_>, removal: Removal) -> Finding {
+        let finding = Finding { request_id: removal.request_id, ..Finding::of(removal.now) };
+        if !self.confirm {
+            return finding.detail("not looked at again, as configured");
+        }
+        for pause in PROOFS {
+            if Instant::now() + pause >= self.http.deadline() {
+                break;
+            }
+            sleep(pause).await;
+            match self.accounts(look_up, identity).await {
+                Ok(accounts) if accounts.is_empty() => return finding,
+                Ok(_) => {}
+                Err(failure) => {
+                    let detail = format!("the second look failed: {}", failure.reason);
+                    return unconfirmed(finding, "proof_failed").detail(detail);
+                }
+            }
+        }
+        unconfirmed(finding, "still_listed")
+    }
+
+    /// Removes an account that cannot be looked up: its id is the address, its proof a second removal that finds nobody.
+    async fn unlisted(&self, identity: Identity<'_>) -> Result<Finding, Failure> {
+        let Identity::Email(email) = identity else {
+            return Ok(Finding::of(Outcome::Unidentified).reason("no_identity"));
+        };
+        if self.look_only {
+            let detail = "this product has no look-up: a removal of the address would be tried";
+            return Ok(Finding::of(Outcome::Planned).reason("no_look_up").detail(detail));
+        }
+        let account =
+            Account { id: email.expose().to_owned(), email: Some(email.expose().to_owned()), ..Account::default() };
+        let removal = self.provider.remove(self.http, &account).await?;
+        let finding =
+            Finding { account_id: removal.account_id, request_id: removal.request_id, ..Finding::of(removal.now) };
+        if removal.now == Outcome::AlreadyAbsent {
+            return Ok(finding);
+        }
+        if !self.confirm {
+            return Ok(finding.detail("not looked at again, as configured"));
+        }
+        Ok(match self.provider.remove(self.http, &account).await {
+            Ok(second) if second.now == Outcome::AlreadyAbsent => finding,
+            Ok(_) => unconfirmed(finding, "still_listed"),
+            Err(failure) => {
+                unconfirmed(finding, "proof_failed").detail(format!("the second look failed: {}", failure.reason))
+            }
+        })
+    }
+}
+
+fn unconfirmed(finding: Finding, reason: &str) -> Finding {
+    Finding { outcome: Outcome::Unconfirmed, ..finding.reason(reason) }
+}
+
+fn failed(failure: Failure) -> Finding {
+    Finding {
+        outcome: failure.kind.outcome(),
+        account_id: None,
+        request_id: failure.request_id,
+        reason: Some(failure.reason),
+        detail: failure.detail,
+        references: failure.references,
+        retry_after: failure.retry_after,
+    }
+}

@@ -1,0 +1,132 @@
+//! One invocation: verify → read → plan → execute → report → answer.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use http::{Method, Request, Response};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use crate::{
+    answer::{self, Problem},
+    config::{Config, Policy},
+    departure::Departure,
+    engine::Engine,
+    http::Client,
+    plan::Plan,
+    report::{DepartureReport, Report},
+    secrets::{Secret, Secrets},
+    source::Source,
+    webhook::{Refusal, Verified},
+};
+
+/// Everything that outlives an invocation. Several may run at once.
+#[derive(Debug)]
+pub struct App {
+    sources: std::collections::BTreeMap<String, Source>,
+    policy: Policy,
+    max_body: usize,
+    secrets: Arc<Secrets>,
+    engine: Engine,
+}
+
+/// What one invocation brings along.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// Its id.
+    pub request_id: String,
+    /// When the answer must be ready.
+    pub deadline: Instant,
+    /// When the delivery arrived.
+    pub now: OffsetDateTime,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(mut config: Config, secrets: Arc<Secrets>, client: Client) -> Self {
+        let engine = Engine::new(&mut config, client);
+        Self { sources: config.sources, policy: config.policy, max_body: config.http.max_body, secrets, engine }
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, request: &Request<Vec<u8>>, invocation: &Invocation) -> Response<String> {
+        match self.deliver(request, invocation).await {
+            Ok((source, report)) => {
+                report.log();
+                answer::report(&report, source.reply)
+            }
+            Err(problem) => problem.answer(&invocation.request_id),
+        }
+    }
+
+    async fn deliver(&self, request: &Request<Vec<u8>>, invocation: &Invocation) -> Result<(&Source, Report), Problem> {
+        let source = self.source(request)?;
+        if request.body().len() > self.max_body {
+            return Err(Problem::TooLarge(self.max_body));
+        }
+        let log = |refusal: &dyn std::fmt::Display, what: &str| {
+            tracing::warn!(request_id = invocation.request_id, source = source.name, reason = %refusal, "{what}");
+        };
+        let verified = self.verify(source, request, invocation, &log).await?;
+        let delivery = source.delivery(&verified).map_err(|unreadable| {
+            log(&unreadable, "a signed delivery could not be read");
+            Problem::Unreadable(unreadable.to_string())
+        })?;
+        let departures =
+            join_all(delivery.departures.into_iter().map(|departure| self.depart(departure, invocation))).await;
+        Ok((source, Report::new(invocation.request_id.clone(), departures, delivery.ignored)))
+    }
+
+    /// The source that a request is for: `/webhooks/{source}`, behind a stage's name or not.
+    fn source(&self, request: &Request<Vec<u8>>) -> Result<&Source, Problem> {
+        let path: Vec<_> = request.uri().path().trim_matches('/').split('/').collect();
+        let name = match path[..] {
+            ["webhooks", name] | [_, "webhooks", name] => name,
+            _ => return Err(Problem::NotFound),
+        };
+        let source = self.sources.get(name).ok_or(Problem::NotFound)?;
+        if request.method() == Method::POST { Ok(source) } else { Err(Problem::MethodNotAllowed) }
+    }
+
+    /// Verifies with the secret at hand, and if that does not match, with its other versions.
+    async fn verify(
+        &self,
+        source: &Source,
+        request: &Request<Vec<u8>>,
+        invocation: &Invocation,
+        log: &(impl Fn(&dyn std::fmt::Display, &str) + Sync),
+    ) -> Result<Verified, Problem> {
+        let no_secrets = |why: &dyn std::fmt::Display| {
+            log(why, "the delivery cannot be verified");
+            Problem::NoSecrets
+        };
+        let check = |secret: &Secret| {
+            let keys = source.scheme.keys(secret)?;
+            Ok(source.scheme.verify(request.headers(), request.body(), &keys, invocation.now))
+        };
+        let first = self.secrets.get(&source.secret).await.map_err(|down| no_secrets(&down))?;
+        let mut verdict = first.and_then(|secret| check(&secret));
+        // Only a key can be outdated: what is wrong with the headers stays wrong.
+        if matches!(verdict, Err(_) | Ok(Err(Refusal::Mismatch))) {
+            let others = self.secrets.other_versions(&source.secret).await.map_err(|down| no_secrets(&down))?;
+            let mut others = others.iter().filter_map(|secret| check(secret).ok());
+            if let Some(good) = others.find(Result::is_ok).or_else(|| others.next()) {
+                verdict = Ok(good);
+            }
+        }
+        match verdict {
+            Ok(Ok(verified)) => Ok(verified),
+            Ok(Err(refusal)) => {
+                log(&refusal, "a delivery was refused");
+                Err(Problem::Unverified)
+            }
+            Err(fault) => Err(no_secrets(&fault)),
+        }
+    }
+
+    async fn depart(&self, departure: Departure, invocation: &Invocation) -> DepartureReport {
+        let plan = Plan::new(&self.policy, departure, invocation.now);
+        let entries = self.engine.execute(&self.secrets, &plan, invocation.deadline).await;
+        DepartureReport::new(&plan, entries)
+    }
+}

@@ -1,0 +1,83 @@
+//! What shall be done about a departure. Planning touches nothing; it decides everything that executing does not see.
+
+use std::{fmt, time::Duration};
+
+use time::OffsetDateTime;
+
+use crate::{
+    config::{Mode, Policy},
+    departure::Departure,
+    outcome::Outcome,
+};
+
+/// How far ahead of the clock an event may be: a sender may leave out its time zone.
+const FURTHEST_AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What shall be done about one departure, at every provider alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Who left.
+    pub departure: Departure,
+    /// What to do.
+    pub intent: Intent,
+}
+
+/// What to do at each provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Find, remove, prove.
+    Remove,
+    /// Find, and say what would be removed.
+    LookOnly,
+    /// Nothing is called: this is the outcome everywhere, and why.
+    Leave(Outcome, Reason),
+}
+
+/// Why nothing is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// `mode = "off"`.
+    ModeOff,
+    /// The event is older than `max_event_age`.
+    EventTooOld,
+    /// The event says that it will happen: an effective date, or a wrong clock.
+    EventInFuture,
+    /// The person is on the protected list.
+    Protected,
+}
+
+impl Reason {
+    /// Whether the departure is held until a person decides.
+    pub fn holds(self) -> bool {
+        matches!(self, Self::EventTooOld | Self::EventInFuture)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ModeOff => "mode_off",
+            Self::EventTooOld => "event_too_old",
+            Self::EventInFuture => "event_in_future",
+            Self::Protected => "protected",
+        })
+    }
+}
+
+impl Plan {
+    /// Decides about a departure. `now` is when its delivery arrived.
+    pub fn new(policy: &Policy, departure: Departure, now: OffsetDateTime) -> Self {
+        let leave = |outcome, reason| Intent::Leave(outcome, reason);
+        let protected = departure.person.email.as_ref().is_some_and(|email| policy.protects(email.expose()));
+        let age = departure.event.occurred_at.map(|at| now - at);
+        let intent = match policy.mode {
+            Mode::Off => leave(Outcome::NotAttempted, Reason::ModeOff),
+            _ if age.is_some_and(|age| age > policy.max_event_age) => leave(Outcome::NotAttempted, Reason::EventTooOld),
+            _ if age.is_some_and(|age| -age > FURTHEST_AHEAD) => leave(Outcome::NotAttempted, Reason::EventInFuture),
+            _ if protected => leave(Outcome::Protected, Reason::Protected),
+            Mode::DryRun => Intent::LookOnly,
+            Mode::Live => Intent::Remove,
+        };
+        Self { departure, intent }
+    }
+}

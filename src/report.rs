@@ -1,0 +1,261 @@
+//! The aggregated answer: what is now true of every departure in a delivery, at every provider.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tracing::{error, info, warn};
+
+use crate::{
+    departure::{Departure, Ignored},
+    outcome::{Outcome, Reference, Status},
+    person::mask_addresses,
+    plan::{Intent, Plan},
+};
+
+/// The report on one delivery.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The worst of the departures' states.
+    pub status: Status,
+    /// The invocation's id.
+    pub request_id: String,
+    /// One entry per departure.
+    pub departures: Vec<DepartureReport>,
+    /// The events that are no departures.
+    pub ignored: Vec<IgnoredReport>,
+}
+
+/// The report on one departure.
+#[derive(Debug, Serialize)]
+pub struct DepartureReport {
+    /// `source/event id`.
+    pub id: String,
+    /// The source's name.
+    pub source: String,
+    /// The event.
+    pub event: EventReport,
+    /// The person, masked.
+    pub person: PersonReport,
+    /// The worst of the outcomes, or that it is held.
+    pub status: Status,
+    /// Whether this delivery repeats an earlier one.
+    pub duplicate: bool,
+    /// One entry per configured provider, sorted by name.
+    pub providers: Vec<Entry>,
+}
+
+/// An event, in the report.
+#[derive(Debug, Serialize)]
+pub struct EventReport {
+    /// The source's id of it.
+    pub id: String,
+    /// The source's name of its type.
+    pub r#type: String,
+    /// When it happened.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339")]
+    pub occurred_at: Option<OffsetDateTime>,
+}
+
+/// A person, in the report.
+#[derive(Debug, Serialize)]
+pub struct PersonReport {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idp_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<String>,
+}
+
+/// An event that is no departure, in the report.
+#[derive(Debug, Serialize)]
+pub struct IgnoredReport {
+    id: String,
+    r#type: String,
+    reason: &'static str,
+}
+
+/// What is now true at one provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// What was found and done there.
+    #[serde(flatten)]
+    pub finding: Finding,
+    /// Each account, where the product keeps one per organisation and there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<AccountReport>,
+    /// How often the call that needed most was attempted; 0 if nothing was called.
+    pub attempts: u32,
+    /// How long it took, in milliseconds.
+    pub elapsed_ms: u64,
+}
+
+/// What is now true of one account in one organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AccountReport {
+    /// The organisation.
+    pub scope: String,
+    /// What was found and done there.
+    #[serde(flatten)]
+    pub finding: Finding,
+}
+
+/// What was found and done in one place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What is now true.
+    pub outcome: Outcome,
+    /// The account's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<String>,
+    /// The provider's id of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// A short token: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// A sentence for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What stands in the way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<Reference>,
+    /// How long the provider asks to be left alone.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
+}
+
+impl Entry {
+    fn log(&self, request_id: &str, departure_id: &str) {
+        let Self { provider, finding, attempts, elapsed_ms, .. } = self;
+        let outcome = finding.outcome.to_string();
+        let (reason, provider_request_id) = (finding.reason.as_deref(), finding.request_id.as_deref());
+        if finding.outcome.status() > Status::Planned {
+            warn!(
+                request_id,
+                departure_id, provider, outcome, reason, provider_request_id, attempts, elapsed_ms, "provider"
+            );
+        } else {
+            info!(
+                request_id,
+                departure_id, provider, outcome, reason, provider_request_id, attempts, elapsed_ms, "provider"
+            );
+        }
+    }
+}
+
+impl Finding {
+    /// An outcome and nothing else.
+    pub fn of(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            account_id: None,
+            request_id: None,
+            reason: None,
+            detail: None,
+            references: Vec::new(),
+            retry_after: None,
+        }
+    }
+
+    /// Adds a short token.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// Adds a sentence.
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Passes every text through `clean`.
+    pub(crate) fn cleaned(mut self, clean: impl Fn(String) -> String) -> Self {
+        let texts = [&mut self.account_id, &mut self.request_id, &mut self.reason, &mut self.detail];
+        let references = self.references.iter_mut().flat_map(|reference| {
+            [Some(&mut reference.kind), Some(&mut reference.name), reference.href.as_mut()].into_iter().flatten()
+        });
+        for text in texts.into_iter().flatten().chain(references) {
+            *text = clean(std::mem::take(text));
+        }
+        self
+    }
+}
+
+impl Report {
+    /// Puts the parts together.
+    pub fn new(request_id: String, departures: Vec<DepartureReport>, ignored: Vec<Ignored>) -> Self {
+        let worst = departures.iter().map(|departure| departure.status).max();
+        let ignored = ignored.into_iter().map(|event| IgnoredReport {
+            id: mask_addresses(&event.id),
+            r#type: mask_addresses(&event.kind),
+            reason: event.reason,
+        });
+        Self { status: worst.unwrap_or(Status::Ignored), request_id, departures, ignored: ignored.collect() }
+    }
+
+    /// The longest time that a provider asks for.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let entries = self.departures.iter().flat_map(|departure| &departure.providers);
+        entries.filter_map(|entry| entry.finding.retry_after).max()
+    }
+
+    /// Writes the report to the log: a line per departure and provider, and one per ignored event.
+    pub fn log(&self) {
+        let request_id = &self.request_id;
+        for departure in &self.departures {
+            let departure_id = &departure.id;
+            for entry in &departure.providers {
+                entry.log(request_id, departure_id);
+            }
+            let status = departure.status.to_string();
+            match departure.status {
+                Status::Held => error!(request_id, departure_id, status, "departure"),
+                Status::NeedsAttention | Status::Incomplete => warn!(request_id, departure_id, status, "departure"),
+                _ => info!(request_id, departure_id, status, "departure"),
+            }
+        }
+        for event in &self.ignored {
+            info!(request_id, event_id = event.id, event_type = event.r#type, reason = event.reason, "ignored");
+        }
+    }
+}
+
+impl DepartureReport {
+    /// Reports on an executed plan.
+    pub fn new(plan: &Plan, providers: Vec<Entry>) -> Self {
+        let Departure { id, source, event, person } = &plan.departure;
+        let worst = providers.iter().map(|entry| entry.finding.outcome.status()).max();
+        let held = matches!(plan.intent, Intent::Leave(_, reason) if reason.holds());
+        // An id may be an address: some senders key people by it.
+        let masked = |text: &Option<String>| text.as_deref().map(mask_addresses);
+        Self {
+            id: mask_addresses(id),
+            source: source.clone(),
+            event: EventReport {
+                id: mask_addresses(&event.id),
+                r#type: event.kind.clone(),
+                occurred_at: event.occurred_at,
+            },
+            person: PersonReport {
+                idp_id: masked(&person.idp_id),
+                external_id: masked(&person.external_id),
+                email: person.email.as_ref().map(ToString::to_string),
+            },
+            status: if held { Status::Held } else { worst.unwrap_or(Status::Incomplete) },
+            duplicate: false,
+            providers,
+        }
+    }
+}
+
+fn rfc3339<S: Serializer>(at: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at.map(|at| at.format(&Rfc3339)) {
+        Some(Ok(text)) => serializer.serialize_str(&text),
+        _ => serializer.serialize_none(),
+    }
+}
