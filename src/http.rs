@@ -104,8 +104,9 @@ impl Http {
     }
 
     /// A `POST` to another host, a token endpoint say.
-    pub fn post_to(&self, url: &Url) -> Call<'_> {
-        Call::new(self, Method::POST, Ok(url.clone()))
+    pub fn post_to(&self, url: &str) -> Call<'_> {
+        let unusable = |_| Failure::new(FailureKind::Rejected, "unusable_url");
+        Call::new(self, Method::POST, Url::parse(url).map_err(unusable))
     }
 
     /// A call below the base URL. Every element of `path` becomes exactly one segment, percent-encoded; one that cannot
@@ -150,7 +151,7 @@ fn below(base: &Url, path: &[&str]) -> Result<Url, Failure> {
 }
 
 /// One call, not yet sent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "a call does nothing until its answer is read"]
 pub struct Call<'a> {
     http: &'a Http,
@@ -306,14 +307,27 @@ impl Answer {
     /// The body as JSON of this shape.
     ///
     /// # Errors
-    /// `not_understood` if it has another shape, or is no JSON.
+    /// `not_understood` if it has another shape, or is no JSON object.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        let not_understood =
+            |what: &str| Failure::not_understood(format!("HTTP {}: {what}", self.status)).request_id(self.request_id());
+        // serde reads a list into a struct, by position; `[]` would be an object that lacks everything optional.
+        if self.body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(not_understood("not a JSON object"));
+        }
         serde_json::from_slice(&self.body).map_err(|error| {
             // The other messages of serde_json quote the value.
             let text = error.to_string();
-            let what = if text.starts_with("missing field") { text } else { "not the documented shape".to_owned() };
-            Failure::not_understood(format!("HTTP {}: {what}", self.status)).request_id(self.request_id())
+            not_understood(if text.starts_with("missing field") { &text } else { "not the documented shape" })
         })
+    }
+
+    /// The body in the vendor's shape, whatever the status; where it has another (a gateway's page), the status speaks.
+    ///
+    /// # Errors
+    /// `not_understood` for another shape with a 2xx, else [`Answer::failure`].
+    pub fn envelope<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        self.json().map_err(|not_understood| if self.is_success() { not_understood } else { self.failure() })
     }
 
     /// What the status alone says, for an answer about which there is nothing better to say.

@@ -9,6 +9,7 @@ pub mod engine;
 pub mod handler;
 pub mod http;
 pub mod lambda;
+pub mod oauth;
 pub mod outcome;
 pub mod person;
 pub mod plan;

@@ -17,6 +17,7 @@ pub mod aerospike_cloud;
 pub mod cloudflare_access;
 pub mod flashduty;
 pub mod instaply;
+mod pages;
 pub mod stytch_b2b;
 
 /// One product from which a departed person is removed.
@@ -162,7 +163,13 @@ pub struct Kind {
 }
 
 /// All kinds, sorted by name.
-pub const KINDS: &[Kind] = &[];
+pub const KINDS: &[Kind] = &[
+    Kind::of::<aerospike_cloud::AerospikeCloud>(),
+    Kind::of::<cloudflare_access::CloudflareAccess>(),
+    Kind::of::<flashduty::Flashduty>(),
+    Kind::of::<instaply::Instaply>(),
+    Kind::of::<stytch_b2b::StytchB2b>(),
+];
 
 impl Kind {
     /// The kind of this name.

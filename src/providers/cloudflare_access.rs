@@ -1,1 +1,195 @@
-//! x
+//! Cloudflare Access, delete user:
+//! <https://developers.cloudflare.com/api/resources/zero_trust/subresources/access/subresources/users/methods/delete>.
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    Account, LookUp, Place, Product, Provider, Removal,
+    pages::{Page, Pages},
+};
+use crate::{
+    http::{Answer, Call, Http},
+    outcome::{Failure, FailureKind},
+    person::Identity,
+    secrets::{Secret, SecretFault},
+};
+
+const PAGE: usize = 100;
+/// The documented length of a user's id, a UUID.
+const LONGEST_ID: usize = 36;
+/// What an error's message contains if the user is gone; no code is documented for it.
+const NOT_FOUND: &str = "not_found";
+
+/// The keys that only this kind has.
+#[derive(Debug, Deserialize)]
+pub struct Settings {
+    /// The account whose Access users these are.
+    pub account_id: AccountId,
+}
+
+/// The id of an account: up to 32 letters and digits.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct AccountId(String);
+
+impl TryFrom<String> for AccountId {
+    type Error = &'static str;
+
+    fn try_from(id: String) -> Result<Self, Self::Error> {
+        let usable = (1..=32).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if usable {
+            Ok(Self(id))
+        } else {
+            Err("`account_id` must be the 32 letters and digits of the account's overview page")
+        }
+    }
+}
+
+/// Cloudflare Access, connected.
+#[derive(Debug)]
+pub struct CloudflareAccess {
+    account: AccountId,
+    login: Login,
+}
+
+#[derive(Debug)]
+enum Login {
+    Token(SecretString),
+    GlobalKey { email: SecretString, key: SecretString },
+}
+
+impl Product for CloudflareAccess {
+    const KIND: &'static str = "cloudflare_access";
+    const TITLE: &'static str = "Cloudflare Access: delete user";
+    const SECRET_KEYS: &'static str = "`api_token`, or `email` and `api_key`";
+    type Settings = Settings;
+
+    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
+        let login = if secret.has("api_key") && !secret.has("api_token") {
+            Login::GlobalKey { email: secret.text("email")?, key: secret.text("api_key")? }
+        } else {
+            Login::Token(secret.text("api_token")?)
+        };
+        let provider = Self { account: settings.account_id.clone(), login };
+        Ok(vec![Place { scope: None, base_url: "https://api.cloudflare.com/client/v4", provider }])
+    }
+}
+
+#[async_trait]
+impl Provider for CloudflareAccess {
+    fn look_up(&self) -> Option<&dyn LookUp> {
+        Some(self)
+    }
+
+    async fn remove(&self, http: &Http, account: &Account) -> Result<Removal, Failure> {
+        if account.id.len() > LONGEST_ID {
+            return Err(Failure::new(FailureKind::Rejected, "unusable_id").detail("longer than a user's id can be"));
+        }
+        let call = http.delete(&["accounts", &self.account.0, "access", "users", &account.id]);
+        let removal = self.authorized(call).read(|answer| {
+            accepted(answer)?;
+            Ok(Removal::deleted().request_id(answer.request_id()))
+        });
+        match removal.await {
+            Err(failure) if failure.reason == NOT_FOUND => Ok(Removal::absent().request_id(failure.request_id)),
+            other => other,
+        }
+    }
+}
+
+#[async_trait]
+impl LookUp for CloudflareAccess {
+    async fn find(&self, http: &Http, person: Identity<'_>) -> Result<Vec<Account>, Failure> {
+        let Identity::Email(email) = person else {
+            return Err(Failure::new(FailureKind::Rejected, "unusable_identity"));
+        };
+        let mut pages = Pages::new();
+        while let Some(page) = pages.next()? {
+            let call = http.get(&["accounts", &self.account.0, "access", "users"]);
+            // How `email` matches is not documented: it narrows, it does not decide.
+            let call = call.query("email", email.expose()).query("page", &page.to_string());
+            let call = self.authorized(call.query("per_page", &PAGE.to_string()));
+            pages.add(call.read(listed).await?, |user: &User| user.id.clone())?;
+        }
+        let account = |user: User| Account { id: user.id, email: Some(user.email), ..Account::default() };
+        Ok(pages.into_items().into_iter().map(account).collect())
+    }
+}
+
+impl CloudflareAccess {
+    fn authorized<'a>(&self, call: Call<'a>) -> Call<'a> {
+        match &self.login {
+            Login::Token(token) => call.bearer(token),
+            Login::GlobalKey { email, key } => {
+                call.secret_header("x-auth-email", email).secret_header("x-auth-key", key)
+            }
+        }
+    }
+}
+
+fn listed(answer: &Answer) -> Result<Page<User>, Failure> {
+    let envelope = accepted(answer)?;
+    let items = Vec::deserialize(envelope.result)
+        .map_err(|_| Failure::not_understood("not a list of users with an id and an address each"))?;
+    // `total_count` is no help: the vendor's own example says 2000 of a list with one user.
+    let size = envelope.result_info.and_then(|info| info.per_page).map_or(PAGE, |size| size.clamp(1, PAGE));
+    Ok(Page { items, size, total: None })
+}
+
+/// The envelope of an answer that agrees: that takes `success: true`, and no errors.
+fn accepted(answer: &Answer) -> Result<Envelope, Failure> {
+    let envelope: Envelope = answer.envelope()?;
+    match envelope.errors.as_deref().unwrap_or_default() {
+        [] if envelope.success && answer.is_success() => Ok(envelope),
+        [] if answer.is_success() => Err(Failure::not_understood("neither a success nor an error")),
+        [] => Err(answer.failure()),
+        errors => Err(refused(answer.status(), errors)),
+    }
+}
+
+fn refused(status: u16, errors: &[Message]) -> Failure {
+    let has = |codes: &[i64]| errors.iter().any(|error| codes.contains(&error.code));
+    let kind = match () {
+        () if has(&[10000, 9109]) => FailureKind::Unauthorized,
+        () if has(&[971, 10429]) => FailureKind::RateLimited,
+        // No such route: a wrong account or base URL. And `not_enabled`: the account has no Access.
+        () if has(&[7003, 9999]) => FailureKind::Rejected,
+        () => FailureKind::of_status(status),
+    };
+    let gone = status == 404 && !has(&[7003]) && errors.iter().any(|error| error.message.contains(NOT_FOUND));
+    let code = errors.first().map(|error| error.code.to_string()).unwrap_or_default();
+    let texts: Vec<_> = errors.iter().map(|error| error.message.as_str()).collect();
+    Failure::new(kind, if gone { NOT_FOUND.to_owned() } else { code }).detail(texts.join("; "))
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    success: bool,
+    errors: Option<Vec<Message>>,
+    #[serde(default)]
+    result: Value,
+    result_info: Option<ResultInfo>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    code: i64,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct ResultInfo {
+    per_page: Option<usize>,
+}
+
+/// All fields are optional by the specification. One who lacks either of these could be anybody.
+#[derive(Deserialize)]
+struct User {
+    /// By this a user is deleted; never by `uid` or `seat_uid`.
+    id: String,
+    email: String,
+}

@@ -1,1 +1,223 @@
-//! x
+//! Flashduty, delete member: <https://docs.flashcat.cloud/en/api-reference/platform/members/member-delete>.
+
+use std::num::NonZeroU64;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    Account, LookUp, Place, Product, Provider, Removal,
+    pages::{Page, Pages},
+};
+use crate::{
+    http::{Answer, Call, Http},
+    outcome::{Failure, FailureKind, Reference},
+    person::{Identity, KnownBy},
+    secrets::{Secret, SecretFault},
+};
+
+/// The documented maximum of `limit`.
+const PAGE: usize = 100;
+
+/// The keys that only this kind has.
+#[derive(Debug, Deserialize)]
+pub struct Settings {
+    /// Deletes members also while schedules and escalation rules refer to them (`is_force`).
+    #[serde(default)]
+    pub force: bool,
+    /// Whether members are found by their address or by their `ref_id`.
+    #[serde(default, rename = "match")]
+    pub known_by: KnownBy,
+}
+
+/// Flashduty, connected.
+#[derive(Debug)]
+pub struct Flashduty {
+    app_key: SecretString,
+    force: bool,
+    known_by: KnownBy,
+}
+
+impl Product for Flashduty {
+    const KIND: &'static str = "flashduty";
+    const TITLE: &'static str = "Flashduty: delete member";
+    const SECRET_KEYS: &'static str = "`app_key`";
+    type Settings = Settings;
+
+    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
+        let provider = Self { app_key: secret.text("app_key")?, force: settings.force, known_by: settings.known_by };
+        Ok(vec![Place { scope: None, base_url: "https://api.flashcat.cloud", provider }])
+    }
+}
+
+#[async_trait]
+impl Provider for Flashduty {
+    fn look_up(&self) -> Option<&dyn LookUp> {
+        Some(self)
+    }
+
+    fn known_by(&self) -> KnownBy {
+        self.known_by
+    }
+
+    async fn remove(&self, http: &Http, account: &Account) -> Result<Removal, Failure> {
+        let unusable = || Failure::new(FailureKind::Rejected, "unusable_id").detail("a member's id is a number");
+        // Of several fields the first non-empty one counts, and 0 is empty.
+        let member_id: NonZeroU64 = account.id.parse().map_err(|_| unusable())?;
+        let call = self.post(http, "delete").json(&DeleteMember { member_id, is_force: self.force });
+        match call.read(|answer| Ok(Removal::deleted().request_id(accepted(answer)?.request_id))).await {
+            Err(failure) if failure.reason == "ResourceNotFound" => {
+                Ok(Removal::absent().request_id(failure.request_id))
+            }
+            // With `sso_user_non_editable` members made by SSO cannot be deleted; the page names no code for it.
+            Err(failure) if failure.reason == "AccessDenied" && account.managed_elsewhere => {
+                Err(Failure { kind: FailureKind::Blocked, ..failure })
+            }
+            other => other,
+        }
+    }
+}
+
+#[async_trait]
+impl LookUp for Flashduty {
+    async fn find(&self, http: &Http, person: Identity<'_>) -> Result<Vec<Account>, Failure> {
+        let query = match person {
+            Identity::Email(email) => Some(email.expose()),
+            // `query` does not search `ref_id`.
+            Identity::ExternalId(_) => None,
+        };
+        let mut pages = Pages::new();
+        while let Some(p) = pages.next()? {
+            let call = self.post(http, "list").json(&ListMembers { p, limit: PAGE, query });
+            pages.add(call.read(listed).await?, |member: &Member| member.member_id.to_string())?;
+        }
+        Ok(pages.into_items().into_iter().filter(|member| member.status != "deleted").map(Account::from).collect())
+    }
+}
+
+impl Flashduty {
+    fn post<'a>(&self, http: &'a Http, operation: &str) -> Call<'a> {
+        http.post(&["member", operation]).secret_query("app_key", &self.app_key)
+    }
+}
+
+fn listed(answer: &Answer) -> Result<Page<Member>, Failure> {
+    let list = List::deserialize(accepted(answer)?.data);
+    match list.map_err(|_| Failure::not_understood("not a list of members"))? {
+        List { items: Some(items), total } => Ok(Page { items, size: PAGE, total: Some(total) }),
+        List { items: None, total: 0 } => Ok(Page { items: Vec::new(), size: PAGE, total: Some(0) }),
+        List { items: None, .. } => Err(Failure::not_understood("a list without its members")),
+    }
+}
+
+/// The envelope of an answer that agrees. An error in it is an error whatever the status.
+fn accepted(answer: &Answer) -> Result<Envelope, Failure> {
+    let envelope: Envelope = answer.envelope()?;
+    let failure = match &envelope.error {
+        Some(error) if !matches!(error.code.as_str(), "OK" | "" | "0") => {
+            refused(answer.status(), error, &envelope.data)
+        }
+        _ if !answer.is_success() => answer.failure(),
+        None if !envelope.data.is_object() => Failure::not_understood("neither data nor an error"),
+        _ => return Ok(envelope),
+    };
+    Err(failure.request_id(envelope.request_id))
+}
+
+/// Only the code counts: the message comes in the account's language.
+fn refused(status: u16, error: &Refusal, data: &Value) -> Failure {
+    let kind = match error.code.as_str() {
+        "ReferenceExist" | "RequestVerifyRequired" | "DangerousOperation" | "RequestLocked" => FailureKind::Blocked,
+        "Unauthorized" | "BalanceNotEnough" | "AccessDenied" => FailureKind::Unauthorized,
+        "RequestTooFrequently" => FailureKind::RateLimited,
+        "UndonedOrderExist" | "InternalError" | "ServiceUnavailable" => FailureKind::Unavailable,
+        "ResourceNotFound" => FailureKind::Rejected,
+        _ => FailureKind::of_status(status),
+    };
+    let references = Referrers::deserialize(data).map(|data| data.refs).unwrap_or_default();
+    let references = references.into_iter().map(Reference::from).collect();
+    let failure = Failure { references, ..Failure::new(kind, &error.code) };
+    if error.message.is_empty() { failure } else { failure.detail(&error.message) }
+}
+
+#[derive(Serialize)]
+struct ListMembers<'a> {
+    p: usize,
+    limit: usize,
+    /// A substring of the name or the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct DeleteMember {
+    member_id: NonZeroU64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_force: bool,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    request_id: Option<String>,
+    #[serde(default)]
+    data: Value,
+    error: Option<Refusal>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+/// What a member who cannot be deleted is still needed for.
+#[derive(Deserialize)]
+struct Referrers {
+    refs: Vec<Referrer>,
+}
+
+#[derive(Deserialize)]
+struct Referrer {
+    kind: String,
+    name: String,
+    href: Option<String>,
+}
+
+impl From<Referrer> for Reference {
+    fn from(Referrer { kind, name, href }: Referrer) -> Self {
+        Self { kind, name, href }
+    }
+}
+
+#[derive(Deserialize)]
+struct List {
+    total: usize,
+    /// `null` where there are none.
+    items: Option<Vec<Member>>,
+}
+
+#[derive(Deserialize)]
+struct Member {
+    member_id: NonZeroU64,
+    email: Option<String>,
+    ref_id: Option<String>,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    is_external: bool,
+}
+
+impl From<Member> for Account {
+    fn from(member: Member) -> Self {
+        Self {
+            id: member.member_id.to_string(),
+            email: member.email,
+            external_id: member.ref_id.filter(|id| !id.is_empty()),
+            hold: None,
+            managed_elsewhere: member.is_external,
+        }
+    }
+}

@@ -1,1 +1,107 @@
-//! x
+//! Instaply, delete user by e-mail: <https://docs.instaply.com/api/users/>.
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::{Account, LookUp, Place, Product, Provider, Removal};
+use crate::{
+    http::{Answer, Http},
+    outcome::{Failure, FailureKind},
+    secrets::{Secret, SecretFault},
+};
+
+/// The whole of the documented answer for an address that the organisation does not have.
+const NOT_FOUND: &str = "User not found in organization";
+
+/// The keys that only this kind has: none.
+#[derive(Debug, Deserialize)]
+pub struct Settings {}
+
+/// Instaply, connected. The token decides the organisation.
+#[derive(Debug)]
+pub struct Instaply {
+    token: SecretString,
+}
+
+impl Product for Instaply {
+    const KIND: &'static str = "instaply";
+    const TITLE: &'static str = "Instaply: delete user by e-mail";
+    const SECRET_KEYS: &'static str = "`token`";
+    type Settings = Settings;
+
+    fn connect(_: &Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
+        let provider = Self { token: secret.text("token")? };
+        Ok(vec![Place { scope: None, base_url: "https://me.instaply.com", provider }])
+    }
+}
+
+#[async_trait]
+impl Provider for Instaply {
+    /// The vendor documents none.
+    fn look_up(&self) -> Option<&dyn LookUp> {
+        None
+    }
+
+    async fn remove(&self, http: &Http, account: &Account) -> Result<Removal, Failure> {
+        http.post(&["api", "user", "delete-by-email"])
+            .secret_header("token", &self.token)
+            .json(&DeleteUser { email: &account.id })
+            .read(|answer| if answer.is_success() { deleted(answer, account) } else { refused(answer) })
+            .await
+    }
+}
+
+fn deleted(answer: &Answer, account: &Account) -> Result<Removal, Failure> {
+    let done: Deleted = answer.json()?;
+    if done.status != "success" || !done.email.trim().eq_ignore_ascii_case(&account.id) {
+        return Err(Failure::not_understood("not a success, or somebody else's"));
+    }
+    Ok(Removal::deleted().account_id(Some(done.deleted_user_id)))
+}
+
+fn refused(answer: &Answer) -> Result<Removal, Failure> {
+    match (answer.status(), answer.envelope()?) {
+        (404, Refusal { error: Some(error), .. }) if error == NOT_FOUND => Ok(Removal::absent()),
+        // The last representative of a business, the last person of an escalation pool: there is no code, only this text.
+        (400, Refusal { error: Some(rule), .. }) => {
+            Err(Failure::new(FailureKind::Blocked, "business_rule").detail(rule))
+        }
+        (400, Refusal { body: Some(faults), .. }) => {
+            let faults: Vec<_> = faults.iter().map(|fault| format!("{} {}", fault.property, fault.message)).collect();
+            Err(Failure::new(FailureKind::Rejected, "validation").detail(faults.join(", ")))
+        }
+        (_, Refusal { error: Some(text), .. } | Refusal { developer_message: Some(text), .. }) => {
+            Err(answer.failure().detail(text))
+        }
+        _ => Err(answer.failure()),
+    }
+}
+
+#[derive(Serialize)]
+struct DeleteUser<'a> {
+    email: &'a str,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Deleted {
+    status: String,
+    deleted_user_id: String,
+    email: String,
+}
+
+/// The three shapes of a refusal.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Refusal {
+    error: Option<String>,
+    body: Option<Vec<Fault>>,
+    developer_message: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Fault {
+    message: String,
+    property: String,
+}

@@ -1,1 +1,196 @@
-//! x
+//! Stytch B2B, delete member: <https://stytch.com/docs/api-reference/b2b/api/members/delete-member>.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{Account, Hold, LookUp, Place, Product, Provider, Removal};
+use crate::{
+    http::{Answer, Http},
+    outcome::{Failure, FailureKind},
+    person::{Identity, KnownBy},
+    secrets::{Secret, SecretFault},
+};
+
+/// The errors that say that a member is not there. `organization_not_found` is a 404 too, and a fault of the configuration.
+const GONE: [&str; 2] = ["member_not_found", "member_does_not_exist_in_organization"];
+/// A member who may sign in past the organisation's settings, when all else fails.
+const BREAK_GLASS: Hold =
+    Hold { reason: "break_glass", detail: "this is the organisation's emergency account (is_breakglass)" };
+
+/// The keys that only this kind has.
+#[derive(Debug, Deserialize)]
+pub struct Settings {
+    /// The organisations in which a person has a member each.
+    pub organization_ids: OrganizationIds,
+    /// Whether members are found by their address or by their `external_id`.
+    #[serde(default, rename = "match")]
+    pub known_by: KnownBy,
+}
+
+/// At least one organisation, each once.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+pub struct OrganizationIds(Vec<String>);
+
+impl TryFrom<Vec<String>> for OrganizationIds {
+    type Error = String;
+
+    fn try_from(ids: Vec<String>) -> Result<Self, String> {
+        let mut seen = HashSet::new();
+        if ids.is_empty() {
+            return Err("`organization_ids` must name at least one organization".to_owned());
+        }
+        match ids.iter().find(|id| id.trim().is_empty() || !seen.insert(id.as_str())) {
+            Some(id) if id.trim().is_empty() => Err("`organization_ids` holds an empty id: take it out".to_owned()),
+            Some(id) => Err(format!("`organization_ids` names `{id}` twice: take one out")),
+            None => Ok(Self(ids)),
+        }
+    }
+}
+
+/// One organisation at Stytch, connected.
+#[derive(Debug)]
+pub struct StytchB2b {
+    organization: String,
+    project_id: SecretString,
+    secret: SecretString,
+    known_by: KnownBy,
+}
+
+impl Product for StytchB2b {
+    const KIND: &'static str = "stytch_b2b";
+    const TITLE: &'static str = "Stytch B2B: delete member";
+    const SECRET_KEYS: &'static str = "`project_id` and `secret`";
+    type Settings = Settings;
+
+    fn connect(settings: &Settings, keys: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
+        let (project_id, secret) = (keys.text("project_id")?, keys.text("secret")?);
+        let live = project_id.expose_secret().starts_with("project-live-");
+        let base_url = if live { "https://api.stytch.com" } else { "https://test.stytch.com" };
+        let place = |organization: &String| Place {
+            scope: Some(organization.clone()),
+            base_url,
+            provider: Self {
+                organization: organization.clone(),
+                project_id: project_id.clone(),
+                secret: secret.clone(),
+                known_by: settings.known_by,
+            },
+        };
+        Ok(settings.organization_ids.0.iter().map(place).collect())
+    }
+}
+
+#[async_trait]
+impl Provider for StytchB2b {
+    fn look_up(&self) -> Option<&dyn LookUp> {
+        Some(self)
+    }
+
+    fn known_by(&self) -> KnownBy {
+        self.known_by
+    }
+
+    async fn remove(&self, http: &Http, account: &Account) -> Result<Removal, Failure> {
+        http.delete(&["v1", "b2b", "organizations", &self.organization, "members", &account.id])
+            .basic(self.project_id.expose_secret(), &self.secret)
+            .read(|answer| match accepted::<Deleted>(answer) {
+                Ok(done) if done.member_id != account.id => {
+                    Err(Failure::not_understood("somebody else was deleted").request_id(Some(done.request_id)))
+                }
+                Ok(done) => Ok(Removal::deleted().request_id(Some(done.request_id))),
+                Err(failure) if is_gone(&failure) => Ok(Removal::absent().request_id(failure.request_id)),
+                Err(failure) => Err(failure),
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl LookUp for StytchB2b {
+    async fn find(&self, http: &Http, person: Identity<'_>) -> Result<Vec<Account>, Failure> {
+        let call = http.get(&["v1", "b2b", "organizations", &self.organization, "member"]);
+        let call = match person {
+            Identity::Email(email) => call.query("email_address", email.expose()),
+            // "You may use an external_id here if one is set for the member."
+            Identity::ExternalId(id) => call.query("member_id", id),
+        };
+        let found = call.basic(self.project_id.expose_secret(), &self.secret).read(accepted::<Found>).await;
+        match found {
+            // A deletion is soft: the member stays, and can be reactivated, but not sign in.
+            Ok(Found { member }) if member.status == "deleted" => Ok(Vec::new()),
+            Ok(Found { member }) => Ok(vec![Account::from(member)]),
+            Err(failure) if is_gone(&failure) => Ok(Vec::new()),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+fn is_gone(failure: &Failure) -> bool {
+    failure.kind == FailureKind::Rejected && GONE.contains(&failure.reason.as_str())
+}
+
+fn accepted<T: DeserializeOwned>(answer: &Answer) -> Result<T, Failure> {
+    if answer.is_success() {
+        return answer.json();
+    }
+    let refusal: Refusal = answer.envelope()?;
+    let Some(reason) = refusal.error_type.or(refusal.error) else {
+        return Err(answer.failure().request_id(refusal.request_id));
+    };
+    let kind = match reason.as_str() {
+        "unauthorized_credentials" => FailureKind::Unauthorized,
+        "too_many_requests" => FailureKind::RateLimited,
+        _ => FailureKind::of_status(answer.status()),
+    };
+    let failure = Failure::new(kind, reason).request_id(refusal.request_id);
+    Err(match refusal.error_message.or(refusal.error_description) {
+        Some(text) => failure.detail(text),
+        None => failure,
+    })
+}
+
+#[derive(Deserialize)]
+struct Found {
+    member: Member,
+}
+
+#[derive(Deserialize)]
+struct Member {
+    member_id: String,
+    email_address: String,
+    status: String,
+    external_id: Option<String>,
+    is_breakglass: bool,
+}
+
+impl From<Member> for Account {
+    fn from(member: Member) -> Self {
+        Self {
+            id: member.member_id,
+            email: Some(member.email_address),
+            external_id: member.external_id.filter(|id| !id.is_empty()),
+            hold: member.is_breakglass.then_some(BREAK_GLASS),
+            managed_elsewhere: false,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Deleted {
+    member_id: String,
+    request_id: String,
+}
+
+/// Two generations of errors.
+#[derive(Deserialize)]
+struct Refusal {
+    request_id: Option<String>,
+    error_type: Option<String>,
+    error_message: Option<String>,
+    error: Option<String>,
+    error_description: Option<String>,
+}

@@ -1,0 +1,145 @@
+//! OAuth 2.0 client credentials (RFC 6749 4.4): one token, fetched when it is first needed and kept until it expires.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use tokio::{sync::Mutex, time::Instant};
+
+use crate::{
+    http::{Answer, Call, Http},
+    outcome::{Failure, FailureKind},
+};
+
+/// The reason of a failure that a new token may mend (RFC 6750 3.1).
+pub const INVALID_TOKEN: &str = "invalid_token";
+/// A token this close to its end is not used any more: it must outlast the calls of a departure.
+const MARGIN: Duration = Duration::from_secs(60);
+/// No token is kept longer, whatever its issuer says.
+const LONGEST_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Where a provider's tokens come from.
+#[derive(Debug)]
+pub enum Tokens {
+    /// A token that somebody else fetched, used as it is.
+    Fixed(SecretString),
+    /// Tokens fetched with a client's credentials.
+    Fetched(Client),
+}
+
+/// A client of an authorisation server, and the token it holds.
+#[derive(Debug)]
+pub struct Client {
+    url: String,
+    id: SecretString,
+    secret: SecretString,
+    /// Locked while a token is fetched: whoever else needs one waits for it.
+    kept: Mutex<Option<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    token: SecretString,
+    until: Instant,
+}
+
+impl Client {
+    /// A client that holds no token yet.
+    pub fn new(url: &str, id: SecretString, secret: SecretString) -> Self {
+        Self { url: url.to_owned(), id, secret, kept: Mutex::new(None) }
+    }
+}
+
+impl Tokens {
+    /// Sends `call` with a token. If `read` finds it refused as [`INVALID_TOKEN`], a token that was fetched is thrown
+    /// away and the call sent once more with a new one.
+    ///
+    /// # Errors
+    /// What `read` says, or why there is no token.
+    pub async fn read<T>(
+        &self,
+        http: &Http,
+        call: Call<'_>,
+        read: impl Fn(&Answer) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let client = match self {
+            Self::Fixed(token) => return call.bearer(token).read(read).await,
+            Self::Fetched(client) => client,
+        };
+        let token = client.token(http, None).await?;
+        match call.clone().bearer(&token).read(&read).await {
+            Err(failure) if failure.kind == FailureKind::Unauthorized && failure.reason == INVALID_TOKEN => {
+                let token = client.token(http, Some(&token)).await?;
+                call.bearer(&token).read(read).await
+            }
+            other => other,
+        }
+    }
+}
+
+impl Client {
+    /// The token that is kept, unless it is the `refused` one; else a new one.
+    async fn token(&self, http: &Http, refused: Option<&SecretString>) -> Result<SecretString, Failure> {
+        let refused = refused.map(ExposeSecret::expose_secret);
+        let mut kept = self.kept.lock().await;
+        if let Some(Kept { token, until }) = &*kept
+            && *until > Instant::now()
+            && refused != Some(token.expose_secret())
+        {
+            return Ok(token.clone());
+        }
+        *kept = None;
+        let granted = self.fetch(http).await?;
+        let lasts = Duration::from_secs(granted.expires_in).min(LONGEST_KEPT).saturating_sub(MARGIN);
+        let token = SecretString::from(granted.access_token);
+        *kept = Some(Kept { token: token.clone(), until: Instant::now() + lasts });
+        Ok(token)
+    }
+
+    async fn fetch(&self, http: &Http) -> Result<Granted, Failure> {
+        let (client_id, client_secret) = (self.id.expose_secret(), self.secret.expose_secret());
+        let request = Request { client_id, client_secret, grant_type: "client_credentials" };
+        http.post_to(&self.url).json(&request).read(granted).await
+    }
+}
+
+fn granted(answer: &Answer) -> Result<Granted, Failure> {
+    if answer.is_success() {
+        let granted: Granted = answer.json()?;
+        let empty = granted.access_token.is_empty();
+        return if empty { Err(Failure::not_understood("an empty token")) } else { Ok(granted) };
+    }
+    let refusal: Refusal = answer.envelope()?;
+    let kind = match refusal.error.as_str() {
+        "invalid_client" | "unauthorized_client" | "access_denied" => FailureKind::Unauthorized,
+        _ => FailureKind::of_status(answer.status()),
+    };
+    let failure = Failure::new(kind, refusal.error);
+    Err(match refusal.error_description {
+        Some(text) => failure.detail(text),
+        None => failure,
+    })
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    client_id: &'a str,
+    client_secret: &'a str,
+    grant_type: &'a str,
+}
+
+/// RFC 6749 5.1.
+#[derive(Deserialize)]
+struct Granted {
+    access_token: String,
+    /// In seconds. Without it the token is used once.
+    #[serde(default)]
+    expires_in: u64,
+}
+
+/// RFC 6749 5.2.
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+    error_description: Option<String>,
+}
