@@ -4,6 +4,7 @@
 mod delivery;
 mod envelope;
 mod sandbox;
+mod screen;
 mod send;
 mod standins;
 

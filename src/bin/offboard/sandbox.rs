@@ -3,13 +3,14 @@
 mod cast;
 mod function;
 mod gateway;
+mod pages;
 mod scenes;
-mod screen;
 mod serve;
 mod story;
 mod world;
 
 use std::{
+    fs::File,
     io::Write,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -19,11 +20,13 @@ use std::{
 
 use clap::Args;
 use offboard::config::Config;
+use time::OffsetDateTime;
 
 use function::{Function, Start};
-use screen::Screen;
 use story::Story;
 use world::World;
+
+use crate::screen::{Screen, print};
 
 /// The sources of the sandbox's configuration.
 const SOURCES: [&str; 3] = ["directory", "workos", "hr"];
@@ -51,8 +54,16 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Plays the story, or serves.
+    /// Plays the story, or serves, until somebody interrupts. What was started ends with it.
     pub async fn run(&self) -> Result<ExitCode, String> {
+        tokio::select! {
+            outcome = self.play_or_serve() => outcome,
+            // For a server it is the end that it waits for, for a story it is too early.
+            () = interrupted() => if self.serve { Ok(ExitCode::SUCCESS) } else { Err("interrupted".into()) },
+        }
+    }
+
+    async fn play_or_serve(&self) -> Result<ExitCode, String> {
         let begun = Instant::now();
         let screen = Screen::new(self.json);
         screen.line("Starting Secrets Manager, five providers and the function on loopback …");
@@ -64,13 +75,13 @@ impl Sandbox {
         if self.serve {
             return serve::serve(self, &world, &config, &file.path, &screen).await;
         }
-        let (live, dry_run) = tokio::try_join!(
+        let (mut live, mut dry_run) = tokio::try_join!(
             Function::start(self.start(&world, &file.path, None)),
             Function::start(self.start(&world, &file.path, Some("dry_run"))),
         )?;
-        let story = Story { world: &world, config: &config, live: &live, dry_run: &dry_run, begun };
+        let mut story = Story { world: &world, config: &config, live: &mut live, dry_run: &mut dry_run, begun };
         let ending = story.play(&screen).await;
-        screen.ending(&ending);
+        pages::ending(&screen, &ending);
         if self.json {
             let text = serde_json::to_string_pretty(&ending).map_err(|fault| fault.to_string())?;
             print(&text);
@@ -83,13 +94,28 @@ impl Sandbox {
     }
 
     fn start<'a>(&self, world: &World, config: &'a Path, mode: Option<&'a str>) -> Start<'a> {
-        Start { host: self.host, port: self.port, config, secrets: world.secrets.url(""), mode, show_log: self.serve }
+        Start {
+            host: self.host,
+            port: self.port,
+            config,
+            secrets: world.secrets.url(""),
+            mode,
+            show_log: self.serve && !self.json,
+        }
     }
 }
 
-/// Prints a document to standard output; whoever closes the pipe has seen enough.
-fn print(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+/// Waits for Ctrl-C, or for a polite request to end.
+async fn interrupted() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => return,
+            _ = tokio::signal::ctrl_c() => return,
+        }
+    }
+    // If signals cannot be heard at all, the process ends at once, and its child with it.
+    let _ = tokio::signal::ctrl_c().await;
 }
 
 /// The configuration file, removed at the end unless somebody asked for it.
@@ -100,9 +126,19 @@ struct ConfigFile {
 
 impl ConfigFile {
     fn write(asked: Option<&Path>, text: &str) -> Result<Self, String> {
-        let temporary = || std::env::temp_dir().join(format!("offboard-sandbox-{}.toml", std::process::id()));
-        let path = asked.map_or_else(temporary, Path::to_path_buf);
-        std::fs::write(&path, text).map_err(|fault| format!("cannot write {}: {fault}", path.display()))?;
+        let name = || {
+            format!("offboard-sandbox-{}-{}.toml", std::process::id(), OffsetDateTime::now_utc().unix_timestamp_nanos())
+        };
+        let path = asked.map_or_else(|| std::env::temp_dir().join(name()), Path::to_path_buf);
+        let failed = |fault: std::io::Error| format!("cannot write {}: {fault}", path.display());
+        let mut options = File::options();
+        options.write(true);
+        match asked {
+            Some(_) => options.create(true).truncate(true),
+            // In a folder that everybody may write to, nothing of somebody else's is overwritten.
+            None => options.create_new(true),
+        };
+        options.open(&path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)?;
         Ok(Self { path, keep: asked.is_some() })
     }
 }

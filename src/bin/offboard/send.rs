@@ -6,15 +6,19 @@ use clap::Args;
 use offboard::{aws, config::Config, secrets::Secrets, source::Source};
 use reqwest::Url;
 use secrecy::SecretString;
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::{
     delivery::Delivery,
     envelope::{self, Request},
+    screen::{Screen, print},
 };
 
 /// The variable that holds a signing secret, for those who do not want to read it from Secrets Manager.
 const SECRET_VARIABLE: &str = "OFFBOARD_SIGNING_SECRET";
+
+const ELSEWHERE: &str = "another configuration is named with --config or OFFBOARD_CONFIG";
 
 /// The options of `offboard send`.
 #[derive(Args)]
@@ -41,7 +45,7 @@ pub struct Send {
     /// The event's id; the same one twice is a redelivery
     #[arg(long, value_name = "EVENT_ID")]
     id: Option<String>,
-    /// Print the answer as one JSON document
+    /// Print the answer as it comes, in JSON
     #[arg(long)]
     json: bool,
 }
@@ -50,7 +54,7 @@ impl Send {
     /// Signs, and sends or prints.
     pub async fn run(&self) -> Result<ExitCode, String> {
         let path = self.config.clone().unwrap_or_else(default_config);
-        let config = Config::load(&path, None).map_err(|faults| faults.to_string())?;
+        let config = Config::load(&path, None).map_err(|faults| format!("{faults}\n{ELSEWHERE}"))?;
         let source = config.sources.get(&self.source).ok_or_else(|| {
             let known: Vec<&str> = config.sources.keys().map(String::as_str).collect();
             format!("{} has no source {:?}; it has {}", path.display(), self.source, known.join(", "))
@@ -61,9 +65,9 @@ impl Send {
         let delivery = Delivery::sign(source, &secret, &self.email, &id)?;
         let url = self.to.as_ref().map(|to| self.webhook(to).to_string());
         match url {
-            Some(url) if self.print_curl => println!("{}", delivery.curl(&url)),
+            Some(url) if self.print_curl => print(&delivery.curl(&url)),
             Some(url) if !self.print_event => return self.send(&delivery, &url).await,
-            _ => println!("{:#}", self.event(delivery, now)),
+            _ => print(&format!("{:#}", self.event(delivery, now))),
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -71,12 +75,18 @@ impl Send {
     async fn send(&self, delivery: &Delivery, url: &str) -> Result<ExitCode, String> {
         let reply = delivery.send(url).await?;
         let answer = reply.json();
+        let screen = Screen::new(self.json);
+        screen.line(&format!("HTTP {}, {} ms", reply.status, reply.elapsed.as_millis()));
+        for departure in answer["departures"].as_array().into_iter().flatten() {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            screen.line(&format!("{}: {}", text(&departure["id"]), text(&departure["status"])));
+            screen.show(&screen.outcomes(departure["providers"].as_array().map(Vec::as_slice).unwrap_or_default()));
+        }
+        if answer["departures"].is_null() {
+            screen.line(&if answer.is_null() { reply.text.clone() } else { format!("{answer:#}") });
+        }
         if self.json {
-            println!("{}", serde_json::json!({ "http_status": reply.status, "answer": answer }));
-        } else if answer.is_null() {
-            println!("HTTP {}\n{}", reply.status, reply.text);
-        } else {
-            println!("HTTP {}\n{answer:#}", reply.status);
+            print(&reply.text);
         }
         Ok(if (200..300).contains(&reply.status) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -115,5 +125,6 @@ impl Send {
 }
 
 fn default_config() -> PathBuf {
-    std::env::var_os("OFFBOARD_CONFIG").map_or_else(|| "config/offboard.toml".into(), PathBuf::from)
+    let named = std::env::var_os("OFFBOARD_CONFIG").filter(|path| !path.is_empty());
+    named.map_or_else(|| "config/offboard.toml".into(), PathBuf::from)
 }

@@ -46,6 +46,7 @@ pub struct Function {
     api: RuntimeApi,
     gateway: SocketAddr,
     log: Log,
+    readers: [JoinHandle<()>; 2],
     watch: JoinHandle<()>,
 }
 
@@ -57,14 +58,14 @@ impl Function {
         let gateway = gateway.map_err(|fault| format!("cannot listen on {}:{}: {fault}", start.host, start.port))?;
         let mut child = spawn(&start, api.address()).map_err(|fault| format!("cannot start the function: {fault}"))?;
         let log = Log::default();
-        log.follow(child.stdout.take(), start.show_log);
-        log.follow(child.stderr.take(), start.show_log);
+        let readers =
+            [log.follow(child.stdout.take(), start.show_log), log.follow(child.stderr.take(), start.show_log)];
         let watched = api.clone();
         let watch = tokio::spawn(async move {
             let ended = child.wait().await.map_or_else(|fault| fault.to_string(), |status| status.to_string());
             watched.fail(&format!("the function has ended ({ended})"));
         });
-        let function = Self { api, gateway, log, watch };
+        let function = Self { api, gateway, log, readers, watch };
         let ready = tokio::time::timeout(START, function.api.ready()).await;
         let ready = ready.unwrap_or_else(|_| Err(format!("not ready within {} s", START.as_secs())));
         match ready {
@@ -92,6 +93,15 @@ impl Function {
     /// The calls that the runtime API did not know.
     pub fn unknown(&self) -> Vec<String> {
         self.api.unknown()
+    }
+
+    /// Ends it and reads its log to the last line.
+    pub async fn stop(&mut self) {
+        self.watch.abort();
+        for reader in &mut self.readers {
+            // A reader that failed has nothing more to say.
+            let _ = reader.await;
+        }
     }
 }
 
@@ -147,9 +157,10 @@ impl Log {
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
-    fn follow(&self, stream: Option<impl AsyncRead + Unpin + Send + 'static>, show: bool) {
-        let (Some(stream), log) = (stream, self.clone()) else { return };
+    fn follow(&self, stream: Option<impl AsyncRead + Unpin + Send + 'static>, show: bool) -> JoinHandle<()> {
+        let log = self.clone();
         tokio::spawn(async move {
+            let Some(stream) = stream else { return };
             let mut lines = BufReader::new(stream).split(b'\n');
             while let Ok(Some(line)) = lines.next_segment().await {
                 let line = String::from_utf8_lossy(&line);
@@ -160,6 +171,6 @@ impl Log {
                 text.push_str(&line);
                 text.push('\n');
             }
-        });
+        })
     }
 }

@@ -8,11 +8,12 @@ use serde_json::{Map, Value, json};
 use super::{
     PROVIDERS, SOURCES, Sandbox, cast,
     function::{Function, environment},
-    print,
-    screen::Screen,
     world::{self, World},
 };
-use crate::delivery::Delivery;
+use crate::{
+    delivery::Delivery,
+    screen::{Screen, print},
+};
 
 /// The source whose deliveries carry no time, so that a printed one stays good.
 const TIMELESS: &str = "hr";
@@ -34,10 +35,8 @@ pub async fn serve(
     } else {
         describe(world, &function, path, &curl, screen);
     }
-    tokio::select! {
-        () = interrupted() => Ok(ExitCode::SUCCESS),
-        () = function.ended() => Err(format!("the function has ended by itself:\n{}", function.log().tail())),
-    }
+    function.ended().await;
+    Err(format!("the function has ended by itself:\n{}", function.log().tail()))
 }
 
 fn document(world: &World, function: &Function, path: &Path, curl: &str) -> Value {
@@ -77,17 +76,4 @@ fn base_urls(world: &World) -> Value {
     let credentials = world.credentials();
     let urls = PROVIDERS.iter().map(|name| (name.to_string(), credentials[name]["base_url"].clone()));
     Value::Object(urls.collect())
-}
-
-/// Waits for Ctrl-C, or for a polite request to end.
-async fn interrupted() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = terminate.recv() => return,
-            _ = tokio::signal::ctrl_c() => return,
-        }
-    }
-    // If signals cannot be heard at all, the process ends at once, and its child with it.
-    let _ = tokio::signal::ctrl_c().await;
 }

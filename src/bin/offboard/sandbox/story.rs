@@ -9,12 +9,13 @@ use serde_json::Value;
 use super::{
     cast,
     function::Function,
+    pages,
     scenes::{self, Scene, Twist},
-    screen::Screen,
     world::{self, World},
 };
 use crate::{
     delivery::{Delivery, Reply},
+    screen::Screen,
     standins::Watched,
 };
 
@@ -71,27 +72,29 @@ pub struct Story<'a> {
     /// The configuration of both functions.
     pub config: &'a Config,
     /// The function that deletes.
-    pub live: &'a Function,
+    pub live: &'a mut Function,
     /// The function that only looks.
-    pub dry_run: &'a Function,
+    pub dry_run: &'a mut Function,
     /// When it all began.
     pub begun: Instant,
 }
 
 impl Story<'_> {
     /// Plays all scenes.
-    pub async fn play(&self, screen: &Screen) -> Ending {
+    pub async fn play(&mut self, screen: &Screen) -> Ending {
         let before: Vec<Vec<String>> = self.world.providers().iter().map(|provider| provider.members()).collect();
         let mut steps = Vec::new();
         let mut heard = String::new();
         for (number, scene) in scenes::all().iter().enumerate() {
-            screen.heading(number + 1, scene.title, scene.tells);
+            pages::heading(screen, number + 1, scene.title, scene.tells);
             let step = self.play_one(scene, &mut heard).await;
-            screen.step(&step);
+            pages::step(screen, &step);
             steps.push(step);
         }
         let providers = self.world.providers();
         let left: Vec<Left> = providers.iter().zip(before).map(|(provider, before)| left(*provider, before)).collect();
+        self.live.stop().await;
+        self.dry_run.stop().await;
         let mut findings = self.unknown();
         findings.extend(self.leaks(&heard));
         let as_expected = findings.is_empty()
@@ -125,7 +128,7 @@ impl Story<'_> {
         let guess = "what somebody who does not know the secret signs with";
         let secret = if scene.twist == Twist::Forged { guess } else { world::signing_secret(scene.source) };
         let delivery = Delivery::sign(source, &secret.into(), scene.email, scene.event)?;
-        let function = if scene.twist == Twist::DryRun { self.dry_run } else { self.live };
+        let function: &Function = if scene.twist == Twist::DryRun { self.dry_run } else { self.live };
         delivery.send(&function.webhook(scene.source)).await
     }
 

@@ -120,8 +120,8 @@ fn reference(name: &str) -> Value {
 }
 
 fn refusal(call: &Call, status: u16, code: &str, data: Value) -> Answer {
-    // The real message comes in the account's language; nothing may depend on it.
-    let mut body = json!({ "error": { "code": code, "message": "不允许的操作" } });
+    // The real message comes in the account's language: only the code counts.
+    let mut body = json!({ "error": { "code": code, "message": "The operation is not allowed" } });
     if data != json!({}) {
         body["data"] = data;
     }
