@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use crate::{
+    aws,
     config::{Config, Policy, ProviderConfig},
     http::{Client, Http},
     outcome::Outcome,
@@ -57,6 +58,18 @@ impl Engine {
         let providers = std::mem::take(&mut config.providers);
         let connections = providers.into_iter().map(|config| Arc::new(Connection::new(config))).collect();
         Self { client, policy: config.policy.clone(), connections }
+    }
+
+    /// Makes the connections that a configuration asks for: to its providers, and to Secrets Manager.
+    ///
+    /// # Errors
+    /// If the extra certificate authority cannot be used.
+    pub async fn connect(config: &mut Config) -> Result<(Self, Arc<Secrets>), String> {
+        let extra_ca = config.extra_ca().map_err(|faults| faults.to_string())?;
+        let client = Client::new(extra_ca.as_deref(), config.calls_out())?;
+        let store = aws::secrets_manager(extra_ca.as_deref()).await?;
+        let secrets = Arc::new(Secrets::new(store, config.secret_names()));
+        Ok((Self::new(config, client), secrets))
     }
 
     /// Carries a plan out until `deadline`. Exactly one entry per provider, sorted by name.
