@@ -132,9 +132,10 @@ impl<'a> Section<'a> {
         let mut left_out = Vec::new();
         let value = loop {
             let whole = Spanned::new(span.clone(), table.clone());
-            let error = match serde_ignored::deserialize(whole.into_deserializer(), |path| {
-                drop(unknown.insert(path.to_string()))
-            }) {
+            let note = |path: serde_ignored::Path<'_>| {
+                unknown.insert(path.to_string());
+            };
+            let error = match serde_ignored::deserialize(whole.into_deserializer(), note) {
                 Ok(value) => break Some(value),
                 Err(error) => error,
             };
