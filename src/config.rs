@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -172,7 +173,7 @@ struct Common {
     base_url: Option<BaseUrl>,
     #[serde(with = "duration")]
     timeout: Duration,
-    attempts: u32,
+    attempts: NonZeroU32,
     confirm: bool,
     enabled: bool,
 }
@@ -182,7 +183,14 @@ const COMMON: [&str; 6] = ["secret", "base_url", "timeout", "attempts", "confirm
 impl Default for Common {
     fn default() -> Self {
         let timeout = Duration::from_secs(10);
-        Self { secret: None, base_url: None, timeout, attempts: 3, confirm: true, enabled: true }
+        Self {
+            secret: None,
+            base_url: None,
+            timeout,
+            attempts: NonZeroU32::MIN.saturating_add(2),
+            confirm: true,
+            enabled: true,
+        }
     }
 }
 
@@ -225,7 +233,7 @@ impl Config {
             Err(message) => findings.add(None, format!("OFFBOARD_MODE: {message}")),
         }
         let http = http.unwrap_or_default();
-        let faults = std::mem::take(&mut findings.faults);
+        let faults = std::mem::take(&mut findings.faults).sorted();
         if faults.is_empty() { Ok(Self { policy, http, sources, providers }) } else { Err(faults) }
     }
 
@@ -298,15 +306,12 @@ fn provider(name: String, mut own: Section<'_>, findings: &mut Findings<'_>) -> 
     };
     let settings = kind.configure(own, findings);
     let (common, settings) = (common?, settings?);
-    if common.attempts == 0 || common.timeout.is_zero() {
-        findings.add(Some(span), format!("`providers.{name}`: `attempts` and `timeout` must be more than zero"));
-    }
     let config = ProviderConfig {
         secret: common.secret.unwrap_or_else(|| format!("offboard/providers/{name}")),
         name,
         kind,
         base_url: common.base_url,
-        limits: Limits { timeout: common.timeout, attempts: common.attempts },
+        limits: Limits { timeout: common.timeout, attempts: common.attempts.get() },
         confirm: common.confirm,
         settings,
     };

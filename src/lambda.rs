@@ -52,7 +52,10 @@ pub async fn start(variable: impl Fn(&str) -> Option<String>, clock: fn() -> Off
         async move { Ok::<_, Error>(answer(&app, request, clock()).await) }
     }));
     lambda_runtime::run(service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
-        envelope::mend(&mut event.payload);
+        if !envelope::mend(&mut event.payload) {
+            let request_id = event.context.request_id.as_str();
+            tracing::warn!(request_id, "the envelope's body is not the base64 that it should be, and is dropped");
+        }
         adapter.clone().call(event)
     }))
     .await

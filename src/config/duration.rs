@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-/// Reads a duration.
+/// Reads a duration; nothing is no duration.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text)
-        .map_err(|_| D::Error::custom(format!("`{text}` is no duration: write 10s, 5m, 1h or 7d")))
+    let read = humantime::parse_duration(&text).ok().filter(|duration| !duration.is_zero());
+    read.ok_or_else(|| D::Error::custom(format!("`{text}` is no duration: write 10s, 5m, 1h or 7d")))
 }

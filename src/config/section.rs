@@ -1,6 +1,6 @@
 //! Reading a TOML table piece by piece, so that every fault in it is found and each is told with its line.
 
-use std::{fmt, ops::Range};
+use std::{collections::BTreeSet, fmt, ops::Range};
 
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use toml::{
@@ -23,6 +23,12 @@ impl Faults {
     /// A single fault, at no place in particular.
     pub(crate) fn one(message: impl Into<String>) -> Self {
         Self(vec![Fault { line: None, message: message.into() }])
+    }
+
+    /// In the order of the text.
+    pub(crate) fn sorted(mut self) -> Self {
+        self.0.sort_by_key(|fault| fault.line);
+        self
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -116,25 +122,44 @@ impl<'a> Section<'a> {
     }
 
     /// Reads the whole section. An unknown key and a wrong value are faults; after either the answer is `None`.
+    ///
+    /// A wrong value is noted and left out, and the rest is read again: so every fault is found, not only the first.
     pub(crate) fn read<T: DeserializeOwned>(self, findings: &mut Findings<'_>) -> Option<T> {
         let Self { name, table } = self;
-        let (span, keys) = (table.span(), table.clone());
-        let known = findings.faults.0.len();
-        let mut unknown = Vec::new();
-        let value = serde_ignored::deserialize(table.into_deserializer(), |path| unknown.push(path.to_string()));
-        for path in unknown {
-            let at = key_span(keys.get_ref(), &path);
-            findings.add(at, format!("unknown key `{path}` in `{name}`"));
-        }
-        match value {
-            Ok(value) => (findings.faults.0.len() == known).then_some(value),
-            Err(error) => {
-                let message = format!("`{name}`: {}", error.message());
-                findings.add(error.span().or(Some(span)), message);
-                None
+        let span = table.span();
+        let mut table = table.into_inner();
+        let mut unknown = BTreeSet::new();
+        let mut left_out = Vec::new();
+        let value = loop {
+            let whole = Spanned::new(span.clone(), table.clone());
+            let note = |path: serde_ignored::Path<'_>| {
+                unknown.insert(path.to_string());
+            };
+            let error = match serde_ignored::deserialize(whole.into_deserializer(), note) {
+                Ok(value) => break Some(value),
+                Err(error) => error,
+            };
+            let wrong = error.span().and_then(|at| key_around(&table, &at));
+            // That a value is missing which was left out is our doing.
+            if !left_out.iter().any(|key| error.message() == format!("missing field `{key}`")) {
+                findings.add(error.span().or(Some(span.clone())), format!("`{name}`: {}", error.message()));
             }
+            match wrong.and_then(|key| table.remove_entry(key.as_str())) {
+                Some((key, _)) => left_out.push(key.into_inner()),
+                None => break None,
+            }
+        };
+        for path in &unknown {
+            findings.add(key_span(&table, path), format!("unknown key `{path}` in `{name}`"));
         }
+        value.filter(|_| unknown.is_empty() && left_out.is_empty())
     }
+}
+
+/// The key whose value spans this place.
+fn key_around(table: &DeTable<'_>, at: &Range<usize>) -> Option<String> {
+    let around = |value: &Range<usize>| value.start <= at.start && at.end <= value.end;
+    table.iter().find(|(_, value)| around(&value.span())).map(|(key, _)| key.get_ref().to_string())
 }
 
 /// Where the key stands that a dotted path names.

@@ -8,11 +8,14 @@ use crate::{
     secrets::{Secret, SecretFault},
 };
 
+/// Where one provider removes people.
+pub(super) type Places = Arc<Vec<AnyPlace>>;
+
 /// One provider. What it keeps between departures (an access token, say) lives as long as its secret stays the same.
 #[derive(Debug)]
 pub(super) struct Connection {
     config: ProviderConfig,
-    connected: Mutex<Option<(Arc<Secret>, Arc<Vec<AnyPlace>>)>>,
+    connected: Mutex<Option<(Arc<Secret>, Places)>>,
 }
 
 impl Connection {
@@ -33,7 +36,7 @@ impl Connection {
     }
 
     /// The provider's places with this secret.
-    pub(super) fn places(&self, secret: &Arc<Secret>) -> Result<Arc<Vec<AnyPlace>>, SecretFault> {
+    pub(super) fn places(&self, secret: &Arc<Secret>) -> Result<Places, SecretFault> {
         let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, places)) = connected.as_ref().filter(|(known, _)| known == secret) {
             return Ok(places.clone());

@@ -7,21 +7,22 @@ use lambda_http::{aws_lambda_events::query_map::QueryMap, request::LambdaRequest
 /// The longest path that becomes a URI; a longer one is no route of ours.
 const LONGEST_PATH: usize = 4096;
 
-/// Makes an envelope harmless. A body that is no base64, though the envelope says so, stays the text that it is: no
-/// signature fits it. Nothing here reads the query, and the host only serves to build a URI that nobody reads.
-pub(super) fn mend(request: &mut LambdaRequest) {
+/// Makes an envelope harmless; says whether it was whole. A body that is no base64, though the envelope says so, is
+/// dropped: no signature fits what is left. Nothing here reads the query, and the host only serves to build a URI that nobody reads.
+pub(super) fn mend(request: &mut LambdaRequest) -> bool {
     match request {
         LambdaRequest::ApiGatewayV2(event) => {
-            mend_body(&mut event.is_base64_encoded, event.body.as_deref());
+            let whole = mend_body(event.is_base64_encoded, &mut event.body);
             mend_path(&mut event.raw_path);
             mend_headers(&mut event.headers);
             event.request_context.domain_name = None;
             event.request_context.stage = None;
             event.raw_query_string = None;
             event.query_string_parameters = QueryMap::default();
+            whole
         }
         LambdaRequest::ApiGatewayV1(event) => {
-            mend_body(&mut event.is_base64_encoded, event.body.as_deref());
+            let whole = mend_body(event.is_base64_encoded, &mut event.body);
             mend_path(&mut event.path);
             mend_headers(&mut event.headers);
             mend_headers(&mut event.multi_value_headers);
@@ -30,22 +31,28 @@ pub(super) fn mend(request: &mut LambdaRequest) {
             event.query_string_parameters = QueryMap::default();
             event.multi_value_query_string_parameters = QueryMap::default();
             once(&mut event.headers, &event.multi_value_headers);
+            whole
         }
         LambdaRequest::Alb(event) => {
-            mend_body(&mut event.is_base64_encoded, event.body.as_deref());
+            let whole = mend_body(event.is_base64_encoded, &mut event.body);
             mend_path(&mut event.path);
             mend_headers(&mut event.headers);
             mend_headers(&mut event.multi_value_headers);
             event.query_string_parameters = QueryMap::default();
             event.multi_value_query_string_parameters = QueryMap::default();
             once(&mut event.headers, &event.multi_value_headers);
+            whole
         }
-        _ => {}
+        _ => true,
     }
 }
 
-fn mend_body(is_base64: &mut bool, body: Option<&str>) {
-    *is_base64 &= body.is_none_or(|body| BASE64_STANDARD.decode(body).is_ok());
+fn mend_body(is_base64: bool, body: &mut Option<String>) -> bool {
+    let whole = !is_base64 || body.as_ref().is_none_or(|body| BASE64_STANDARD.decode(body).is_ok());
+    if !whole {
+        *body = None;
+    }
+    whole
 }
 
 fn mend_path(path: &mut Option<String>) {

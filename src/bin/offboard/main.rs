@@ -1,1 +1,51 @@
-fn main() {}
+//! The operator's command line. One file per command.
+#![deny(missing_docs)]
+
+mod delivery;
+mod envelope;
+mod sandbox;
+mod screen;
+mod send;
+mod standins;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Removes a person who left from every SaaS product that single sign-on does not reach
+#[derive(Parser)]
+#[command(version, after_help = "Exit codes: 0 success, 1 a finding or a failure, 2 wrong usage.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Play the whole story on stand-ins: no AWS account, no Docker
+    Sandbox(sandbox::Sandbox),
+    /// Sign a sample departure as a source would, and send or print it
+    Send(send::Send),
+    /// The function itself, as `sandbox` starts it
+    #[command(hide = true)]
+    Function,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Sandbox(command) => command.run().await,
+        Command::Send(command) => command.run().await,
+        Command::Function => function().await,
+    };
+    outcome.unwrap_or_else(|why| {
+        eprintln!("offboard: {why}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn function() -> Result<ExitCode, String> {
+    let variable = |name: &str| std::env::var(name).ok();
+    offboard::lambda::start(variable, time::OffsetDateTime::now_utc).await.map_err(|fault| fault.to_string())?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,107 @@
+//! One webhook delivery, signed as its source would sign it, and what came back.
+
+use std::time::{Duration, Instant};
+
+use offboard::source::Source;
+use reqwest::{
+    Url,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use secrecy::SecretString;
+use serde_json::Value;
+use time::OffsetDateTime;
+
+/// Longer than the function may take.
+const PATIENCE: Duration = Duration::from_secs(35);
+
+/// A delivery, ready to be sent.
+pub struct Delivery {
+    /// All headers, the media type included.
+    pub headers: Vec<(String, String)>,
+    /// The body, byte for byte as it was signed.
+    pub body: Vec<u8>,
+}
+
+impl Delivery {
+    /// A sample departure, signed now.
+    pub fn sign(source: &Source, secret: &SecretString, email: &str, id: &str) -> Result<Self, String> {
+        let now = OffsetDateTime::now_utc();
+        let body = source.sample(email, id, now);
+        let signed = source.scheme.sign(secret, id, now, &body);
+        let mut headers = signed.ok_or("the signing secret is not of the form that this source hands out")?;
+        headers.push(("content-type".into(), "application/json".into()));
+        headers.push(("user-agent".into(), concat!("offboard/", env!("CARGO_PKG_VERSION")).into()));
+        Ok(Self { headers, body })
+    }
+
+    /// The same delivery as a command line that can be pasted into a shell.
+    pub fn curl(&self, url: &str) -> String {
+        let headers = self.headers.iter().filter(|(name, _)| name != "user-agent");
+        let headers = headers.map(|(name, value)| format!(" -H {}", quoted(&format!("{name}: {value}"))));
+        let body = String::from_utf8_lossy(&self.body);
+        format!("curl -sS{} --data-binary {} {}", headers.collect::<String>(), quoted(&body), quoted(url))
+    }
+
+    /// Sends it and reads the whole answer.
+    pub async fn send(&self, url: &str) -> Result<Reply, String> {
+        let url = Url::parse(url).map_err(|fault| format!("{url} is not a URL: {fault}"))?;
+        let client = client(&url)?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            let name = HeaderName::try_from(name).map_err(|fault| fault.to_string())?;
+            headers.append(name, HeaderValue::try_from(value).map_err(|fault| fault.to_string())?);
+        }
+        let begun = Instant::now();
+        let failed = |fault: reqwest::Error| format!("{} does not answer: {}", at(&url), root(&fault));
+        let sent = client.post(url.clone()).headers(headers).body(self.body.clone()).send().await;
+        let response = sent.map_err(failed)?;
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let text = String::from_utf8_lossy(&response.bytes().await.map_err(failed)?).into_owned();
+        Ok(Reply { status, headers, text, elapsed: begun.elapsed() })
+    }
+}
+
+/// What came back.
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub text: String,
+    /// From the first byte sent to the last one received.
+    pub elapsed: Duration,
+}
+
+impl Reply {
+    /// The body as JSON; null if it is something else.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+}
+
+fn client(url: &Url) -> Result<reqwest::Client, String> {
+    // The error says that somebody has installed it before, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
+    // A proxy cannot know what stands on our loopback.
+    let loopback =
+        url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
+    let builder = if loopback { builder.no_proxy() } else { builder };
+    builder.build().map_err(|fault| format!("cannot make an HTTP client: {fault}"))
+}
+
+fn at(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}{port}", url.host_str().unwrap_or_default())
+}
+
+/// The innermost cause says what happened; the outer ones say "error sending request".
+fn root(fault: &dyn std::error::Error) -> String {
+    fault.source().map_or_else(|| fault.to_string(), root)
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

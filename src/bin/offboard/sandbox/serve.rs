@@ -1,0 +1,79 @@
+//! `offboard sandbox --serve`: everything stays up until Ctrl-C.
+
+use std::{path::Path, process::ExitCode};
+
+use offboard::config::Config;
+use serde_json::{Map, Value, json};
+
+use super::{
+    PROVIDERS, SOURCES, Sandbox, cast,
+    function::{Function, environment},
+    world::{self, World},
+};
+use crate::{
+    delivery::Delivery,
+    screen::{Screen, print},
+};
+
+/// The source whose deliveries carry no time, so that a printed one stays good.
+const TIMELESS: &str = "hr";
+
+/// Starts the function, says where everything is, and waits.
+pub async fn serve(
+    options: &Sandbox,
+    world: &World,
+    config: &Config,
+    path: &Path,
+    screen: &Screen,
+) -> Result<ExitCode, String> {
+    let mut function = Function::start(options.start(world, path, None)).await?;
+    let source = config.sources.get(TIMELESS).ok_or("the sandbox's configuration lacks a source")?;
+    let sample = Delivery::sign(source, &world::signing_secret(TIMELESS).into(), cast::LEE, "hr-sandbox-sample")?;
+    let curl = sample.curl(&function.webhook(TIMELESS));
+    if options.json {
+        print(&document(world, &function, path, &curl).to_string());
+    } else {
+        describe(world, &function, path, &curl, screen);
+    }
+    function.ended().await;
+    Err(format!("the function has ended by itself:\n{}", function.log().tail()))
+}
+
+fn document(world: &World, function: &Function, path: &Path, curl: &str) -> Value {
+    let by_source = |of: &dyn Fn(&str) -> String| {
+        let pairs = SOURCES.iter().map(|source| (source.to_string(), Value::String(of(source))));
+        Value::Object(pairs.collect::<Map<_, _>>())
+    };
+    let environment: Map<_, _> = environment(path, &world.secrets.url(""))
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), Value::String(value)))
+        .collect();
+    json!({
+        "webhooks": by_source(&|source| function.webhook(source)),
+        "signing_secrets": by_source(&|source| world::signing_secret(source).into()),
+        "base_urls": base_urls(world),
+        "credentials": world.credentials(),
+        "secrets_manager": world.secrets.url(""),
+        "config": path,
+        "environment": environment,
+        "curl": curl,
+    })
+}
+
+fn describe(world: &World, function: &Function, path: &Path, curl: &str, screen: &Screen) {
+    let webhooks = SOURCES.iter().map(|source| format!("{source:<10} {}", function.webhook(source)));
+    screen.section("Webhooks", webhooks);
+    screen.section("A signed departure, ready to paste", [curl.to_owned()]);
+    let urls = serde_json::to_string_pretty(&base_urls(world)).unwrap_or_default();
+    screen.section("The providers' base URLs", urls.lines().map(str::to_owned));
+    let exports = environment(path, &world.secrets.url(""));
+    let exports = exports.into_iter().map(|(name, value)| format!("export {name}={value}"));
+    screen.section("To run the function elsewhere, or `offboard send`", exports);
+    screen.line("\nUp until Ctrl-C; the function's log follows.");
+}
+
+fn base_urls(world: &World) -> Value {
+    let credentials = world.credentials();
+    let urls = PROVIDERS.iter().map(|name| (name.to_string(), credentials[name]["base_url"].clone()));
+    Value::Object(urls.collect())
+}

@@ -1,0 +1,130 @@
+//! `offboard send`: a sample departure, signed as its source would sign it.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use offboard::{aws, config::Config, secrets::Secrets, source::Source};
+use reqwest::Url;
+use secrecy::SecretString;
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::{
+    delivery::Delivery,
+    envelope::{self, Request},
+    screen::{Screen, print},
+};
+
+/// The variable that holds a signing secret, for those who do not want to read it from Secrets Manager.
+const SECRET_VARIABLE: &str = "OFFBOARD_SIGNING_SECRET";
+
+const ELSEWHERE: &str = "another configuration is named with --config or OFFBOARD_CONFIG";
+
+/// The options of `offboard send`.
+#[derive(Args)]
+#[command(
+    after_help = "The signing secret comes from OFFBOARD_SIGNING_SECRET, otherwise from Secrets Manager as configured."
+)]
+pub struct Send {
+    /// The source, by its name in the configuration
+    source: String,
+    /// Whose departure it reports
+    email: String,
+    /// Where to: the webhook's address, or the address of the API that has it
+    #[arg(long, value_name = "URL", required_unless_present = "print_event")]
+    to: Option<Url>,
+    /// Print the event of an API Gateway HTTP API instead of sending: `… | sam local invoke -e -`
+    #[arg(long, conflicts_with = "print_curl")]
+    print_event: bool,
+    /// Print a curl command instead of sending
+    #[arg(long, requires = "to")]
+    print_curl: bool,
+    /// The configuration [default: $OFFBOARD_CONFIG, or config/offboard.toml]
+    #[arg(long, value_name = "PATH")]
+    config: Option<PathBuf>,
+    /// The event's id; the same one twice is a redelivery
+    #[arg(long, value_name = "EVENT_ID")]
+    id: Option<String>,
+    /// Print the answer as it comes, in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Send {
+    /// Signs, and sends or prints.
+    pub async fn run(&self) -> Result<ExitCode, String> {
+        let path = self.config.clone().unwrap_or_else(default_config);
+        let config = Config::load(&path, None).map_err(|faults| format!("{faults}\n{ELSEWHERE}"))?;
+        let source = config.sources.get(&self.source).ok_or_else(|| {
+            let known: Vec<&str> = config.sources.keys().map(String::as_str).collect();
+            format!("{} has no source {:?}; it has {}", path.display(), self.source, known.join(", "))
+        })?;
+        let now = OffsetDateTime::now_utc();
+        let id = self.id.clone().unwrap_or_else(|| format!("sample-{}", now.unix_timestamp_nanos() / 1_000_000));
+        let secret = self.signing_secret(&config, source).await?;
+        let delivery = Delivery::sign(source, &secret, &self.email, &id)?;
+        let url = self.to.as_ref().map(|to| self.webhook(to).to_string());
+        match url {
+            Some(url) if self.print_curl => print(&delivery.curl(&url)),
+            Some(url) if !self.print_event => return self.send(&delivery, &url).await,
+            _ => print(&format!("{:#}", self.event(delivery, now))),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn send(&self, delivery: &Delivery, url: &str) -> Result<ExitCode, String> {
+        let reply = delivery.send(url).await?;
+        let answer = reply.json();
+        let screen = Screen::new(self.json);
+        screen.line(&format!("HTTP {}, {} ms", reply.status, reply.elapsed.as_millis()));
+        for departure in answer["departures"].as_array().into_iter().flatten() {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            screen.line(&format!("{}: {}", text(&departure["id"]), text(&departure["status"])));
+            screen.show(&screen.outcomes(departure["providers"].as_array().map(Vec::as_slice).unwrap_or_default()));
+        }
+        if answer["departures"].is_null() {
+            screen.line(&if answer.is_null() { reply.text.clone() } else { format!("{answer:#}") });
+        }
+        if self.json {
+            print(&reply.text);
+        }
+        Ok(if (200..300).contains(&reply.status) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// The webhook's address: as given, or below the address of an API.
+    fn webhook(&self, to: &Url) -> Url {
+        let mut url = to.clone();
+        if !to.path().contains("/webhooks/") {
+            url.set_path(&format!("{}/webhooks/{}", to.path().trim_end_matches('/'), self.source));
+        }
+        url
+    }
+
+    fn event(&self, delivery: Delivery, now: OffsetDateTime) -> serde_json::Value {
+        let Delivery { headers, body } = delivery;
+        let path = format!("/webhooks/{}", self.source);
+        let request = Request { method: "POST".into(), path, query: String::new(), headers, body };
+        envelope::event(&request, "sample", now)
+    }
+
+    async fn signing_secret(&self, config: &Config, source: &Source) -> Result<SecretString, String> {
+        if let Ok(secret) = std::env::var(SECRET_VARIABLE)
+            && !secret.is_empty()
+        {
+            return Ok(secret.into());
+        }
+        let instead = |why: String| format!("{why}\nset {SECRET_VARIABLE} to sign without the secret store");
+        let extra_ca = config.extra_ca().map_err(|faults| faults.to_string())?;
+        let client = aws::secrets_manager(extra_ca.as_deref()).await?;
+        let secrets = Secrets::new(client, vec![source.secret.clone()]);
+        let found = secrets.get(&source.secret).await.map_err(|down| instead(down.to_string()))?;
+        let signing = found.and_then(|secret| secret.texts("signing_secret", "signing_secrets"));
+        let signing = signing.map_err(|fault| instead(fault.to_string()))?;
+        signing.into_iter().next().ok_or_else(|| instead(format!("{} holds no signing secret", source.secret)))
+    }
+}
+
+fn default_config() -> PathBuf {
+    let named = std::env::var_os("OFFBOARD_CONFIG").filter(|path| !path.is_empty());
+    named.map_or_else(|| "config/offboard.toml".into(), PathBuf::from)
+}

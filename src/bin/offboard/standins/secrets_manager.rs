@@ -1,0 +1,141 @@
+//! AWS Secrets Manager, as far as reading goes:
+//! <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_BatchGetSecretValue.html>.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Answer, Call, Service, Unknown};
+
+const MEDIA_TYPE: &str = "application/x-amz-json-1.1";
+const AT_MOST: usize = 20;
+
+/// The secrets of one account and region.
+#[derive(Default)]
+pub struct SecretsManager {
+    secrets: BTreeMap<String, Secret>,
+}
+
+struct Secret {
+    version: u32,
+    current: Value,
+    previous: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Batch {
+    secret_id_list: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Get {
+    secret_id: String,
+    version_stage: Option<String>,
+}
+
+impl SecretsManager {
+    /// Stores a new version as the current one; the one before stays as the previous one.
+    pub fn put(&mut self, name: &str, value: Value) {
+        let before = self.secrets.remove(name);
+        let version = before.as_ref().map_or(1, |secret| secret.version + 1);
+        let previous = before.map(|secret| secret.current);
+        self.secrets.insert(name.into(), Secret { version, current: value, previous });
+    }
+
+    /// Every string in every version: what must never be seen anywhere else.
+    pub fn values(&self) -> Vec<String> {
+        let versions =
+            self.secrets.values().flat_map(|secret| secret.previous.iter().chain(std::iter::once(&secret.current)));
+        let fields = versions.filter_map(Value::as_object).flat_map(|object| object.values());
+        fields.filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    fn batch(&self, call: &Call) -> Result<Answer, Unknown> {
+        let Batch { secret_id_list } = call.json(MEDIA_TYPE)?;
+        if !(1..=AT_MOST).contains(&secret_id_list.len()) {
+            let text = "Member must have length less than or equal to 20";
+            return Ok(refusal("ValidationException", text));
+        }
+        let (mut values, mut errors) = (Vec::new(), Vec::new());
+        for id in &secret_id_list {
+            match self.find(id) {
+                Some((name, secret)) => values.push(secret.shown(name, false)),
+                None => errors.push(json!({ "SecretId": id,
+                    "ErrorCode": "ResourceNotFoundException", "Message": NOT_FOUND })),
+            }
+        }
+        Ok(Answer::json(200, json!({ "SecretValues": values, "Errors": errors })))
+    }
+
+    fn get(&self, call: &Call) -> Result<Answer, Unknown> {
+        let Get { secret_id, version_stage } = call.json(MEDIA_TYPE)?;
+        let Some((name, secret)) = self.find(&secret_id) else {
+            return Ok(refusal("ResourceNotFoundException", NOT_FOUND));
+        };
+        let previous = match version_stage.as_deref() {
+            None | Some("AWSCURRENT") => false,
+            Some("AWSPREVIOUS") => true,
+            Some(stage) => return Err(Unknown(format!("version stage {stage}"))),
+        };
+        if previous && secret.previous.is_none() {
+            let text = "Secrets Manager can't find the specified secret value for staging label: \
+                AWSPREVIOUS";
+            return Ok(refusal("ResourceNotFoundException", text));
+        }
+        Ok(Answer::json(200, secret.shown(name, previous)))
+    }
+
+    fn find(&self, id: &str) -> Option<(&str, &Secret)> {
+        let mut all = self.secrets.iter();
+        all.find(|(name, _)| *name == id || arn(name) == id).map(|(name, found)| (&**name, found))
+    }
+}
+
+impl Service for SecretsManager {
+    fn answer(&mut self, call: &Call) -> Result<Answer, Unknown> {
+        let (method, path) = call.route();
+        if method != "POST" || path != [""] {
+            return Err(Unknown::call());
+        }
+        call.query(&[])?;
+        // Only the shape: whoever runs the function may have real keys, which are none of ours.
+        let signature = call.header("authorization")?;
+        if !signature.starts_with("AWS4-HMAC-SHA256 Credential=") || !signature.contains("/secretsmanager/aws4_request")
+        {
+            return Err(Unknown("not signed with AWS Signature Version 4".into()));
+        }
+        let answer = match call.header("x-amz-target")? {
+            "secretsmanager.BatchGetSecretValue" => self.batch(call)?,
+            "secretsmanager.GetSecretValue" => self.get(call)?,
+            target => return Err(Unknown(format!("target {target}"))),
+        };
+        Ok(answer.with("content-type", MEDIA_TYPE).with("x-amzn-requestid", call.request_id()))
+    }
+}
+
+impl Secret {
+    fn shown(&self, name: &str, previous: bool) -> Value {
+        let (value, version, stage) = match &self.previous {
+            Some(value) if previous => (value, self.version - 1, "AWSPREVIOUS"),
+            _ => (&self.current, self.version, "AWSCURRENT"),
+        };
+        json!({
+            "ARN": arn(name), "Name": name, "SecretString": value.to_string(),
+            "VersionId": format!("00000000-0000-4000-8000-{version:012}"),
+            "VersionStages": [stage], "CreatedDate": 1_767_225_600.0,
+        })
+    }
+}
+
+const NOT_FOUND: &str = "Secrets Manager can't find the specified secret.";
+
+fn arn(name: &str) -> String {
+    format!("arn:aws:secretsmanager:eu-central-1:123456789012:secret:{name}-SandBx")
+}
+
+fn refusal(kind: &str, message: &str) -> Answer {
+    Answer::json(400, json!({ "__type": kind, "Message": message }))
+}

@@ -1,0 +1,674 @@
+#!/usr/bin/env python3
+"""Checks how the compiled function reads its secrets, against moto's Secrets Manager.
+
+    pip install -r tests/aws/requirements.txt
+    cargo build && python tests/aws/check.py target/debug/offboard-lambda
+
+moto is an implementation of Secrets Manager that is not ours, spoken to through the real AWS SDK. Between the two stands
+a gate that counts the calls and can be shut. The Lambda runtime API and the five providers are small doubles in here.
+Everything is on loopback, on free ports.
+"""
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import http.client
+import itertools
+import json
+import logging
+import pathlib
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+PATIENCE = 30  # seconds
+ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
+SECRETS = {
+    "sources/hr": {"signing_secret": "hr-key-one"},
+    "providers/aerospike": {"client_id": "aerospike-id", "client_secret": "aerospike-key-one"},
+    "providers/cloudflare": {"api_token": "cloudflare-key-one"},
+    "providers/flashduty": {"app_key": "flashduty-key-one"},
+    "providers/instaply": {"token": "instaply-key-one"},
+    "providers/stytch": {"project_id": "project-live-1", "secret": "stytch-key-one"},
+}
+SOURCE = """
+[policy]
+mode = "live"
+[sources.hr]
+kind = "hmac"
+signature = { header = "x-hr-signature", prefix = "sha256=", encoding = "hex", algorithm = "sha256", signed = "{body}" }
+event = { id = "/id", type = "/event", departures = ["employee.terminated"] }
+person = { email = "/email" }
+"""
+PROVIDERS = {
+    "aerospike": 'kind = "aerospike_cloud"\nbase_url = "URL"\ntoken_url = "URL/oauth/token"\n',
+    "cloudflare": f'kind = "cloudflare_access"\nbase_url = "URL"\naccount_id = "{ACCOUNT}"\n',
+    "flashduty": 'kind = "flashduty"\nbase_url = "URL"\n',
+    "instaply": 'kind = "instaply"\nbase_url = "URL"\n',
+    "stytch": 'kind = "stytch_b2b"\nbase_url = "URL"\norganization_ids = ["organization-live-1"]\n',
+}
+
+
+# ---- What stands around the function -------------------------------------------------------------------------------
+
+
+class Server(ThreadingHTTPServer):
+    """Answers every request by one function: (method, path, headers, body) -> (status, headers, body)."""
+
+    daemon_threads = True
+
+    def __init__(self, answer):
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do(self):
+                body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                result = answer(self.command, self.path, self.headers, body)
+                if result is None:  # as if the host had gone
+                    self.close_connection = True
+                    return
+                status, headers, text = result
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_POST = do_DELETE = do
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, args=[0.02], daemon=True).start()
+
+    def end(self):
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, request, client_address):
+        # The function is ended while it waits, and may leave calls behind.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+    @property
+    def address(self):
+        return "127.0.0.1:%d" % self.server_address[1]
+
+    @property
+    def url(self):
+        return f"http://{self.address}"
+
+
+class Gate:
+    """Stands before moto: notes every call, lets none through while it is shut, and refuses single secrets."""
+
+    def __init__(self, host, port):
+        self.upstream, self.calls, self.open, self.refused = (host, port), [], True, {}
+        self.server = Server(self.answer)
+
+    def answer(self, method, path, headers, body):
+        action, asked = headers["x-amz-target"].removeprefix("secretsmanager."), json.loads(body)
+        self.calls.append((action, asked))
+        if not self.open:
+            return None
+        if action == "GetSecretValue" and asked["SecretId"] in self.refused:
+            error = {"__type": self.refused[asked["SecretId"]], "Message": "refused"}
+            return 400, {"content-type": "application/x-amz-json-1.1"}, json.dumps(error).encode()
+        status, headers, text = self.forward(method, path, headers, body)
+        if action == "BatchGetSecretValue" and self.refused:
+            answer = json.loads(text)
+            values, errors = answer["SecretValues"], answer["Errors"]
+            answer["SecretValues"] = [value for value in values if value["Name"] not in self.refused]
+            errors += [{"SecretId": id, "ErrorCode": code, "Message": "refused"} for id, code in self.refused.items()]
+            text = json.dumps(answer).encode()
+        return status, headers, text
+
+    def forward(self, method, path, headers, body):
+        connection = http.client.HTTPConnection(*self.upstream, timeout=PATIENCE)
+        with contextlib.closing(connection):
+            sent = {name: value for name, value in headers.items() if name.lower() not in ("host", "connection")}
+            connection.request(method, path, body, sent)
+            response = connection.getresponse()
+            kept = ("content-type", "x-amzn-requestid", "x-amzn-errortype")
+            return response.status, {n: v for n, v in response.getheaders() if n.lower() in kept}, response.read()
+
+    def count(self, action=None):
+        return sum(1 for name, _ in self.calls if action in (None, name))
+
+
+def number(id):
+    """Flashduty's ids are numbers."""
+    return uuid.UUID(id).int >> 96
+
+
+class Doubles:
+    """The five providers. Each knows who has an account, and which credential it takes."""
+
+    def __init__(self):
+        self.accounts, self.refused, self.seen = {}, set(), []
+        self.servers = {name: Server(self.answers(name)) for name in PROVIDERS}
+
+    def answers(self, name):
+        def answer(method, path, headers, body):
+            url = urlsplit(path)
+            status, reply = getattr(self, name)(
+                method, url.path, parse_qs(url.query), headers, json.loads(body) if body else None
+            )
+            text = b"" if reply is None else json.dumps(reply).encode()
+            return status, {"content-type": "application/json"}, text
+
+        return answer
+
+    def taken(self, name, credential):
+        self.seen.append((name, credential))
+        return credential is not None and credential not in self.refused
+
+    def of(self, name):
+        """The addresses of those who still have an account, with their ids."""
+        return {email: id for (provider, email), id in self.accounts.items() if provider == name}
+
+    def remove(self, name, id):
+        for key, value in list(self.accounts.items()):
+            if key[0] == name and value == id:
+                del self.accounts[key]
+                return True
+        return False
+
+    def aerospike(self, method, path, query, headers, body):
+        if (method, path) == ("POST", "/oauth/token"):
+            if not self.taken("aerospike", body["client_secret"]):
+                return 401, {"error": "access_denied", "error_description": "Unauthorized"}
+            token = "token of " + body["client_secret"]
+            return 200, {"access_token": token, "token_type": "Bearer", "expires_in": 28800}
+        assert headers["authorization"].startswith("Bearer token of "), headers
+        if (method, path) == ("GET", "/organization/members"):
+            members = [{"id": id, "email": email} for email, id in self.of("aerospike").items()]
+            meta = {"total": len(members), "limit": 100, "offset": 0}
+            return 200, {"count": len(members), "meta": meta, "members": members}
+        if method == "DELETE" and path.startswith("/organization/members/"):
+            gone = self.remove("aerospike", path.rpartition("/")[2])
+            return (204, None) if gone else (404, {"message": "not found"})
+        return 501, {"message": f"{method} {path}"}
+
+    def cloudflare(self, method, path, query, headers, body):
+        def envelope(result=None, errors=()):
+            return {"success": not errors, "errors": list(errors), "messages": [], "result": result}
+
+        if not self.taken("cloudflare", headers["authorization"].removeprefix("Bearer ")):
+            return 403, envelope(errors=[{"code": 10000, "message": "Authentication error"}])
+        users = f"/accounts/{ACCOUNT}/access/users"
+        if (method, path) == ("GET", users):
+            there = self.of("cloudflare")
+            return 200, envelope([{"id": there[e], "email": e} for e in query["email"] if e in there])
+        if method == "DELETE" and path.startswith(users + "/"):
+            if self.remove("cloudflare", path.rpartition("/")[2]):
+                return 200, envelope({})
+            return 404, envelope(errors=[{"code": 12130, "message": "access.api.error.not_found"}])
+        return 501, {"path": path}
+
+    def flashduty(self, method, path, query, headers, body):
+        if not self.taken("flashduty", query["app_key"][0]):
+            return 401, {"request_id": "1", "error": {"code": "Unauthorized", "message": "Unauthorized"}}
+        if (method, path) == ("POST", "/member/list"):
+            items = [
+                {"member_id": number(id), "member_name": "Ann", "email": email, "status": "enabled"}
+                for email, id in self.of("flashduty").items()
+                if body["query"] in email
+            ]
+            return 200, {"request_id": "1", "data": {"p": 1, "limit": 100, "total": len(items), "items": items}}
+        if (method, path) == ("POST", "/member/delete"):
+            for email, id in self.of("flashduty").items():
+                if number(id) == body["member_id"]:
+                    del self.accounts["flashduty", email]
+                    return 200, {"request_id": "1", "data": {}}
+            return 400, {"request_id": "1", "error": {"code": "ResourceNotFound", "message": "no such member"}}
+        return 501, {"path": path}
+
+    def instaply(self, method, path, query, headers, body):
+        if not self.taken("instaply", headers["token"]):
+            return 401, {"error": "Unauthorized"}
+        if method == "POST" and path.endswith("/user/delete-by-email"):
+            if self.accounts.pop(("instaply", body["email"]), None):
+                return 200, {"status": "success", "deletedUserId": "1388838", "email": body["email"]}
+            return 404, {"error": "User not found in organization"}
+        return 501, {"path": path}
+
+    def stytch(self, method, path, query, headers, body):
+        error = {"status_code": 404, "request_id": "1", "error_message": "", "error_url": "https://stytch.com/docs"}
+        given = base64.b64decode(headers["authorization"].removeprefix("Basic ")).decode()
+        if not self.taken("stytch", given.partition(":")[2]):
+            return 401, {**error, "status_code": 401, "error_type": "unauthorized_credentials"}
+        organization = "/v1/b2b/organizations/organization-live-1"
+        if (method, path) == ("GET", organization + "/member"):
+            there = self.of("stytch")
+            for email in query["email_address"]:
+                if email in there:
+                    member = {"member_id": there[email], "email_address": email, "status": "active"}
+                    member |= {"is_breakglass": False, "organization_id": "organization-live-1"}
+                    return 200, {"status_code": 200, "request_id": "1", "member": member}
+            return 404, {**error, "error_type": "member_not_found"}
+        if method == "DELETE" and path.startswith(organization + "/members/"):
+            id = path.rpartition("/")[2]
+            if self.remove("stytch", id):
+                return 200, {"status_code": 200, "request_id": "1", "member_id": id}
+            return 404, {**error, "error_type": "member_not_found"}
+        return 501, {"path": path}
+
+
+class Runtime:
+    """The Lambda runtime API, for one function at a time."""
+
+    def __init__(self):
+        self.events, self.answers, self.ready = queue.Queue(), queue.Queue(), threading.Event()
+        self.server = Server(self.answer)
+
+    def end(self):
+        self.events.put(None)
+        self.server.end()
+
+    def answer(self, method, path, headers, body):
+        if not path.endswith("/invocation/next"):
+            self.answers.put((path, json.loads(body)))
+            return 202, {"content-type": "application/json"}, b"{}"
+        self.ready.set()
+        event = self.events.get()
+        if event is None:
+            return None
+        return (
+            200,
+            {
+                "content-type": "application/json",
+                "lambda-runtime-aws-request-id": str(uuid.uuid4()),
+                "lambda-runtime-deadline-ms": str(int((time.time() + 29) * 1000)),
+                "lambda-runtime-invoked-function-arn": "arn:aws:lambda:us-east-1:123456789012:function:offboard",
+            },
+            json.dumps(event).encode(),
+        )
+
+
+# ---- The world of one check ----------------------------------------------------------------------------------------
+
+
+class World:
+    """Moto with the secrets in it, the doubles, and the function when it is started."""
+
+    def __init__(self, binary, folder, moto):
+        self.binary, self.folder = binary, folder
+        host, port = moto.get_host_and_port()
+        self.gate, self.doubles, self.runtime = Gate(host, port), Doubles(), Runtime()
+        self.aws = boto3.client(
+            "secretsmanager",
+            endpoint_url=f"http://{host}:{port}",
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        connection = http.client.HTTPConnection(host, port)
+        connection.request("POST", "/moto-api/reset")
+        assert connection.getresponse().status == 200
+        self.config, self.process, self.log = SOURCE, None, folder / "log"
+        for name in PROVIDERS:
+            self.provider(name)
+        for name, value in SECRETS.items():
+            self.create(name, value)
+
+    def provider(self, kind, name=None, more=""):
+        table = PROVIDERS[kind].replace("URL", self.doubles.servers[kind].url)
+        self.config += f"[providers.{name or kind}]\n{table}{more}\n"
+
+    def create(self, name, value):
+        text = value if isinstance(value, str) else json.dumps(value)
+        self.aws.create_secret(Name=f"offboard/{name}", SecretString=text)
+
+    def delete(self, name):
+        self.aws.delete_secret(SecretId=f"offboard/{name}", ForceDeleteWithoutRecovery=True)
+
+    def rotate(self, name, value):
+        text = value if isinstance(value, str) else json.dumps(value)
+        self.aws.put_secret_value(SecretId=f"offboard/{name}", SecretString=text)
+
+    def start(self):
+        config = self.folder / "offboard.toml"
+        config.write_text(self.config)
+        environment = {
+            "AWS_LAMBDA_RUNTIME_API": self.runtime.server.address,
+            "AWS_LAMBDA_FUNCTION_NAME": "offboard",
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+            "AWS_LAMBDA_LOG_FORMAT": "JSON",
+            "AWS_LAMBDA_LOG_LEVEL": "DEBUG",
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.gate.server.url,
+            "OFFBOARD_CONFIG": str(config),
+        }
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen([self.binary], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        end = time.monotonic() + PATIENCE
+        while not self.runtime.ready.wait(0.05):
+            assert self.process.poll() is None, f"the function ended with {self.process.returncode}"
+            assert time.monotonic() < end, "the function never asked for work"
+
+    def end(self):
+        """Ends the function; the next delivery starts it anew, behind a runtime API of its own."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+        self.runtime.end()
+        self.process, self.runtime = None, Runtime()
+
+    def stop(self):
+        self.end()
+        self.runtime.end()
+        for server in (self.gate.server, *self.doubles.servers.values()):
+            server.end()
+
+    def deliver(self, key="hr-key-one"):
+        """A departure of somebody new who has an account everywhere. Answers status, headers and report."""
+        number = uuid.uuid4().hex[:12]
+        email = f"{number}@example.com"
+        for name in PROVIDERS:
+            self.doubles.accounts[name, email] = str(uuid.uuid4())
+        body = json.dumps({"id": number, "event": "employee.terminated", "email": email})
+        signature = hmac.new(key.encode(), body.encode(), hashlib.sha256).hexdigest()
+        if not self.process:
+            self.start()
+        self.runtime.events.put(envelope(body, f"sha256={signature}"))
+        path, answer = self.runtime.answers.get(timeout=PATIENCE)
+        assert path.endswith("/response"), (path, answer)
+        headers = {name.lower(): value for name, value in (answer.get("headers") or {}).items()}
+        assert email not in json.dumps(answer) and email not in self.log.read_text(), "an address is shown in full"
+        return Answer(answer["statusCode"], headers, answer["body"], email, self.doubles)
+
+
+class Answer:
+    def __init__(self, status, headers, text, email, doubles):
+        self.status, self.headers, self.text = status, headers, text
+        self.body = json.loads(text)
+        self.left = {name for (name, other) in doubles.accounts if other == email}
+        departures = self.body.get("departures") or [{"providers": []}]
+        self.entries = {entry["provider"]: entry for entry in departures[0]["providers"]}
+        self.outcomes = {name: entry["outcome"] for name, entry in self.entries.items()}
+
+    def __str__(self):
+        return f"{self.status} {self.text}"
+
+    def all_deleted(self):
+        assert self.status == 200 and self.body["status"] == "done", self
+        assert set(self.outcomes.values()) == {"deleted"} and not self.left, self
+
+    def all_deleted_but(self, name, *outcomes):
+        assert self.status == 200 and self.body["status"] == "needs_attention", self
+        assert self.outcomes[name] in outcomes, self
+        assert self.left == {name}, (self.left, str(self))
+        others = {other for key, other in self.outcomes.items() if key != name}
+        assert others == {"deleted"}, self
+
+    def refused(self):
+        assert self.status == 401, self
+        assert self.left == set(PROVIDERS), (self.left, str(self))
+
+    def later(self):
+        assert self.status == 503 and int(self.headers["retry-after"]) > 0, (self.headers, str(self))
+        assert self.headers["content-type"] == "application/problem+json", self.headers
+        assert self.left == set(PROVIDERS), (self.left, str(self))
+
+
+def envelope(body, signature):
+    """What an HTTP API hands over."""
+    return {
+        "version": "2.0",
+        "routeKey": "POST /webhooks/{source}",
+        "rawPath": "/webhooks/hr",
+        "rawQueryString": "",
+        "headers": {"content-type": "application/json", "host": "offboard.example.com", "x-hr-signature": signature},
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "offboard",
+            "domainName": "offboard.example.com",
+            "domainPrefix": "offboard",
+            "http": {
+                "method": "POST",
+                "path": "/webhooks/hr",
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.10",
+                "userAgent": "check",
+            },
+            "requestId": "1",
+            "routeKey": "POST /webhooks/{source}",
+            "stage": "$default",
+            "time": "15/Jan/2026:12:00:00 +0000",
+            "timeEpoch": 1768478400000,
+        },
+        "pathParameters": {"source": "hr"},
+        "body": body,
+        "isBase64Encoded": False,
+    }
+
+
+# ---- The checks ----------------------------------------------------------------------------------------------------
+
+CHECKS = []
+
+
+def check(function):
+    CHECKS.append(function)
+    return function
+
+
+@check
+def all_secrets_come_in_one_call_and_are_kept(world):
+    world.deliver().all_deleted()
+    assert world.gate.count("BatchGetSecretValue") == world.gate.count() == 1, world.gate.calls
+    asked = world.gate.calls[0][1]["SecretIdList"]
+    assert sorted(asked) == sorted(f"offboard/{name}" for name in SECRETS), asked
+    world.deliver().all_deleted()
+    assert world.gate.count() == 1, world.gate.calls
+
+
+@check
+def more_than_twenty_secrets_take_a_second_call(world):
+    for number in range(20):
+        world.create(f"providers/more{number}", {"app_key": "flashduty-key-one"})
+        world.provider("flashduty", f"more{number}", 'confirm = false\nenabled = true\n')
+    answer = world.deliver()
+    assert len(answer.outcomes) == 25 and not answer.left, answer
+    assert set(answer.outcomes.values()) <= {"deleted", "already_absent"}, answer
+    assert [len(body["SecretIdList"]) for _, body in world.gate.calls] == [20, 6], world.gate.calls
+
+
+@check
+def a_secret_that_two_providers_share_is_asked_for_once(world):
+    world.provider("instaply", "second", 'secret = "offboard/providers/instaply"\n')
+    answer = world.deliver()
+    assert answer.status == 200 and len(answer.outcomes) == 6 and not answer.left, answer
+    asked = world.gate.calls[0][1]["SecretIdList"]
+    assert len(asked) == len(set(asked)) == 6, asked
+
+
+@check
+def the_previous_signing_secret_verifies_after_a_rotation(world):
+    world.rotate("sources/hr", {"signing_secret": "hr-key-two"})
+    world.deliver("hr-key-two").all_deleted()
+    world.deliver("hr-key-one").all_deleted()
+
+
+@check
+def a_signing_secret_rotated_meanwhile_verifies(world):
+    world.deliver("hr-key-one").all_deleted()
+    world.rotate("sources/hr", {"signing_secret": "hr-key-two"})
+    world.deliver("hr-key-two").all_deleted()
+    world.deliver("hr-key-one").all_deleted()
+
+
+@check
+def a_signing_secret_two_rotations_old_is_refused(world):
+    world.rotate("sources/hr", {"signing_secret": "hr-key-two"})
+    world.rotate("sources/hr", {"signing_secret": "hr-key-three"})
+    world.deliver("hr-key-one").refused()
+    world.deliver("hr-key-two").all_deleted()
+    world.deliver("hr-key-three").all_deleted()
+
+
+@check
+def a_list_of_signing_secrets_accepts_each(world):
+    world.rotate("sources/hr", {"signing_secrets": ["hr-key-two", "hr-key-three"]})
+    world.deliver("hr-key-two").all_deleted()
+    world.deliver("hr-key-three").all_deleted()
+
+
+@check
+def bad_signatures_do_not_run_up_calls(world):
+    world.deliver("forged").refused()
+    after_one = world.gate.count()
+    for _ in range(20):
+        world.deliver("forged").refused()
+    assert world.gate.count() == after_one <= 3, world.gate.calls
+    world.deliver().all_deleted()
+
+
+@check
+def a_missing_secret_costs_its_own_provider_only(world):
+    world.delete("providers/cloudflare")
+    answer = world.deliver()
+    answer.all_deleted_but("cloudflare", "unauthorized", "rejected")
+    assert "offboard/providers/cloudflare" in json.dumps(answer.entries["cloudflare"]), answer
+
+
+@check
+def a_malformed_secret_costs_its_own_provider_only(world):
+    for text in ("cloudflare-key-one", '"cloudflare-key-one"', "[]", '{"api_token": 7}', '{"api_token": ""}', "{"):
+        world.rotate("providers/cloudflare", text)
+        answer = world.deliver()
+        answer.all_deleted_but("cloudflare", "unauthorized", "rejected")
+        assert "offboard/providers/cloudflare" in json.dumps(answer.entries["cloudflare"]), answer
+        world.end()
+
+
+@check
+def an_incomplete_secret_is_told_by_its_key(world):
+    world.rotate("providers/aerospike", {"client_id": "aerospike-id", "clientsecret": "aerospike-key-one"})
+    answer = world.deliver()
+    answer.all_deleted_but("aerospike", "unauthorized", "rejected")
+    assert "client_secret" in json.dumps(answer.entries["aerospike"]), answer
+
+
+@check
+def a_binary_secret_costs_its_own_provider_only(world):
+    world.aws.put_secret_value(SecretId="offboard/providers/instaply", SecretBinary=b"\x00\xff")
+    world.deliver().all_deleted_but("instaply", "unauthorized", "rejected")
+
+
+@check
+def a_secret_marked_for_deletion_costs_its_own_provider_only(world):
+    world.aws.delete_secret(SecretId="offboard/providers/stytch")
+    world.deliver().all_deleted_but("stytch", "unauthorized", "rejected")
+
+
+@check
+def a_secret_that_may_not_be_read_costs_its_own_provider_only(world):
+    for code in ("AccessDeniedException", "DecryptionFailure"):
+        world.gate.refused = {"offboard/providers/flashduty": code}
+        world.deliver().all_deleted_but("flashduty", "unauthorized", "rejected")
+        world.end()
+
+
+@check
+def a_credential_rotated_meanwhile_is_read_again(world):
+    world.deliver().all_deleted()
+    fresh = {
+        "aerospike": {"client_id": "aerospike-id", "client_secret": "aerospike-key-two"},
+        "cloudflare": {"api_token": "cloudflare-key-two"},
+        "flashduty": {"app_key": "flashduty-key-two"},
+        "instaply": {"token": "instaply-key-two"},
+        "stytch": {"project_id": "project-live-1", "secret": "stytch-key-two"},
+    }
+    for name, value in fresh.items():
+        world.rotate(f"providers/{name}", value)
+        if name != "aerospike":  # its token outlives the client's secret
+            world.doubles.refused.add(f"{name}-key-one")
+    world.deliver().all_deleted()
+
+
+@check
+def a_credential_refused_twice_is_unauthorized(world):
+    world.doubles.refused.add("cloudflare-key-one")
+    world.deliver().all_deleted_but("cloudflare", "unauthorized")
+    tries = [credential for name, credential in world.doubles.seen if name == "cloudflare"]
+    assert 1 <= len(tries) <= 2, tries
+    before = world.gate.count()
+    world.deliver().all_deleted_but("cloudflare", "unauthorized")
+    assert world.gate.count() - before <= 1, world.gate.calls
+
+
+@check
+def without_the_sources_secret_a_delivery_comes_again(world):
+    world.delete("sources/hr")
+    world.deliver().later()
+
+
+@check
+def without_secrets_manager_a_delivery_comes_again(world):
+    world.gate.open = False
+    world.deliver().later()
+    world.gate.open = True
+    world.deliver().all_deleted()
+
+
+@check
+def known_secrets_outlast_secrets_manager(world):
+    world.deliver().all_deleted()
+    world.gate.open = False
+    world.deliver().all_deleted()
+    assert world.gate.count() == 1, world.gate.calls
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: {sys.argv[0]} OFFBOARD_LAMBDA")
+    binary = pathlib.Path(sys.argv[1]).resolve(strict=True)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    failed = 0
+    for function in CHECKS:
+        name = function.__name__.replace("_", " ")
+        with tempfile.TemporaryDirectory() as folder:
+            world, fault = World(binary, pathlib.Path(folder), moto), None
+            try:
+                function(world)
+                shown = world.log.read_text()
+                for key in itertools.chain(*(value.values() for value in SECRETS.values())):
+                    assert key.endswith("-id") or key.startswith("project-") or key not in shown, f"{key} is in the log"
+            except Exception:
+                fault = traceback.format_exc()
+            finally:
+                world.stop()
+            print(f"{'ok    ' if fault is None else 'FAILED'} {name}", flush=True)
+            if fault:
+                failed += 1
+                print(fault)
+                if world.log.exists():
+                    print(world.log.read_text()[-2000:])
+    moto.stop()
+    print(f"{len(CHECKS) - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

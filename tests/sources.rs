@@ -1,0 +1,156 @@
+//! What verified bodies mean: recorded payloads, and bodies that cannot be read.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use offboard::{
+    config::Config,
+    departure::{Delivery, Departure, Event, Ignored},
+    person::{Email, Person},
+    secrets::Secret,
+    source::{Source, Unreadable},
+};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use time::{OffsetDateTime, macros::datetime};
+
+const NOW: OffsetDateTime = datetime!(2026-01-31 18:42:00 UTC);
+const KEY: &str = "whsec_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
+
+const HR: &str = r#"kind = "hmac"
+signature = { header = "x-hr-signature", prefix = "sha256=" }
+event = { id = "/id", type = "/event", departures = ["employee.terminated"], occurred_at = "/at" }
+person = { email = "/data/email", external_id = "/data/employee_no" }"#;
+
+fn source(table: &str) -> Source {
+    let text = format!("[sources.s]\n{table}\n[providers.instaply]\nkind = \"instaply\"\n");
+    Config::parse(&text, None).unwrap_or_else(|faults| panic!("{faults}")).sources["s"].clone()
+}
+
+/// What a source makes of a body that its sender signed.
+fn read(source: &Source, body: &[u8]) -> Result<Delivery, Unreadable> {
+    let signed = source.scheme.sign(&SecretString::from(KEY), "msg_1", NOW, body).unwrap();
+    let pairs =
+        signed.iter().map(|(name, value)| (HeaderName::try_from(name).unwrap(), HeaderValue::from_str(value).unwrap()));
+    let headers: HeaderMap = pairs.collect();
+    let secret = Secret::parse("s", &json!({ "signing_secret": KEY }).to_string()).unwrap();
+    let verified = source.scheme.verify(&headers, body, &source.scheme.keys(&secret).unwrap(), NOW).unwrap();
+    source.delivery(&verified)
+}
+
+fn departure(event_id: &str, kind: &str, at: Option<OffsetDateTime>, person: [Option<&str>; 3]) -> Departure {
+    let [idp_id, external_id, email] = person.map(|text| text.map(str::to_owned));
+    Departure {
+        id: format!("s/{event_id}"),
+        source: "s".to_owned(),
+        event: Event { id: event_id.to_owned(), kind: kind.to_owned(), occurred_at: at },
+        person: Person { idp_id, external_id, email: email.and_then(|email| Email::parse(&email)) },
+    }
+}
+
+#[test]
+fn a_directory_user_who_was_deleted_or_became_inactive_has_left() {
+    let workos = source("kind = \"workos\"");
+    let person = [Some("directory_user_01E1X1B89NH8Z3SDFJR4H7RGX7"), Some("8931"), Some("lela.block@example.com")];
+    for (kind, body) in [
+        ("dsync.user.deleted", &include_bytes!("payloads/workos.dsync.user.deleted.json")[..]),
+        ("dsync.user.updated", &include_bytes!("payloads/workos.dsync.user.updated.inactive.json")[..]),
+    ] {
+        let expected = departure("event_01HZX3ABCDEF", kind, Some(datetime!(2026-01-15 12:00:00 UTC)), person);
+        assert_eq!(read(&workos, body), Ok(Delivery { departures: vec![expected], ignored: vec![] }), "{kind}");
+    }
+}
+
+#[test]
+fn a_directory_that_was_torn_down_and_an_active_user_are_no_departures() {
+    let workos = source("kind = \"workos\"");
+    let torn_down = include_bytes!("payloads/workos.dsync.deleted.json").to_vec();
+    let active = include_str!("payloads/workos.dsync.user.updated.inactive.json").replace("\"inactive\"", "\"active\"");
+    for (kind, body) in [("dsync.deleted", torn_down), ("dsync.user.updated", active.into_bytes())] {
+        let ignored = Ignored { id: "event_01HZX3ABCDEF".to_owned(), kind: kind.to_owned(), reason: "not a departure" };
+        assert_eq!(read(&workos, &body), Ok(Delivery { departures: vec![], ignored: vec![ignored] }));
+    }
+}
+
+#[test]
+fn standard_webhooks_take_their_id_from_the_header() {
+    let directory = source("kind = \"standard_webhooks\"");
+    let body = json!({"type": "user.deleted", "timestamp": "2026-01-31T18:41:59Z", "data": {"id": "u_1", "email": "ann@example.com"}});
+    let expected = departure(
+        "msg_1",
+        "user.deleted",
+        Some(datetime!(2026-01-31 18:41:59 UTC)),
+        [Some("u_1"), None, Some("ann@example.com")],
+    );
+    assert_eq!(read(&directory, body.to_string().as_bytes()).unwrap().departures, [expected]);
+}
+
+#[test]
+fn the_mapping_of_a_known_kind_can_be_replaced() {
+    let directory = source(
+        "kind = \"standard_webhooks\"\nevent = { type = \"/what\", departures = [\"gone\"] }\nperson = { external_id = \"/who\" }",
+    );
+    let delivery = read(&directory, br#"{"what": "gone", "who": 8931}"#).unwrap();
+    assert_eq!(delivery.departures, [departure("msg_1", "gone", None, [None, Some("8931"), None])]);
+}
+
+#[test]
+fn an_event_without_an_id_is_known_by_its_body() {
+    let hr = source(&HR.replace("id = \"/id\", ", ""));
+    let body = br#"{"event": "employee.terminated", "data": {"email": "ann@example.com"}}"#;
+    let [first, second] =
+        [&body[..], &[body, &b" "[..]].concat()].map(|body| read(&hr, body).unwrap().departures[0].id.clone());
+    assert!(first.len() == 66 && first != second);
+}
+
+#[test]
+fn a_person_may_lack_everything() {
+    for data in [json!(null), json!({}), json!({"email": null, "employee_no": ""}), json!({"email": "not an address"})]
+    {
+        let body = json!({"id": "1", "event": "employee.terminated", "data": data}).to_string();
+        let delivery = read(&source(HR), body.as_bytes()).unwrap();
+        assert_eq!(delivery.departures[0].person, Person::default(), "{body}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_names_the_field_and_not_its_value() {
+    let hr = source(HR);
+    let missing = |pointer: &str| Unreadable::Missing(pointer.to_owned());
+    let malformed = |pointer: &str| Unreadable::Malformed(pointer.to_owned());
+    let good = json!({"id": "1", "event": "employee.terminated", "at": "2026-01-31T18:42:00Z", "data": {"email": "ann@example.com"}});
+    let with = |pointer: &str, value: Value| {
+        let mut body = good.clone();
+        *body.pointer_mut(pointer).unwrap() = value;
+        body.to_string()
+    };
+    for (body, expected) in [
+        (String::new(), Unreadable::NotJson),
+        ("{".to_owned(), Unreadable::NotJson),
+        ("id=1&event=employee.terminated".to_owned(), Unreadable::NotJson),
+        ("[]".to_owned(), missing("/event")),
+        ("null".to_owned(), missing("/event")),
+        (with("/event", json!(null)), missing("/event")),
+        (with("/event", json!(["employee.terminated"])), malformed("/event")),
+        (with("/id", json!("")), missing("/id")),
+        (with("/id", json!({})), malformed("/id")),
+        (with("/id", json!("a\nb")), malformed("/id")),
+        (with("/id", json!("x".repeat(600))), malformed("/id")),
+        (with("/at", json!("tomorrow")), malformed("/at")),
+        (with("/at", json!({})), malformed("/at")),
+        (with("/data/email", json!(["ann@example.com"])), malformed("/data/email")),
+        (with("/data/email", json!(true)), malformed("/data/email")),
+    ] {
+        assert_eq!(read(&hr, body.as_bytes()), Err(expected), "{body}");
+    }
+    assert!(read(&hr, b"\xff\xfe").is_err_and(|unreadable| unreadable == Unreadable::NotJson));
+}
+
+#[test]
+fn a_sample_is_what_its_source_reads() {
+    for table in ["kind = \"workos\"", "kind = \"standard_webhooks\"", HR] {
+        let source = source(table);
+        let delivery = read(&source, &source.sample("ann@example.com", "evt_9", NOW)).unwrap();
+        let departure = &delivery.departures[0];
+        assert!(departure.person.email.as_ref().is_some_and(|email| email.is("ann@example.com")), "{table}");
+        assert_eq!(departure.event.occurred_at, Some(NOW), "{table}");
+    }
+}
