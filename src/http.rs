@@ -318,7 +318,8 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|error| {
             // The other messages of serde_json quote the value.
             let text = error.to_string();
-            not_understood(if text.starts_with("missing field") { &text } else { "not the documented shape" })
+            let (what, _) = text.split_once(" at line ").unwrap_or((&text, ""));
+            not_understood(if what.starts_with("missing field") { what } else { "not the documented shape" })
         })
     }
 

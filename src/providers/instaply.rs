@@ -1,5 +1,7 @@
 //! Instaply, delete user by e-mail: <https://docs.instaply.com/api/users/>.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -68,7 +70,7 @@ fn refused(answer: &Answer) -> Result<Removal, Failure> {
             Err(Failure::new(FailureKind::Blocked, "business_rule").detail(rule))
         }
         (400, Refusal { body: Some(faults), .. }) => {
-            let faults: Vec<_> = faults.iter().map(|fault| format!("{} {}", fault.property, fault.message)).collect();
+            let faults: Vec<_> = faults.iter().map(Fault::to_string).collect();
             Err(Failure::new(FailureKind::Rejected, "validation").detail(faults.join(", ")))
         }
         (_, Refusal { error: Some(text), .. } | Refusal { developer_message: Some(text), .. }) => {
@@ -103,5 +105,12 @@ struct Refusal {
 #[derive(Deserialize)]
 struct Fault {
     message: String,
+    /// A path: `@.email`.
     property: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.property.trim_start_matches("@."), self.message)
+    }
 }

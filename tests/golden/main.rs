@@ -1,0 +1,87 @@
+//! Golden exchanges: what is said between offboard and each provider, one text file per case, to be held beside the
+//! vendor's page. Each runs through the real engine and the real HTTP client against a strict player on loopback.
+//!
+//! A file `tests/golden/<kind>/<case>.http` has these parts, each begun by its line:
+//!
+//! | line | what follows |
+//! | --- | --- |
+//! | `# …` | at the top: what the case shows |
+//! | `=== policy` | the configuration's `[policy]`, if it matters |
+//! | `=== provider` | the keys of the provider's table that the case needs; `kind` and `base_url` are added |
+//! | `=== secret` | the secret's value |
+//! | `=== person` | who left: `email`, `external_id`. Begins a departure; there may be several, one after the other |
+//! | `>>> METHOD TARGET` | the next request exactly: all headers but the ones that every request has, and the body |
+//! | `>>> [LANE] METHOD TARGET` | the same, in an organisation of its own: lanes run side by side |
+//! | `<<< STATUS` | its answer |
+//! | `=== outcome` | what the report says |
+//!
+//! `$host` stands for the player's own address, `$long` for 10 kB, and the line `*N from M: TEXT` for N times the text, with
+//! `$n` counting from M.
+
+mod case;
+mod faults;
+mod play;
+mod player;
+mod wire;
+
+use case::Case;
+use offboard::providers::KINDS;
+use play::World;
+
+/// Plays all cases of a kind and tells all that differ.
+async fn all_of(kind: &str) {
+    let cases = Case::all_of(kind);
+    let world = World::of(&cases).await;
+    let played = cases.iter().map(|case| async {
+        match play::whole(case, &world).await {
+            Ok(()) => None,
+            Err(difference) => Some(format!("── {}/{}\n{difference}", case.kind, case.name)),
+        }
+    });
+    let differences: Vec<_> = futures_util::future::join_all(played).await.into_iter().flatten().collect();
+    assert!(
+        differences.is_empty(),
+        "{} of {} cases differ\n{}",
+        differences.len(),
+        cases.len(),
+        differences.join("\n")
+    );
+}
+
+#[tokio::test]
+async fn aerospike_cloud() {
+    all_of("aerospike_cloud").await;
+}
+
+#[tokio::test]
+async fn cloudflare_access() {
+    all_of("cloudflare_access").await;
+}
+
+#[tokio::test]
+async fn flashduty() {
+    all_of("flashduty").await;
+}
+
+#[tokio::test]
+async fn instaply() {
+    all_of("instaply").await;
+}
+
+#[tokio::test]
+async fn stytch_b2b() {
+    all_of("stytch_b2b").await;
+}
+
+#[test]
+fn every_kind_has_golden_exchanges_and_a_row_in_the_readme() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    for kind in KINDS {
+        assert!(Case::all_of(kind.name).len() >= 10, "too few golden exchanges for `{}`", kind.name);
+        let row = format!("| `{}` |", kind.name);
+        assert!(readme.lines().any(|line| line.starts_with(&row)), "README.md: no row of a table begins with {row}");
+    }
+    let mut names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+    names.sort_unstable();
+    assert_eq!(names, KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>(), "KINDS is not sorted");
+}

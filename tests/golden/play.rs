@@ -1,0 +1,151 @@
+//! Plays a case through the engine.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
+use offboard::{
+    config::Config,
+    departure::{Departure, Event},
+    engine::Engine,
+    http::Client,
+    plan::Plan,
+    providers::Kind,
+    report::Entry,
+    secrets::{Secret, Secrets},
+};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use crate::{
+    case::{Answer, Case, Run},
+    player::{Player, Server},
+};
+
+/// Time enough for everything that is not a fault.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What all cases share: the HTTP client, and the secret store with its stand-in.
+pub struct World {
+    client: Client,
+    secrets: Arc<Secrets>,
+    _store: Server,
+}
+
+impl World {
+    /// A world with the secrets of these cases in it.
+    pub async fn of(cases: &[Case]) -> Self {
+        let values: HashMap<_, _> = cases.iter().map(|case| (secret_name(case), case.secret.clone())).collect();
+        let names = values.keys().cloned().collect();
+        let store = Server::start(move |request| Answer::Http {
+            status: 200,
+            headers: vec![("content-type".to_owned(), "application/x-amz-json-1.1".to_owned())],
+            body: store(&values, &request.body.unwrap()).to_string(),
+        })
+        .await;
+        let config = aws_sdk_secretsmanager::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::from_static("eu-central-1"))
+            .credentials_provider(Credentials::new("id", "key", None, None, "golden"))
+            .endpoint_url(format!("http://{}", store.address))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build();
+        let secrets = Secrets::new(aws_sdk_secretsmanager::Client::from_conf(config), names);
+        Self { client: Client::new(None, false).unwrap(), secrets: Arc::new(secrets), _store: store }
+    }
+}
+
+/// The stand-in for Secrets Manager: `BatchGetSecretValue` and `GetSecretValue`.
+fn store(values: &HashMap<String, String>, request: &Value) -> Value {
+    let value = |name: &str| json!({"Name": name, "ARN": format!("arn:{name}"), "SecretString": values[name]});
+    match request["SecretIdList"].as_array() {
+        Some(names) => {
+            json!({"SecretValues": names.iter().map(|name| value(name.as_str().unwrap())).collect::<Vec<_>>()})
+        }
+        None => value(request["SecretId"].as_str().unwrap()),
+    }
+}
+
+fn secret_name(case: &Case) -> String {
+    format!("{}/{}", case.kind, case.name)
+}
+
+/// A case's providers, called at the player.
+pub struct Stage {
+    config: Config,
+    engine: Engine,
+}
+
+impl Stage {
+    /// Sets the case up at `player`. `more` are keys of the provider's table that win over the case's.
+    pub fn new(case: &Case, world: &World, player: &Player, more: &str) -> Self {
+        let host = format!("http://{}", player.address);
+        let keys = more.lines().filter_map(|line| line.split_once(' ')).map(|(key, _)| key).collect::<Vec<_>>();
+        let own = case.provider.replace("$host", &host);
+        let own: Vec<_> = own.lines().filter(|line| !keys.iter().any(|key| line.starts_with(key))).collect();
+        let base = format!("{host}{}", vendors_path(case, &own.join("\n")));
+        let text = format!(
+            "[policy]\n{}\n[sources.golden]\nkind = \"workos\"\n[providers.{kind}]\nkind = \"{kind}\"\nsecret = \"{}\"\nbase_url = \"{base}\"\n{}\n{more}",
+            case.policy,
+            secret_name(case),
+            own.join("\n"),
+            kind = case.kind,
+        );
+        let mut config = Config::parse(&text, None).unwrap_or_else(|faults| panic!("{}: {faults}", case.name));
+        let engine = Engine::new(&mut config, world.client.clone());
+        Self { config, engine }
+    }
+
+    /// One departure.
+    pub async fn run(&self, run: &Run, world: &World, patience: Duration) -> Entry {
+        let event = Event { id: "1".to_owned(), kind: "left".to_owned(), occurred_at: None };
+        let person = run.person.clone();
+        let departure = Departure { id: "golden/1".to_owned(), source: "golden".to_owned(), event, person };
+        let plan = Plan::new(&self.config.policy, departure, OffsetDateTime::UNIX_EPOCH);
+        let mut entries = self.engine.execute(&world.secrets, &plan, Instant::now() + patience).await;
+        assert_eq!(entries.len(), 1, "one provider, one entry");
+        entries.remove(0)
+    }
+}
+
+/// The path of the vendor's own base URL.
+fn vendors_path(case: &Case, own: &str) -> String {
+    assert!(Kind::named(&case.kind).is_some(), "no kind {}", case.kind);
+    let text = format!("[sources.golden]\nkind = \"workos\"\n[providers.p]\nkind = \"{}\"\n{own}", case.kind);
+    let config = Config::parse(&text, None).unwrap_or_else(|faults| panic!("{}: {faults}", case.name));
+    let secret = Secret::parse("golden", &case.secret).unwrap();
+    let Ok(places) = config.providers[0].settings.connect(&secret) else {
+        return String::new();
+    };
+    let (_, path) = places[0].base_url.trim_start_matches("https://").split_once('/').unwrap_or_default();
+    format!("/{path}")
+}
+
+/// What the report says, without what is not the provider's doing.
+pub fn told(entry: &Entry) -> Value {
+    let mut told = serde_json::to_value(entry).unwrap();
+    let fields = told.as_object_mut().unwrap();
+    fields.remove("provider");
+    fields.remove("elapsed_ms");
+    told
+}
+
+/// Plays a case from its first request to its last. `Err` tells what differs.
+pub async fn whole(case: &Case, world: &World) -> Result<(), String> {
+    let player = Player::start().await;
+    let stage = Stage::new(case, world, &player, "");
+    for run in &case.runs {
+        player.load(&run.exchanges);
+        let told = told(&stage.run(run, world, PATIENCE).await);
+        let mut differences = player.complaints();
+        differences.extend(player.left());
+        if told != run.outcome {
+            let expected = toml::to_string(&run.outcome).unwrap();
+            differences.push(format!("expected\n{expected}\ngot\n{}", toml::to_string(&told).unwrap()));
+        }
+        if !differences.is_empty() {
+            return Err(differences.join("\n"));
+        }
+    }
+    Ok(())
+}
