@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
@@ -12,12 +13,12 @@ use aws_smithy_http_client::{
 /// them. Parsing the system's whole list would take longer than everything else at start.
 const AMAZON_ROOTS: &[u8] = include_bytes!("aws/amazon-roots.pem");
 
-/// A Secrets Manager client. Region, credentials and endpoints come from where the SDK looks for them: the environment, or
+/// What all AWS clients share. Region, credentials and endpoints come from where the SDK looks for them: the environment, or
 /// a profile. `extra_ca` is one more certificate authority, in PEM.
 ///
 /// # Errors
 /// If `extra_ca` holds no usable certificate.
-pub async fn secrets_manager(extra_ca: Option<&[u8]>) -> Result<aws_sdk_secretsmanager::Client, String> {
+pub async fn config(extra_ca: Option<&[u8]>) -> Result<SdkConfig, String> {
     let mut roots = TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
     if let Some(pem) = extra_ca {
         roots.add_pem_certificate(pem);
@@ -29,11 +30,24 @@ pub async fn secrets_manager(extra_ca: Option<&[u8]>) -> Result<aws_sdk_secretsm
         .operation_attempt_timeout(Duration::from_secs(3))
         .operation_timeout(Duration::from_secs(7))
         .build();
-    let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+    Ok(aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(http)
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(2))
         .load()
-        .await;
-    Ok(aws_sdk_secretsmanager::Client::new(&config))
+        .await)
+}
+
+/// An SDK's error in our words: its code where the service told one. Its own text may quote an address.
+pub(crate) fn told<E>(error: &SdkError<E>) -> String
+where
+    SdkError<E>: ProvideErrorMetadata,
+{
+    let kind = match error {
+        SdkError::TimeoutError(_) => "time-out",
+        SdkError::DispatchFailure(_) => "no connection",
+        SdkError::ResponseError(_) => "an answer that was not understood",
+        _ => "refused",
+    };
+    error.code().unwrap_or(kind).to_owned()
 }

@@ -2,10 +2,10 @@
 //!
 //! Exactness and proof live here and nowhere else: look up → exactly one exact match → remove → look again.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{
-    task::JoinSet,
+    task::{self, JoinSet},
     time::{Instant, timeout_at},
 };
 
@@ -23,9 +23,11 @@ use crate::{
 
 mod account;
 mod connection;
+mod gate;
 
 use account::Removing;
 use connection::Connection;
+pub use gate::{Gate, Keeper};
 
 /// How long after the deadline a provider that does not stop by itself is left behind.
 const GRACE: Duration = Duration::from_millis(100);
@@ -50,6 +52,33 @@ struct Job {
     person: Person,
     intent: Intent,
     deadline: Instant,
+    gate: Gate,
+}
+
+/// A plan that is being carried out. Dropped, it stops.
+#[derive(Debug)]
+pub struct Run {
+    tasks: JoinSet<Entry>,
+    names: HashMap<task::Id, String>,
+}
+
+impl Run {
+    /// The next provider's entry, as they end; `None` after the last.
+    pub async fn next(&mut self) -> Option<Entry> {
+        let ended = self.tasks.join_next_with_id().await?;
+        Some(self.entry(ended))
+    }
+
+    /// The next provider's entry, if one has ended already.
+    pub fn try_next(&mut self) -> Option<Entry> {
+        let ended = self.tasks.try_join_next_with_id()?;
+        Some(self.entry(ended))
+    }
+
+    fn entry(&self, ended: Result<(task::Id, Entry), task::JoinError>) -> Entry {
+        let name = |error: &task::JoinError| self.names.get(&error.id()).cloned().unwrap_or_default();
+        ended.map_or_else(|error| panicked(name(&error)), |(_, entry)| entry)
+    }
 }
 
 impl Engine {
@@ -67,16 +96,39 @@ impl Engine {
     pub async fn connect(config: &mut Config) -> Result<(Self, Arc<Secrets>), String> {
         let extra_ca = config.extra_ca().map_err(|faults| faults.to_string())?;
         let client = Client::new(extra_ca.as_deref(), config.calls_out())?;
-        let store = aws::secrets_manager(extra_ca.as_deref()).await?;
+        let aws = aws::config(extra_ca.as_deref()).await?;
+        let store = aws_sdk_secretsmanager::Client::new(&aws);
         let secrets = Arc::new(Secrets::new(store, config.secret_names()));
         Ok((Self::new(config, client), secrets))
     }
 
+    /// The names of all providers, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.connections.iter().map(|connection| connection.name())
+    }
+
     /// Carries a plan out until `deadline`. Exactly one entry per provider, sorted by name.
     pub async fn execute(&self, secrets: &Arc<Secrets>, plan: &Plan, deadline: Instant) -> Vec<Entry> {
-        let mut tasks = JoinSet::new();
-        let mut names = std::collections::HashMap::new();
-        for connection in &self.connections {
+        let mut run = self.begin(secrets, plan, deadline, &Gate::open(), |_| true);
+        let mut entries = Vec::new();
+        while let Some(entry) = run.next().await {
+            entries.push(entry);
+        }
+        entries.sort_by(|a, b| a.provider.cmp(&b.provider));
+        entries
+    }
+
+    /// Begins to carry a plan out at the providers that are `wanted`. Nobody is removed before the gate is open.
+    pub fn begin(
+        &self,
+        secrets: &Arc<Secrets>,
+        plan: &Plan,
+        deadline: Instant,
+        gate: &Gate,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Run {
+        let mut run = Run { tasks: JoinSet::new(), names: HashMap::new() };
+        for connection in self.connections.iter().filter(|connection| wanted(connection.name())) {
             let job = Job {
                 client: self.client.clone(),
                 policy: self.policy.clone(),
@@ -85,18 +137,11 @@ impl Engine {
                 person: plan.departure.person.clone(),
                 intent: plan.intent,
                 deadline,
+                gate: gate.clone(),
             };
-            names.insert(tasks.spawn(job.run()).id(), connection.name().to_owned());
+            run.names.insert(run.tasks.spawn(job.run()).id(), connection.name().to_owned());
         }
-        let mut entries = Vec::new();
-        while let Some(ended) = tasks.join_next_with_id().await {
-            entries.push(ended.map_or_else(
-                |error| panicked(names.get(&error.id()).cloned().unwrap_or_default()),
-                |(_, entry)| entry,
-            ));
-        }
-        entries.sort_by(|a, b| a.provider.cmp(&b.provider));
-        entries
+        run
     }
 }
 
@@ -181,6 +226,7 @@ impl Job {
             policy: &self.policy,
             confirm: config.confirm,
             look_only: self.intent == Intent::LookOnly,
+            gate: &self.gate,
         };
         let finding = removing.run(&self.person).await;
         // Whatever a vendor wrote may quote what it was sent.

@@ -2,10 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What is now true of a departed person at one provider. The order is that of a merge: the later one needs more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Nobody with this identity was there.
@@ -177,7 +177,7 @@ impl Failure {
 }
 
 /// Something at a provider that still points to the account: a schedule, an escalation rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference {
     /// What it is, in the vendor's word.
     pub kind: String,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tracing::{error, info, warn};
 
@@ -77,7 +77,7 @@ pub struct IgnoredReport {
 }
 
 /// What is now true at one provider.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The provider's name in the configuration.
     pub provider: String,
@@ -85,7 +85,7 @@ pub struct Entry {
     #[serde(flatten)]
     pub finding: Finding,
     /// Each account, where the product keeps one per organisation and there are several.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<AccountReport>,
     /// How often the call that needed most was attempted; 0 if nothing was called.
     pub attempts: u32,
@@ -94,7 +94,7 @@ pub struct Entry {
 }
 
 /// What is now true of one account in one organisation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountReport {
     /// The organisation.
     pub scope: String,
@@ -104,7 +104,7 @@ pub struct AccountReport {
 }
 
 /// What was found and done in one place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// What is now true.
     pub outcome: Outcome,
@@ -121,7 +121,7 @@ pub struct Finding {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// What stands in the way.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub references: Vec<Reference>,
     /// How long the provider asks to be left alone.
     #[serde(skip)]

@@ -167,18 +167,11 @@ fn parse(name: &str, text: Option<&str>) -> Lookup {
     Secret::parse(name, text.unwrap_or_default()).map(Arc::new)
 }
 
-/// The error in our words. The SDK's own text may quote an address; the code is enough for a person.
 fn down<E>(error: SdkError<E>) -> StoreDown
 where
     SdkError<E>: ProvideErrorMetadata,
 {
-    let kind = match &error {
-        SdkError::TimeoutError(_) => "time-out",
-        SdkError::DispatchFailure(_) => "no connection",
-        SdkError::ResponseError(_) => "an answer that was not understood",
-        _ => "refused",
-    };
-    StoreDown(error.code().unwrap_or(kind).to_owned())
+    StoreDown(crate::aws::told(&error))
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::Gate;
 use crate::{
     config::Policy,
     http::Http,
-    outcome::{Failure, Outcome},
+    outcome::{Failure, FailureKind, Outcome},
     person::{Identity, Person},
     providers::{Account, LookUp, Provider, Removal},
     report::Finding,
@@ -23,6 +24,7 @@ pub(super) struct Removing<'a> {
     pub(super) policy: &'a Policy,
     pub(super) confirm: bool,
     pub(super) look_only: bool,
+    pub(super) gate: &'a Gate,
 }
 
 impl Removing<'_> {
@@ -58,11 +60,19 @@ impl Removing<'_> {
         if self.look_only {
             return Ok(found(Outcome::Planned));
         }
-        let finding = match self.provider.remove(self.http, &account).await {
+        let finding = match self.remove(&account).await {
             Ok(removal) => self.proven(look_up, identity, removal).await,
             Err(failure) => failed(failure),
         };
         Ok(Finding { account_id: Some(account.id), ..finding })
+    }
+
+    /// Removes an account, once that is allowed.
+    async fn remove(&self, account: &Account) -> Result<Removal, Failure> {
+        if !self.gate.passed().await {
+            return Err(Failure::new(FailureKind::NotAttempted, "not_recorded"));
+        }
+        self.provider.remove(self.http, account).await
     }
 
     /// The person's accounts, each once.
@@ -108,7 +118,7 @@ impl Removing<'_> {
         }
         let account =
             Account { id: email.expose().to_owned(), email: Some(email.expose().to_owned()), ..Account::default() };
-        let removal = self.provider.remove(self.http, &account).await?;
+        let removal = self.remove(&account).await?;
         let finding =
             Finding { account_id: removal.account_id, request_id: removal.request_id, ..Finding::of(removal.now) };
         if removal.now == Outcome::AlreadyAbsent {

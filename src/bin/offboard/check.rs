@@ -77,7 +77,7 @@ impl Check {
 /// Reads every secret; with `live`, tries every provider's.
 async fn secrets(config: &mut Config, live: bool) -> Result<Vec<Looked>, String> {
     let extra_ca = config.extra_ca().map_err(|faults| faults.to_string())?;
-    let client = offboard::aws::secrets_manager(extra_ca.as_deref()).await?;
+    let client = aws_sdk_secretsmanager::Client::new(&offboard::aws::config(extra_ca.as_deref()).await?);
     let store = Secrets::new(client, config.secret_names());
     store
         .warm()

@@ -115,7 +115,7 @@ impl Send {
         }
         let instead = |why: String| format!("{why}\nset {SECRET_VARIABLE} to sign without the secret store");
         let extra_ca = config.extra_ca().map_err(|faults| faults.to_string())?;
-        let client = aws::secrets_manager(extra_ca.as_deref()).await?;
+        let client = aws_sdk_secretsmanager::Client::new(&aws::config(extra_ca.as_deref()).await?);
         let secrets = Secrets::new(client, vec![source.secret.clone()]);
         let found = secrets.get(&source.secret).await.map_err(|down| instead(down.to_string()))?;
         let signing = found.and_then(|secret| secret.texts("signing_secret", "signing_secrets"));
