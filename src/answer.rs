@@ -25,6 +25,8 @@ pub enum Problem {
     Unreadable(String),
     /// Nothing is known about the signature, because the secrets cannot be read.
     NoSecrets,
+    /// The ledger or the queue cannot be used, so nothing was done.
+    NotRecorded,
 }
 
 /// RFC 9457.
@@ -45,7 +47,7 @@ impl Problem {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unverified => StatusCode::UNAUTHORIZED,
             Self::Unreadable(_) => StatusCode::BAD_REQUEST,
-            Self::NoSecrets => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoSecrets | Self::NotRecorded => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -57,6 +59,7 @@ impl Problem {
             Self::Unverified => ("unverified", "The delivery could not be verified"),
             Self::Unreadable(_) => ("unreadable", "The delivery could not be read"),
             Self::NoSecrets => ("secret-store", "The secret store could not be read"),
+            Self::NotRecorded => ("not-recorded", "The departure could not be recorded"),
         }
     }
 
@@ -67,7 +70,7 @@ impl Problem {
             Self::TooLarge(limit) => format!("A delivery may have {limit} bytes."),
             Self::Unverified => "The signature is missing or wrong, or its time is too far from now.".to_owned(),
             Self::Unreadable(why) => format!("The signature is good, but {why}."),
-            Self::NoSecrets => "Nothing was done. Deliver again later.".to_owned(),
+            Self::NoSecrets | Self::NotRecorded => "Nothing was done. Deliver again later.".to_owned(),
         }
     }
 
@@ -85,7 +88,9 @@ impl Problem {
         let mut answer = answer(status, "application/problem+json", &document);
         match self {
             Self::MethodNotAllowed => put(&mut answer, header::ALLOW, "POST"),
-            Self::NoSecrets => put(&mut answer, header::RETRY_AFTER, &RETRY_AFTER.as_secs().to_string()),
+            Self::NoSecrets | Self::NotRecorded => {
+                put(&mut answer, header::RETRY_AFTER, &RETRY_AFTER.as_secs().to_string())
+            }
             _ => {}
         }
         answer

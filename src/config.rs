@@ -34,6 +34,8 @@ pub struct Config {
     pub policy: Policy,
     /// The wire.
     pub http: HttpSettings,
+    /// What is kept of a departure.
+    pub ledger: LedgerSettings,
     /// Who may report departures, by name.
     pub sources: BTreeMap<String, Source>,
     /// Where people are removed, sorted by name. Providers that are switched off are not among them.
@@ -146,6 +148,21 @@ impl Default for HttpSettings {
     }
 }
 
+/// `[ledger]`: what is kept of a departure, where there is a ledger.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct LedgerSettings {
+    /// For how long.
+    #[serde(with = "duration")]
+    pub retention: Duration,
+}
+
+impl Default for LedgerSettings {
+    fn default() -> Self {
+        Self { retention: Duration::from_secs(90 * 24 * 60 * 60) }
+    }
+}
+
 /// `[providers.NAME]`: one product.
 #[derive(Debug)]
 pub struct ProviderConfig {
@@ -224,6 +241,7 @@ impl Config {
         let mut root = Section { name: String::new(), table };
         let policy = root.table_named("policy", findings).and_then(|section| section.read(findings));
         let http = root.table_named("http", findings).and_then(|section| section.read(findings));
+        let ledger = root.table_named("ledger", findings).and_then(|section| section.read(findings));
         let sources = sources(&mut root, findings);
         let providers = providers(&mut root, findings);
         root.refuse_the_rest(findings);
@@ -232,9 +250,9 @@ impl Config {
             Ok(mode) => policy.mode = mode.unwrap_or(policy.mode),
             Err(message) => findings.add(None, format!("OFFBOARD_MODE: {message}")),
         }
-        let http = http.unwrap_or_default();
+        let (http, ledger) = (http.unwrap_or_default(), ledger.unwrap_or_default());
         let faults = std::mem::take(&mut findings.faults).sorted();
-        if faults.is_empty() { Ok(Self { policy, http, sources, providers }) } else { Err(faults) }
+        if faults.is_empty() { Ok(Self { policy, http, ledger, sources, providers }) } else { Err(faults) }
     }
 
     /// The extra certificate authority's text.

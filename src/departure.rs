@@ -9,6 +9,8 @@ use crate::person::Person;
 pub struct Delivery {
     /// The people who left.
     pub departures: Vec<Departure>,
+    /// The people of whom it says that they are there.
+    pub returns: Vec<Return>,
     /// The events that are none of our business.
     pub ignored: Vec<Ignored>,
 }
@@ -24,6 +26,15 @@ pub struct Departure {
     pub event: Event,
     /// Who it is.
     pub person: Person,
+}
+
+/// A person is there: was created, or came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Return {
+    /// Who it is.
+    pub person: Person,
+    /// When that was, if the source tells.
+    pub at: Option<OffsetDateTime>,
 }
 
 /// An event as its source names it.

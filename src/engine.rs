@@ -75,6 +75,11 @@ impl Run {
         Some(self.entry(ended))
     }
 
+    /// Whether every provider has ended.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
     fn entry(&self, ended: Result<(task::Id, Entry), task::JoinError>) -> Entry {
         let name = |error: &task::JoinError| self.names.get(&error.id()).cloned().unwrap_or_default();
         ended.map_or_else(|error| panicked(name(&error)), |(_, entry)| entry)

@@ -1,6 +1,6 @@
 //! One invocation: verify → read → plan → execute → report → answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use http::{Method, Request, Response};
@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use crate::{
     answer::{self, Problem},
-    config::{Config, Policy},
-    departure::Departure,
+    config::{Config, Mode, Policy},
+    departure::{Delivery, Departure},
+    durable::{Durable, Next, NotDurable, Worker},
     engine::Engine,
     plan::Plan,
     report::{DepartureReport, Report},
@@ -27,6 +28,7 @@ pub struct App {
     max_body: usize,
     secrets: Arc<Secrets>,
     engine: Engine,
+    durable: Option<Durable>,
 }
 
 /// What one invocation brings along.
@@ -34,6 +36,8 @@ pub struct App {
 pub struct Invocation {
     /// Its id.
     pub request_id: String,
+    /// When it began.
+    pub started: Instant,
     /// When the answer must be ready.
     pub deadline: Instant,
     /// When the delivery arrived.
@@ -42,8 +46,15 @@ pub struct Invocation {
 
 impl App {
     /// Puts the parts together.
-    pub fn new(config: Config, secrets: Arc<Secrets>, engine: Engine) -> Self {
-        Self { sources: config.sources, policy: config.policy, max_body: config.http.max_body, secrets, engine }
+    pub fn new(config: Config, secrets: Arc<Secrets>, engine: Engine, durable: Option<Durable>) -> Self {
+        Self {
+            sources: config.sources,
+            policy: config.policy,
+            max_body: config.http.max_body,
+            secrets,
+            engine,
+            durable,
+        }
     }
 
     /// Answers one request.
@@ -70,9 +81,70 @@ impl App {
             log(&unreadable, "a signed delivery could not be read");
             Problem::Unreadable(unreadable.to_string())
         })?;
-        let departures =
-            join_all(delivery.departures.into_iter().map(|departure| self.depart(departure, invocation))).await;
+        let ended = match &self.durable {
+            Some(durable) if self.policy.mode != Mode::DryRun => {
+                self.durably(durable, source, &delivery, invocation).await
+            }
+            _ => {
+                Ok(join_all(delivery.departures.into_iter().map(|departure| self.depart(departure, invocation))).await)
+            }
+        };
+        let departures = ended.map_err(|NotDurable(why)| {
+            log(&why, "a delivery could not be recorded");
+            Problem::NotRecorded
+        })?;
         Ok((source, Report::new(invocation.request_id.clone(), departures, delivery.ignored)))
+    }
+
+    /// Works on a delivery with a ledger: notes who came back, and records who left before anything is done.
+    async fn durably(
+        &self,
+        durable: &Durable,
+        source: &Source,
+        delivery: &Delivery,
+        invocation: &Invocation,
+    ) -> Result<Vec<DepartureReport>, NotDurable> {
+        for person in &delivery.returns {
+            durable.came_back(&source.name, person, invocation.now).await?;
+        }
+        // Without a queue nobody goes on afterwards: then the sender's patience is no reason to stop.
+        let patience = durable.queue.is_some().then(|| invocation.started + source.patience);
+        let deadline = patience.map_or(invocation.deadline, |patience| patience.min(invocation.deadline));
+        let worker = self.worker(invocation, deadline);
+        let receive = |departure: &Departure| durable.receive(departure.clone(), worker);
+        join_all(delivery.departures.iter().map(receive)).await.into_iter().collect()
+    }
+
+    /// Works on what is left of a departure of which the queue reminds.
+    ///
+    /// # Errors
+    /// If there is no ledger, or it cannot be used.
+    pub async fn resume(&self, departure: &str, tries: u32, invocation: &Invocation) -> Result<Next, NotDurable> {
+        match &self.durable {
+            Some(durable) => durable.resume(departure, tries, self.worker(invocation, invocation.deadline)).await,
+            None => Err(NotDurable("there is no ledger".to_owned())),
+        }
+    }
+
+    /// Hides a reminder until it shall come again.
+    pub async fn postpone(&self, receipt: &str, pause: Duration) {
+        if let Some(queue) = self.durable.as_ref().and_then(|durable| durable.queue.as_ref())
+            && let Err(down) = queue.postpone(receipt, pause).await
+        {
+            // Then it comes after the queue's own time.
+            tracing::warn!(reason = %down, "a reminder could not be postponed");
+        }
+    }
+
+    fn worker<'a>(&'a self, invocation: &'a Invocation, deadline: Instant) -> Worker<'a> {
+        Worker {
+            engine: &self.engine,
+            secrets: &self.secrets,
+            policy: &self.policy,
+            name: &invocation.request_id,
+            now: (invocation.now, invocation.started),
+            deadline,
+        }
     }
 
     /// The source that a request is for: `/webhooks/{source}`, behind a stage's name or not.

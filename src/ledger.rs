@@ -102,9 +102,12 @@ pub struct Record {
     /// Why it is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Whether the circuit breaker let it through, or a person did.
+    /// What was judged about it already.
     #[serde(default)]
-    pub admitted: bool,
+    pub standing: Standing,
+    /// Whether the queue has a reminder of it.
+    #[serde(default)]
+    pub reminded: bool,
     /// What is true at each provider that was tried.
     #[serde(default)]
     pub providers: BTreeMap<String, Settled>,
@@ -126,6 +129,19 @@ pub struct KnownPerson {
     idp_id: Option<String>,
     external_id: Option<String>,
     email: Option<String>,
+}
+
+/// What was judged about a departure already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Nothing.
+    #[default]
+    New,
+    /// It was young enough, and the circuit breaker let it through.
+    Admitted,
+    /// A person released it.
+    Released,
 }
 
 /// Where a departure stands.
@@ -200,7 +216,8 @@ impl Record {
             person: KnownPerson::from(person),
             state: State::Open,
             reason: None,
-            admitted: false,
+            standing: Standing::New,
+            reminded: false,
             providers: BTreeMap::new(),
             lease,
             history: Vec::new(),
@@ -246,6 +263,11 @@ impl Record {
         if self.state == State::Done {
             self.person.mask();
         }
+    }
+
+    /// The longest time that a provider asks to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.providers.values().filter_map(|settled| settled.entry.finding.retry_after).max()
     }
 
     /// Whether somebody works on it.

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod aws;
 pub mod config;
 pub mod departure;
+pub mod durable;
 pub mod engine;
 pub mod handler;
 pub mod http;

@@ -44,6 +44,12 @@ pub enum Reason {
     EventInFuture,
     /// The person is on the protected list.
     Protected,
+    /// `mode = "dry_run"`, and the departure was recorded for removal.
+    ModeDryRun,
+    /// More departures than `max_departures` allows.
+    TooManyDepartures,
+    /// The same source said later that the person is there.
+    PersonReturned,
 }
 
 impl Reason {
@@ -60,6 +66,9 @@ impl fmt::Display for Reason {
             Self::EventTooOld => "event_too_old",
             Self::EventInFuture => "event_in_future",
             Self::Protected => "protected",
+            Self::ModeDryRun => "mode_dry_run",
+            Self::TooManyDepartures => "too_many_departures",
+            Self::PersonReturned => "person_returned",
         })
     }
 }

@@ -79,7 +79,8 @@ pub fn pause(tries: u32, wish: Option<Duration>) -> Duration {
         RetryDecision::Retry { execute_after } => execute_after.duration_since(now).unwrap_or(BACKOFF.0),
         RetryDecision::DoNotRetry => BACKOFF.1,
     };
-    pause.max(wish.unwrap_or_default()).min(LONGEST_HIDDEN)
+    // The policy's jitter goes below its shortest interval.
+    pause.max(BACKOFF.0).max(wish.unwrap_or_default()).min(LONGEST_HIDDEN)
 }
 
 fn seconds(duration: Duration) -> i32 {

@@ -208,16 +208,7 @@ impl Report {
     pub fn log(&self) {
         let request_id = &self.request_id;
         for departure in &self.departures {
-            let departure_id = &departure.id;
-            for entry in &departure.providers {
-                entry.log(request_id, departure_id);
-            }
-            let status = departure.status.to_string();
-            match departure.status {
-                Status::Held => error!(request_id, departure_id, status, "departure"),
-                Status::NeedsAttention | Status::Incomplete => warn!(request_id, departure_id, status, "departure"),
-                _ => info!(request_id, departure_id, status, "departure"),
-            }
+            departure.log(request_id);
         }
         for event in &self.ignored {
             info!(request_id, event_id = event.id, event_type = event.r#type, reason = event.reason, "ignored");
@@ -228,9 +219,15 @@ impl Report {
 impl DepartureReport {
     /// Reports on an executed plan.
     pub fn new(plan: &Plan, providers: Vec<Entry>) -> Self {
-        let Departure { id, source, event, person } = &plan.departure;
         let worst = providers.iter().map(|entry| entry.finding.outcome.status()).max();
         let held = matches!(plan.intent, Intent::Leave(_, reason) if reason.holds());
+        let status = if held { Status::Held } else { worst.unwrap_or(Status::Incomplete) };
+        Self::of(&plan.departure, status, false, providers)
+    }
+
+    /// Reports on a departure whose state is known.
+    pub fn of(departure: &Departure, status: Status, duplicate: bool, providers: Vec<Entry>) -> Self {
+        let Departure { id, source, event, person } = departure;
         // An id may be an address: some senders key people by it.
         let masked = |text: &Option<String>| text.as_deref().map(mask_addresses);
         Self {
@@ -246,9 +243,25 @@ impl DepartureReport {
                 external_id: masked(&person.external_id),
                 email: person.email.as_ref().map(ToString::to_string),
             },
-            status: if held { Status::Held } else { worst.unwrap_or(Status::Incomplete) },
-            duplicate: false,
+            status,
+            duplicate,
             providers,
+        }
+    }
+
+    /// Writes it to the log: a line per provider, and one for the whole.
+    pub fn log(&self, request_id: &str) {
+        let departure_id = &self.id;
+        for entry in &self.providers {
+            entry.log(request_id, departure_id);
+        }
+        let (status, duplicate) = (self.status.to_string(), self.duplicate);
+        match self.status {
+            Status::Held => error!(request_id, departure_id, status, duplicate, "departure"),
+            Status::NeedsAttention | Status::Incomplete => {
+                warn!(request_id, departure_id, status, duplicate, "departure")
+            }
+            _ => info!(request_id, departure_id, status, duplicate, "departure"),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A source is data: a [`Scheme`] to verify with and JSON Pointers (RFC 6901) to read with. The senders known by name stand
 //! in `senders.toml`; `kind = "hmac"` takes the same keys from the configuration.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -37,6 +37,8 @@ pub struct Source {
     pub scheme: Scheme,
     /// What it wants to be told.
     pub reply: Reply,
+    /// How long its sender waits for an answer. What is not done by then is left to the queue, where there is one.
+    pub patience: Duration,
     event: EventMap,
     person: PersonMap,
 }
@@ -58,9 +60,16 @@ struct Table {
     secret: Option<String>,
     #[serde(default)]
     reply: Reply,
+    #[serde(default = "ten_seconds", with = "crate::config::duration")]
+    patience: Duration,
     signature: Option<Signature>,
     event: Option<EventMap>,
     person: Option<PersonMap>,
+}
+
+/// Few senders say how long they wait for an answer; those who do wait for 10 to 30 seconds.
+fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
 }
 
 impl Source {
@@ -81,12 +90,12 @@ impl Source {
             Some(known) => Some(known),
             None => return fault(format!("unknown kind `{kind}`: expected one of {}", Self::kinds().join(", "))),
         };
-        let known =
-            known.unwrap_or(Table { secret: None, reply: Reply::Report, signature: None, event: None, person: None });
-        let Some(signature) = given.signature.or(known.signature) else {
+        let (signature, event, person) =
+            known.map_or((None, None, None), |known| (known.signature, known.event, known.person));
+        let Some(signature) = given.signature.or(signature) else {
             return fault("`signature` is missing".to_owned());
         };
-        let (Some(event), Some(person)) = (given.event.or(known.event), given.person.or(known.person)) else {
+        let (Some(event), Some(person)) = (given.event.or(event), given.person.or(person)) else {
             return fault("`event` and `person` must say where to read (JSON Pointers)".to_owned());
         };
         Some(Self {
@@ -94,6 +103,7 @@ impl Source {
             name: name.to_owned(),
             scheme: signature.scheme().clone(),
             reply: given.reply,
+            patience: given.patience,
             event,
             person,
         })

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use crate::{
-    departure::{Delivery, Departure, Event, Ignored, parse_time},
+    departure::{Delivery, Departure, Event, Ignored, Return, parse_time},
     person::{Email, Person},
     webhook::Verified,
 };
@@ -23,6 +23,7 @@ pub(super) struct EventMap {
     pub(super) id: Option<String>,
     pub(super) kind: String,
     pub(super) departures: Vec<Rule>,
+    pub(super) returns: Vec<Rule>,
     pub(super) occurred_at: Option<String>,
 }
 
@@ -31,6 +32,8 @@ struct EventTable {
     id: Option<String>,
     r#type: String,
     departures: Vec<RuleText>,
+    #[serde(default)]
+    returns: Vec<RuleText>,
     occurred_at: Option<String>,
 }
 
@@ -76,9 +79,10 @@ impl TryFrom<EventTable> for EventMap {
         if departures.is_empty() {
             return Err("`departures` names no event".to_owned());
         }
-        let conditions = departures.iter().flat_map(|rule| rule.conditions.keys());
+        let returns: Vec<_> = table.returns.into_iter().map(rule).collect();
+        let conditions = departures.iter().chain(&returns).flat_map(|rule| rule.conditions.keys());
         check_pointers(conditions.chain([&table.r#type]).chain(&table.id).chain(&table.occurred_at))?;
-        Ok(Self { id: table.id, kind: table.r#type, departures, occurred_at: table.occurred_at })
+        Ok(Self { id: table.id, kind: table.r#type, departures, returns, occurred_at: table.occurred_at })
     }
 }
 
@@ -128,33 +132,45 @@ impl std::error::Error for Unreadable {}
 pub(super) fn delivery(
     source: &str,
     event: &EventMap,
-    person: &PersonMap,
+    map: &PersonMap,
     verified: &Verified,
 ) -> Result<Delivery, Unreadable> {
     let body: Value = serde_json::from_slice(verified.body()).map_err(|_| Unreadable::NotJson)?;
     let kind = text(&body, &event.kind)?.ok_or_else(|| Unreadable::Missing(event.kind.clone()))?;
     let id = event_id(event, &body, verified)?;
-    let holds =
-        |rule: &Rule| rule.conditions.iter().all(|(at, is)| body.pointer(at).and_then(Value::as_str) == Some(is));
-    if !event.departures.iter().any(|rule| rule.kind == kind && holds(rule)) {
-        let ignored = Ignored { id, kind, reason: "not a departure" };
-        return Ok(Delivery { ignored: vec![ignored], ..Delivery::default() });
-    }
+    let among = |rules: &[Rule]| rules.iter().any(|rule| rule.fits(&kind, &body));
+    let (left, came_back) = (among(&event.departures), among(&event.returns));
     let read = |pointer: &Option<String>| pointer.as_ref().map_or(Ok(None), |pointer| text(&body, pointer));
-    let person = Person {
-        idp_id: read(&person.idp_id)?,
-        external_id: read(&person.external_id)?,
-        email: read(&person.email)?.and_then(|text| Email::parse(&text)),
+    let person = |map: &PersonMap| {
+        let email = read(&map.email)?.and_then(|text| Email::parse(&text));
+        Ok(Person { idp_id: read(&map.idp_id)?, external_id: read(&map.external_id)?, email })
     };
-    let event = Event { occurred_at: occurred_at(event, &body)?, id, kind };
-    let departure = Departure { id: format!("{source}/{}", event.id), source: source.to_owned(), event, person };
-    Ok(Delivery { departures: vec![departure], ..Delivery::default() })
+    let mut delivery = Delivery::default();
+    if left {
+        let event = Event { occurred_at: occurred_at(event, &body)?, id, kind };
+        let id = format!("{source}/{}", event.id);
+        delivery.departures.push(Departure { id, source: source.to_owned(), event, person: person(map)? });
+    } else {
+        if came_back {
+            delivery.returns.push(Return { person: person(map)?, at: occurred_at(event, &body)? });
+        }
+        delivery.ignored.push(Ignored { id, kind, reason: "not a departure" });
+    }
+    Ok(delivery)
+}
+
+impl Rule {
+    fn fits(&self, kind: &str, body: &Value) -> bool {
+        let holds = |(at, is): (&String, &String)| body.pointer(at).and_then(Value::as_str) == Some(is);
+        self.kind == kind && self.conditions.iter().all(holds)
+    }
 }
 
 /// The id that all deliveries of an event share: the one that is signed, the one in the body, or the body's own hash.
 fn event_id(event: &EventMap, body: &Value, verified: &Verified) -> Result<String, Unreadable> {
     if let Some(id) = verified.id() {
-        return Ok(id.to_owned());
+        let usable = id.len() <= LONGEST_ID;
+        return if usable { Ok(id.to_owned()) } else { Err(Unreadable::Malformed("the delivery's id".to_owned())) };
     }
     match &event.id {
         Some(pointer) => text(body, pointer)?.ok_or_else(|| Unreadable::Missing(pointer.clone())),
