@@ -116,7 +116,9 @@ fn refused(answer: &Answer) -> Failure {
         refusal.r#type.as_deref().and_then(|r#type| r#type.strip_prefix(ERROR_TYPES)).or(refusal.code.as_deref());
     let failure = match code {
         // The younger generation's word for it, and the older one's.
-        Some("auth:token-expired" | INVALID_TOKEN) => Failure::new(FailureKind::Unauthorized, INVALID_TOKEN),
+        Some("auth:token-expired" | INVALID_TOKEN) if answer.status() == 401 => {
+            Failure::new(FailureKind::Unauthorized, INVALID_TOKEN)
+        }
         Some(code) => Failure::new(kind(code, answer.status()), code),
         None => answer.failure(),
     };

@@ -68,7 +68,7 @@ impl Provider for Flashduty {
         let member_id: NonZeroU64 = account.id.parse().map_err(|_| unusable())?;
         let call = self.post(http, "delete").json(&DeleteMember { member_id, is_force: self.force });
         match call.read(|answer| Ok(Removal::deleted().request_id(accepted(answer)?.request_id))).await {
-            Err(failure) if failure.reason == "ResourceNotFound" => {
+            Err(failure) if failure.kind == FailureKind::Rejected && failure.reason == "ResourceNotFound" => {
                 Ok(Removal::absent().request_id(failure.request_id))
             }
             // With `sso_user_non_editable` members made by SSO cannot be deleted; the page names no code for it.
@@ -133,7 +133,6 @@ fn refused(status: u16, error: &Refusal, data: &Value) -> Failure {
         "Unauthorized" | "BalanceNotEnough" | "AccessDenied" => FailureKind::Unauthorized,
         "RequestTooFrequently" => FailureKind::RateLimited,
         "UndonedOrderExist" | "InternalError" | "ServiceUnavailable" => FailureKind::Unavailable,
-        "ResourceNotFound" => FailureKind::Rejected,
         _ => FailureKind::of_status(status),
     };
     let references = Referrers::deserialize(data).map(|data| data.refs).unwrap_or_default();
