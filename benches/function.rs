@@ -8,6 +8,8 @@ use std::{
     collections::HashMap,
     env, fs,
     future::IntoFuture,
+    io::{self, BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     sync::{Arc, Mutex, mpsc},
@@ -18,13 +20,12 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::Request,
-    http::Method,
     response::{IntoResponse, Response},
 };
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use tokio::{net::TcpListener, sync::Notify, time::sleep};
+use tokio::{net::TcpListener, sync::Notify};
 
 /// Processes that are started, and deliveries to each of them after its first.
 const STARTS: usize = 15;
@@ -324,26 +325,23 @@ struct Ports {
     providers: HashMap<&'static str, u16>,
 }
 
-/// Serves all of it, each on a port of its own as each has a host of its own, from one thread that stays until the benchmark ends.
+/// Serves all of it, from threads that stay until the benchmark ends.
 fn serve(world: &Arc<World>) -> Ports {
+    let providers = PROVIDERS.map(|name| (name, provider(world, name))).into();
     let (ports, answer) = mpsc::channel();
     let world = Arc::clone(world);
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async move {
-            let mut providers = HashMap::new();
-            for name in PROVIDERS {
-                let here = Arc::clone(&world);
-                providers.insert(name, listen(move |request| provider(Arc::clone(&here), name, request)).await);
-            }
             let here = Arc::clone(&world);
             let secrets = listen(move |request| secrets(Arc::clone(&here), request)).await;
             let runtime = listen(move |request| runtime_api(Arc::clone(&world), request)).await;
-            ports.send(Ports { runtime, secrets, providers }).expect("somebody waits for the ports");
+            ports.send((secrets, runtime)).expect("somebody waits for the ports");
             std::future::pending::<()>().await;
         });
     });
-    answer.recv().expect("the servers start")
+    let (secrets, runtime) = answer.recv().expect("the servers start");
+    Ports { runtime, secrets, providers }
 }
 
 async fn listen<F, A>(handler: F) -> u16
@@ -418,7 +416,7 @@ async fn secrets(world: Arc<World>, request: Request) -> Response {
     let asked: Value = serde_json::from_str(&read(request).await).unwrap_or_default();
     let values: Vec<_> =
         asked["SecretIdList"].as_array().into_iter().flatten().filter_map(Value::as_str).map(secret).collect();
-    answer(200, &json!({"SecretValues": values, "Errors": []}))
+    json!({"SecretValues": values, "Errors": []}).to_string().into_response()
 }
 
 fn secret(name: &str) -> Value {
@@ -440,27 +438,62 @@ fn secret(name: &str) -> Value {
     })
 }
 
-/// One provider: it takes its time, and notes how long that was in truth.
-async fn provider(world: Arc<World>, name: &'static str, request: Request) -> Response {
-    let start = Instant::now();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    drop(read(request).await);
-    sleep(DELAY).await;
-    let mut providers = world.providers.lock().unwrap();
-    let state = providers.get_mut(name).expect("one of the five");
-    let (status, body) = exchange(name, &method, &path, &mut state.gone);
-    let response = answer(status, &body);
-    state.busy += start.elapsed();
-    response
+/// One provider, on a port and with threads of its own, as it has a host of its own: five that share a thread would wait
+/// for each other, and the function would be charged for that.
+fn provider(world: &Arc<World>, name: &'static str) -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = listener.local_addr().expect("a bound socket").port();
+    let world = Arc::clone(world);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let world = Arc::clone(&world);
+            std::thread::spawn(move || converse(&world, name, &stream));
+        }
+    });
+    port
 }
 
-fn exchange(name: &str, method: &Method, path: &str, gone: &mut bool) -> (u16, Value) {
+/// Answers one connection's calls until it ends. Takes its time for each, and notes how long that was in truth.
+fn converse(world: &World, name: &str, mut stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let start = Instant::now();
+        let mut words = line.split(' ');
+        let (Some(method), Some(target)) = (words.next(), words.next()) else { return Ok(()) };
+        let mut length = 0;
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header)?;
+            let Some((name, value)) = header.split_once(':') else { break };
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse().unwrap_or(0);
+            }
+        }
+        io::copy(&mut reader.by_ref().take(length), &mut io::sink())?;
+        std::thread::sleep(DELAY);
+        let path = target.split('?').next().unwrap_or_default();
+        let mut providers = world.providers.lock().unwrap();
+        let state = providers.get_mut(name).expect("one of the five");
+        let (status, body) = exchange(name, method, path, &mut state.gone);
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status} -\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+        state.busy += start.elapsed();
+        drop(providers);
+        stream.write_all((head + &body).as_bytes())?;
+    }
+}
+
+fn exchange(name: &str, method: &str, path: &str, gone: &mut bool) -> (u16, Value) {
     let email = "ann@example.com";
-    let removal = method == Method::DELETE || path.ends_with("/delete") || path.ends_with("/delete-by-email");
+    let removal = method == "DELETE" || path.ends_with("/delete") || path.ends_with("/delete-by-email");
     let was_gone = *gone;
     *gone |= removal;
     let listed = |item: Value| if was_gone { json!([]) } else { json!([item]) };
-    match (name, method.as_str(), path) {
+    match (name, method, path) {
         ("aerospike", "POST", "/oauth/token") => {
             (200, json!({"access_token": "token", "token_type": "Bearer", "expires_in": 28800}))
         }
@@ -497,13 +530,4 @@ fn exchange(name: &str, method: &Method, path: &str, gone: &mut bool) -> (u16, V
         ("stytch", "DELETE", _) => (200, json!({"status_code": 200, "request_id": "5", "member_id": "member-live-1"})),
         _ => (501, json!({"error": format!("{name}: {method} {path} is not known here")})),
     }
-}
-
-fn answer(status: u16, body: &Value) -> Response {
-    let text = if body.is_null() { String::new() } else { body.to_string() };
-    Response::builder()
-        .status(status)
-        .header("content-type", "application/json")
-        .body(Body::from(text))
-        .expect("a response of fixed headers")
 }

@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use crate::{
+    aws,
     config::{Config, Policy, ProviderConfig},
     http::{Client, Http},
     outcome::Outcome,
@@ -57,6 +58,18 @@ impl Engine {
         let providers = std::mem::take(&mut config.providers);
         let connections = providers.into_iter().map(|config| Arc::new(Connection::new(config))).collect();
         Self { client, policy: config.policy.clone(), connections }
+    }
+
+    /// Makes the connections that a configuration asks for: to its providers, and to Secrets Manager.
+    ///
+    /// # Errors
+    /// If the extra certificate authority cannot be used.
+    pub async fn connect(config: &mut Config) -> Result<(Self, Arc<Secrets>), String> {
+        let extra_ca = config.extra_ca().map_err(|faults| faults.to_string())?;
+        let client = Client::new(extra_ca.as_deref(), config.calls_out())?;
+        let store = aws::secrets_manager(extra_ca.as_deref()).await?;
+        let secrets = Arc::new(Secrets::new(store, config.secret_names()));
+        Ok((Self::new(config, client), secrets))
     }
 
     /// Carries a plan out until `deadline`. Exactly one entry per provider, sorted by name.
@@ -182,5 +195,76 @@ fn place_url(config: &ProviderConfig, place: &AnyPlace) -> Option<reqwest::Url> 
     match &config.base_url {
         Some(base) => Some(base.url().clone()),
         None => reqwest::Url::parse(place.base_url).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::{
+        departure::{Departure, Event},
+        outcome::Failure,
+        person::Email,
+        providers::{Account, Configured, LookUp, Place, Provider, Removal},
+        secrets::SecretFault,
+    };
+
+    /// A provider whose code is wrong.
+    #[derive(Debug)]
+    struct Broken;
+
+    #[async_trait::async_trait]
+    impl Provider for Broken {
+        fn look_up(&self) -> Option<&dyn LookUp> {
+            None
+        }
+
+        async fn remove(&self, _: &Http, account: &Account) -> Result<Removal, Failure> {
+            if account.id.starts_with("hang") {
+                std::future::pending::<()>().await;
+            }
+            panic!("while removing {}", account.id)
+        }
+    }
+
+    impl Configured for Broken {
+        fn connect(&self, _: &Secret) -> Result<Vec<AnyPlace>, SecretFault> {
+            Ok(vec![Place { scope: None, base_url: "http://127.0.0.1:9", provider: Arc::new(Broken) }])
+        }
+    }
+
+    /// Every provider's outcome and reason for this address, one provider of which is broken.
+    async fn outcomes(address: &str) -> Vec<(String, Outcome, Option<String>)> {
+        let provider = |name: &str| {
+            format!(
+                "[providers.{name}]\nkind = \"instaply\"\nbase_url = \"http://127.0.0.1:9\"\nsecret = \"s\"\nattempts = 1\n"
+            )
+        };
+        let text = format!("[sources.s]\nkind = \"workos\"\n{}{}{}", provider("a"), provider("b"), provider("c"));
+        let mut config = Config::parse(&text, None).unwrap();
+        config.providers[1].settings = Box::new(Broken);
+        let engine = Engine::new(&mut config, Client::new(None, false).unwrap());
+        let person = Person { email: Email::parse(address), ..Person::default() };
+        let event = Event { id: "1".into(), kind: "gone".into(), occurred_at: None };
+        let departure = Departure { id: "s/1".into(), source: "s".into(), event, person };
+        let plan = Plan::new(&config.policy, departure, OffsetDateTime::UNIX_EPOCH);
+        let secrets = Arc::new(Secrets::holding("s", r#"{"token": "instaply-token"}"#));
+        let entries = engine.execute(&secrets, &plan, Instant::now() + Duration::from_millis(300)).await;
+        entries.into_iter().map(|entry| (entry.provider, entry.finding.outcome, entry.finding.reason)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_panics_is_an_outcome_and_costs_no_other() {
+        let unreachable = |name: &str| (name.to_owned(), Outcome::Unavailable, Some("no_connection".to_owned()));
+        let panicked = ("b".to_owned(), Outcome::Rejected, Some("internal_error".to_owned()));
+        assert_eq!(outcomes("ann@example.com").await, [unreachable("a"), panicked, unreachable("c")]);
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_never_ends_is_left_behind() {
+        let ended = outcomes("hang@example.com").await;
+        assert_eq!(ended[1], ("b".to_owned(), Outcome::Unavailable, Some("deadline".to_owned())));
     }
 }

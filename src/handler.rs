@@ -12,7 +12,6 @@ use crate::{
     config::{Config, Policy},
     departure::Departure,
     engine::Engine,
-    http::Client,
     plan::Plan,
     report::{DepartureReport, Report},
     secrets::{Secret, Secrets},
@@ -43,8 +42,7 @@ pub struct Invocation {
 
 impl App {
     /// Puts the parts together.
-    pub fn new(mut config: Config, secrets: Arc<Secrets>, client: Client) -> Self {
-        let engine = Engine::new(&mut config, client);
+    pub fn new(config: Config, secrets: Arc<Secrets>, engine: Engine) -> Self {
         Self { sources: config.sources, policy: config.policy, max_body: config.http.max_body, secrets, engine }
     }
 

@@ -12,11 +12,9 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    aws,
     config::Config,
+    engine::Engine,
     handler::{App, Invocation},
-    http::Client,
-    secrets::Secrets,
 };
 
 mod envelope;
@@ -63,10 +61,8 @@ pub async fn start(variable: impl Fn(&str) -> Option<String>, clock: fn() -> Off
 
 /// Reads the configuration, makes the clients, reads the secrets.
 async fn build(path: &Path, mode: Option<&str>) -> Result<App, Error> {
-    let config = Config::load(path, mode)?;
-    let extra_ca = config.extra_ca()?;
-    let client = Client::new(extra_ca.as_deref(), config.calls_out())?;
-    let secrets = Secrets::new(aws::secrets_manager(extra_ca.as_deref()).await?, config.secret_names());
+    let mut config = Config::load(path, mode)?;
+    let (engine, secrets) = Engine::connect(&mut config).await?;
     match timeout(WARM_UP, secrets.warm()).await {
         Ok(Ok(())) => {}
         Ok(Err(down)) => tracing::warn!(reason = %down, "the secrets could not be read at start"),
@@ -75,7 +71,7 @@ async fn build(path: &Path, mode: Option<&str>) -> Result<App, Error> {
     if config.policy.max_departures.is_some() {
         tracing::warn!("`max_departures` is set, but needs a ledger: it is not enforced");
     }
-    Ok(App::new(config, Arc::new(secrets), client))
+    Ok(App::new(config, secrets, engine))
 }
 
 async fn answer(app: &App, request: lambda_http::Request, now: OffsetDateTime) -> Response<Body> {

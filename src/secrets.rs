@@ -180,3 +180,16 @@ where
     };
     StoreDown(error.code().unwrap_or(kind).to_owned())
 }
+
+#[cfg(test)]
+impl Secrets {
+    /// Holds one secret as if it had just been read, and cannot read anything.
+    pub(crate) fn holding(name: &str, value: &str) -> Self {
+        let config = aws_sdk_secretsmanager::Config::builder()
+            .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
+            .build();
+        let current = HashMap::from([(name.to_owned(), parse(name, Some(value)))]);
+        let cache = Cache { read_at: Some(Instant::now()), current, second_looks: HashMap::new() };
+        Self { client: Client::from_conf(config), names: Vec::new(), cache: Mutex::new(cache) }
+    }
+}

@@ -30,6 +30,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
+from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 PATIENCE = 30  # seconds
@@ -316,6 +317,7 @@ class World:
             region_name="us-east-1",
             aws_access_key_id="test",
             aws_secret_access_key="test",
+            config=Config(proxies={}),  # one that the environment names cannot know what stands on our loopback
         )
         connection = http.client.HTTPConnection(host, port)
         connection.request("POST", "/moto-api/reset")

@@ -1,8 +1,11 @@
 //! The operator's command line. One file per command.
 #![deny(missing_docs)]
 
+mod check;
+mod configured;
 mod delivery;
 mod envelope;
+mod plan;
 mod sandbox;
 mod screen;
 mod send;
@@ -24,6 +27,10 @@ struct Cli {
 enum Command {
     /// Play the whole story on stand-ins: no AWS account, no Docker
     Sandbox(sandbox::Sandbox),
+    /// See whether it would work: the configuration, the secrets and, with --live, the credentials
+    Check(check::Check),
+    /// Say which of a person's accounts would be deleted, and where; delete nothing
+    Plan(plan::Plan),
     /// Sign a sample departure as a source would, and send or print it
     Send(send::Send),
     /// The function itself, as `sandbox` starts it
@@ -35,6 +42,8 @@ enum Command {
 async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Sandbox(command) => command.run().await,
+        Command::Check(command) => command.run().await,
+        Command::Plan(command) => command.run().await,
         Command::Send(command) => command.run().await,
         Command::Function => function().await,
     };

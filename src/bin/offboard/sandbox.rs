@@ -66,7 +66,7 @@ impl Sandbox {
     async fn play_or_serve(&self) -> Result<ExitCode, String> {
         let begun = Instant::now();
         let screen = Screen::new(self.json);
-        screen.line("Starting Secrets Manager, five providers and the function on loopback …");
+        screen.line(&format!("Starting Secrets Manager, five providers and the function on {} …", self.host));
         let world =
             World::start(self.host).await.map_err(|fault| format!("cannot listen on {}: {fault}", self.host))?;
         let file = ConfigFile::write(self.config_out.as_deref(), &world.configuration())?;

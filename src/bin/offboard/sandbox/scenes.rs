@@ -64,136 +64,120 @@ impl Expected {
 }
 
 /// All scenes, in order.
-pub fn all() -> Vec<Scene> {
-    clean().into_iter().chain(troubled()).chain(harmless()).collect()
-}
-
-fn clean() -> Vec<Scene> {
-    vec![
-        Scene {
-            title: "A clean leaver",
-            tells: "lee@example.com leaves and has an account everywhere, at Stytch in two organisations.",
-            source: "workos",
-            email: LEE,
-            event: "event_sandbox_lee",
-            before: |_| (),
-            twist: Twist::None,
-            expected: Expected::done("deleted"),
+pub const ALL: [Scene; 10] = [
+    Scene {
+        title: "A clean leaver",
+        tells: "lee@example.com leaves and has an account everywhere, at Stytch in two organisations.",
+        source: "workos",
+        email: LEE,
+        event: "event_sandbox_lee",
+        before: |_| (),
+        twist: Twist::None,
+        expected: Expected::done("deleted"),
+    },
+    Scene {
+        title: "The same event again",
+        tells: "The source delivers it a second time. Nobody is left to delete, and that is a success.",
+        source: "workos",
+        email: LEE,
+        event: "event_sandbox_lee",
+        before: |_| (),
+        twist: Twist::None,
+        expected: Expected::done("already_absent"),
+    },
+    Scene {
+        title: "Two providers refuse",
+        tells: "dana@example.com is still on a Flashduty schedule and is Instaply's last representative.",
+        source: "directory",
+        email: DANA,
+        event: "msg_sandbox_dana",
+        before: |_| (),
+        twist: Twist::None,
+        expected: Expected {
+            status: Some("needs_attention"),
+            but: &[("flashduty", "blocked", "ReferenceExist"), ("instaply", "blocked", "")],
+            ..Expected::done("deleted")
         },
-        Scene {
-            title: "The same event again",
-            tells: "The source delivers it a second time. Nobody is left to delete, and that is a success.",
-            source: "workos",
-            email: LEE,
-            event: "event_sandbox_lee",
-            before: |_| (),
-            twist: Twist::None,
-            expected: Expected::done("already_absent"),
-        },
-        Scene {
-            title: "Two providers refuse",
-            tells: "dana@example.com is still on a Flashduty schedule and is Instaply's last representative.",
-            source: "directory",
-            email: DANA,
-            event: "msg_sandbox_dana",
-            before: |_| (),
-            twist: Twist::None,
-            expected: Expected {
-                status: Some("needs_attention"),
-                but: &[("flashduty", "blocked", "ReferenceExist"), ("instaply", "blocked", "")],
-                ..Expected::done("deleted")
-            },
-        },
-        Scene {
-            title: "Neighbours next door",
-            tells: "ann@example.com leaves; joann@, ann+lee@ and ann@example.com.example.com stay. At Cloudflare a \
+    },
+    Scene {
+        title: "Neighbours next door",
+        tells: "ann@example.com leaves; joann@, ann+lee@ and ann@example.com.example.com stay. At Cloudflare a \
                 search for her finds only them.",
-            source: "hr",
-            email: ANN,
-            event: "hr-sandbox-ann",
-            before: |_| (),
-            twist: Twist::None,
-            expected: Expected { but: &[("cloudflare", "already_absent", "")], ..Expected::done("deleted") },
-        },
-    ]
-}
-
-fn troubled() -> Vec<Scene> {
-    vec![
-        Scene {
-            title: "A rotated token",
-            tells: "Cloudflare's token was rotated a moment ago. The function still holds the old one, reads afresh \
+        source: "hr",
+        email: ANN,
+        event: "hr-sandbox-ann",
+        before: |_| (),
+        twist: Twist::None,
+        expected: Expected { but: &[("cloudflare", "already_absent", "")], ..Expected::done("deleted") },
+    },
+    Scene {
+        title: "A rotated token",
+        tells: "Cloudflare's token was rotated a moment ago. The function still holds the old one, reads afresh \
                 and goes on.",
-            source: "workos",
-            email: MAX,
-            event: "event_sandbox_max",
-            before: World::rotate_cloudflare,
-            twist: Twist::None,
-            expected: Expected::done("deleted"),
+        source: "workos",
+        email: MAX,
+        event: "event_sandbox_max",
+        before: World::rotate_cloudflare,
+        twist: Twist::None,
+        expected: Expected::done("deleted"),
+    },
+    Scene {
+        title: "Not now",
+        tells: "Aerospike answers 429 (Retry-After: 1), then 503, then works.",
+        source: "directory",
+        email: KIM,
+        event: "msg_sandbox_kim",
+        before: |world| world.aerospike.answer_next(not_now()),
+        twist: Twist::None,
+        expected: Expected { retried: Some(("aerospike", 3)), ..Expected::done("deleted") },
+    },
+    Scene {
+        title: "An outage",
+        tells: "Stytch is down and stays down. The sender is asked to come back: nothing is forgotten.",
+        source: "workos",
+        email: SAM,
+        event: "event_sandbox_sam",
+        before: |world| world.stytch.answer_next(vec![down(); 50]),
+        twist: Twist::None,
+        expected: Expected {
+            http: 503,
+            status: Some("incomplete"),
+            but: &[("stytch", "unavailable", "")],
+            retried: Some(("stytch", 2)),
+            ..Expected::done("deleted")
         },
-        Scene {
-            title: "Not now",
-            tells: "Aerospike answers 429 (Retry-After: 1), then 503, then works.",
-            source: "directory",
-            email: KIM,
-            event: "msg_sandbox_kim",
-            before: |world| world.aerospike.answer_next(not_now()),
-            twist: Twist::None,
-            expected: Expected { retried: Some(("aerospike", 3)), ..Expected::done("deleted") },
-        },
-        Scene {
-            title: "An outage",
-            tells: "Stytch is down and stays down. The sender is asked to come back: nothing is forgotten.",
-            source: "workos",
-            email: SAM,
-            event: "event_sandbox_sam",
-            before: |world| world.stytch.answer_next(vec![down(); 50]),
-            twist: Twist::None,
-            expected: Expected {
-                http: 503,
-                status: Some("incomplete"),
-                but: &[("stytch", "unavailable", "")],
-                retried: Some(("stytch", 2)),
-                ..Expected::done("deleted")
-            },
-        },
-        Scene {
-            title: "The sender comes back",
-            tells: "Stytch works again. Only what was left is done.",
-            source: "workos",
-            email: SAM,
-            event: "event_sandbox_sam",
-            before: |world| world.stytch.recover(),
-            twist: Twist::None,
-            expected: Expected { but: &[("stytch", "deleted", "")], ..Expected::done("already_absent") },
-        },
-    ]
-}
-
-fn harmless() -> Vec<Scene> {
-    vec![
-        Scene {
-            title: "A forged signature",
-            tells: "Somebody who cannot sign reports that pat@example.com left. Nobody is called.",
-            source: "hr",
-            email: PAT,
-            event: "hr-sandbox-pat",
-            before: |_| (),
-            twist: Twist::Forged,
-            expected: Expected { http: 401, status: None, ..Expected::done("") },
-        },
-        Scene {
-            title: "A dry run",
-            tells: "A second function, with OFFBOARD_MODE=dry_run, says what it would do about pat@example.com.",
-            source: "directory",
-            email: PAT,
-            event: "msg_sandbox_pat",
-            before: |_| (),
-            twist: Twist::DryRun,
-            expected: Expected { status: Some("planned"), ..Expected::done("planned") },
-        },
-    ]
-}
+    },
+    Scene {
+        title: "The sender comes back",
+        tells: "Stytch works again. Only what was left is done.",
+        source: "workos",
+        email: SAM,
+        event: "event_sandbox_sam",
+        before: |world| world.stytch.recover(),
+        twist: Twist::None,
+        expected: Expected { but: &[("stytch", "deleted", "")], ..Expected::done("already_absent") },
+    },
+    Scene {
+        title: "A forged signature",
+        tells: "Somebody who cannot sign reports that pat@example.com left. Nobody is called.",
+        source: "hr",
+        email: PAT,
+        event: "hr-sandbox-pat",
+        before: |_| (),
+        twist: Twist::Forged,
+        expected: Expected { http: 401, status: None, ..Expected::done("") },
+    },
+    Scene {
+        title: "A dry run",
+        tells: "A second function, with OFFBOARD_MODE=dry_run, says what it would do about pat@example.com.",
+        source: "directory",
+        email: PAT,
+        event: "msg_sandbox_pat",
+        before: |_| (),
+        twist: Twist::DryRun,
+        expected: Expected { status: Some("planned"), ..Expected::done("planned") },
+    },
+];
 
 fn not_now() -> Vec<Answer> {
     let patience = aerospike_cloud::failure(429, "ratelimit:exceeded", "Too many requests").with("retry-after", "1");

@@ -85,7 +85,7 @@ impl Story<'_> {
         let before: Vec<Vec<String>> = self.world.providers().iter().map(|provider| provider.members()).collect();
         let mut steps = Vec::new();
         let mut heard = String::new();
-        for (number, scene) in scenes::all().iter().enumerate() {
+        for (number, scene) in scenes::ALL.iter().enumerate() {
             pages::heading(screen, number + 1, scene.title, scene.tells);
             let step = self.play_one(scene, &mut heard).await;
             pages::step(screen, &step);
@@ -144,6 +144,9 @@ impl Story<'_> {
             [("an answer", heard), ("the log", &self.live.log().text()), ("the log", &self.dry_run.log().text())];
         let mut leaks = Vec::new();
         for (place, text) in places {
+            if text.is_empty() {
+                leaks.push(format!("{place} is empty: there is nothing to search"));
+            }
             let secrets = self.world.confidential();
             for secret in secrets.iter().filter(|secret| text.contains(secret.as_str())) {
                 let shown: String = secret.chars().take(12).collect();

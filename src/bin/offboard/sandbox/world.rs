@@ -98,51 +98,19 @@ impl World {
     /// The function's configuration.
     pub fn configuration(&self) -> String {
         let [first, second] = STYTCH_ORGANIZATIONS;
-        format!(
-            r#"# Written by `offboard sandbox`: everything here is made up.
-
-[sources.directory]
-kind = "standard_webhooks"
-
-[sources.workos]
-kind = "workos"
-
-[sources.hr]
-kind = "hmac"
-signature = {{ header = "x-hr-signature", prefix = "sha256=", encoding = "hex", algorithm = "sha256", signed = "{{body}}" }}
-event = {{ id = "/id", type = "/event", departures = ["employee.terminated"], occurred_at = "/at" }}
-person = {{ email = "/data/email", external_id = "/data/employee_no" }}
-
-[providers.flashduty]
-kind = "flashduty"
-base_url = "{flashduty}"
-
-[providers.instaply]
-kind = "instaply"
-base_url = "{instaply}"
-
-[providers.cloudflare]
-kind = "cloudflare_access"
-base_url = "{cloudflare}"
-account_id = "{CLOUDFLARE_ACCOUNT}"
-
-[providers.aerospike]
-kind = "aerospike_cloud"
-base_url = "{aerospike}"
-token_url = "{token}"
-
-[providers.stytch]
-kind = "stytch_b2b"
-base_url = "{stytch}"
-organization_ids = ["{first}", "{second}"]
-"#,
-            flashduty = self.flashduty.url(""),
-            instaply = self.instaply.url(""),
-            cloudflare = self.cloudflare.url("/client/v4"),
-            aerospike = self.aerospike.url("/v2"),
-            token = self.aerospike.url("/oauth/token"),
-            stytch = self.stytch.url(""),
-        )
+        let places = [
+            ("{flashduty}", self.flashduty.url("")),
+            ("{instaply}", self.instaply.url("")),
+            ("{cloudflare}", self.cloudflare.url("/client/v4")),
+            ("{account}", CLOUDFLARE_ACCOUNT.into()),
+            ("{aerospike}", self.aerospike.url("/v2")),
+            ("{token}", self.aerospike.url("/oauth/token")),
+            ("{stytch}", self.stytch.url("")),
+            ("{organization_1}", first.into()),
+            ("{organization_2}", second.into()),
+        ];
+        let template = include_str!("offboard.toml").to_owned();
+        places.into_iter().fold(template, |text, (place, value)| text.replace(place, &value))
     }
 
     /// Base URLs and credentials, for whoever wants to talk to the stand-ins.

@@ -1,0 +1,132 @@
+//! `offboard check`: would it work?
+
+use std::process::ExitCode;
+
+use clap::Args;
+use offboard::{
+    config::Config,
+    outcome::{Outcome, Status},
+    person::{Email, Person},
+    secrets::{Secret, SecretFault, Secrets},
+};
+use serde::Serialize;
+
+use crate::{
+    configured::{Configured, look},
+    screen::{Screen, print},
+};
+
+/// Somebody who has no account anywhere: looking for them is harmless. The domain can never exist (RFC 2606 2).
+const NOBODY: &str = "offboard-check@nobody.invalid";
+
+/// The options of `offboard check`.
+#[derive(Args)]
+#[command(after_help = "Checks the configuration, then reads each secret and checks its shape; no value is shown.\n\
+                        Exit code 1: something would fail.")]
+pub struct Check {
+    /// Check the file alone: call nobody
+    #[arg(long, conflicts_with = "live")]
+    offline: bool,
+    /// Also look somebody up at every provider, to see that the credentials work
+    #[arg(long)]
+    live: bool,
+    #[command(flatten)]
+    configured: Configured,
+}
+
+/// One thing that was looked at.
+#[derive(Serialize)]
+struct Looked {
+    what: String,
+    good: bool,
+    note: String,
+}
+
+impl Check {
+    /// Checks, and says what was found.
+    pub async fn run(&self) -> Result<ExitCode, String> {
+        let mut config = self.configured.load()?;
+        let note = format!("{} sources, {} providers", config.sources.len(), config.providers.len());
+        let mut looked = vec![Looked { what: "configuration".into(), good: true, note }];
+        if config.policy.max_departures.is_some() {
+            let note = "is not enforced by this version: it needs a ledger".to_owned();
+            looked.push(Looked { what: "policy max_departures".into(), good: false, note });
+        }
+        if !self.offline {
+            looked.extend(secrets(&mut config, self.live).await?);
+        }
+        self.show(&looked)
+    }
+
+    fn show(&self, looked: &[Looked]) -> Result<ExitCode, String> {
+        let screen = Screen::new(self.configured.json);
+        let mut table = screen.table(["", "CHECKED", "FOUND"]);
+        table.add_rows(looked.iter().map(|one| [if one.good { "✓" } else { "✗" }, &one.what, &one.note]));
+        screen.show(&table);
+        let findings = looked.iter().filter(|one| !one.good).count();
+        let bad: Vec<_> =
+            (findings > 0).then(|| format!("{findings} of {} checks", looked.len())).into_iter().collect();
+        screen.verdict(&bad, "nothing would fail", "this would fail");
+        if self.configured.json {
+            print(&serde_json::to_string(looked).map_err(|fault| fault.to_string())?);
+        }
+        Ok(ExitCode::from(u8::from(findings > 0)))
+    }
+}
+
+/// Reads every secret; with `live`, tries every provider's.
+async fn secrets(config: &mut Config, live: bool) -> Result<Vec<Looked>, String> {
+    let extra_ca = config.extra_ca().map_err(|faults| faults.to_string())?;
+    let client = offboard::aws::secrets_manager(extra_ca.as_deref()).await?;
+    let store = Secrets::new(client, config.secret_names());
+    store
+        .warm()
+        .await
+        .map_err(|down| format!("{down}\nare AWS credentials and a region set? --offline checks the file alone"))?;
+    let mut looked = Vec::new();
+    for source in config.sources.values() {
+        let keys = shape(&store, &source.secret, |secret| Ok(source.scheme.keys(secret)?.len())).await;
+        looked.push(told(format!("source {}", source.name), keys.map(|count| format!("{count} signing secret(s)"))));
+    }
+    for provider in &config.providers {
+        let places = shape(&store, &provider.secret, |secret| Ok(provider.settings.connect(secret)?.len())).await;
+        let note = places.map(|_| format!("secret {} has what {} needs", provider.secret, provider.kind.name));
+        looked.push(told(format!("provider {}", provider.name), note));
+    }
+    if live {
+        looked.extend(credentials(config).await?);
+    }
+    Ok(looked)
+}
+
+async fn shape<T>(store: &Secrets, name: &str, read: impl Fn(&Secret) -> Result<T, SecretFault>) -> Result<T, String> {
+    let found = store.get(name).await.map_err(|down| down.to_string())?;
+    found.and_then(|secret| read(&secret)).map_err(|fault| fault.to_string())
+}
+
+/// A harmless read at every provider.
+async fn credentials(config: &mut Config) -> Result<Vec<Looked>, String> {
+    let person = Person { idp_id: None, external_id: Some(NOBODY.to_owned()), email: Email::parse(NOBODY) };
+    let (entries, _) = look(config, person).await?;
+    let looked = entries.into_iter().map(|entry| {
+        let finding = entry.finding;
+        let note = match finding.outcome {
+            Outcome::AlreadyAbsent => "the credentials work".to_owned(),
+            Outcome::Planned => "not tried: this product has no harmless read".to_owned(),
+            outcome => [Some(outcome.to_string()), finding.reason, finding.detail]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(", "),
+        };
+        Looked { what: format!("{}, live", entry.provider), good: finding.outcome.status() <= Status::Planned, note }
+    });
+    Ok(looked.collect())
+}
+
+fn told(what: String, found: Result<String, String>) -> Looked {
+    match found {
+        Ok(note) => Looked { what, good: true, note },
+        Err(note) => Looked { what, good: false, note },
+    }
+}

@@ -1,0 +1,56 @@
+//! What every command shares that works with a configuration.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use offboard::{
+    config::{Config, Mode},
+    departure::{Departure, Event},
+    engine::Engine,
+    person::Person,
+    plan::Plan,
+    report::Entry,
+    secrets::Secrets,
+};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+/// How long an operator waits for all providers together.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where the configuration is, and how to show what comes of it.
+#[derive(Args)]
+pub struct Configured {
+    /// The configuration [default: $OFFBOARD_CONFIG, or config/offboard.toml]
+    #[arg(long, value_name = "PATH")]
+    config: Option<PathBuf>,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Configured {
+    /// Where the configuration is.
+    pub fn path(&self) -> PathBuf {
+        let named = std::env::var_os("OFFBOARD_CONFIG").filter(|path| !path.is_empty());
+        self.config.clone().or(named.map(PathBuf::from)).unwrap_or_else(|| "config/offboard.toml".into())
+    }
+
+    /// Reads it. Whatever its mode is, nothing is deleted from a command line.
+    pub fn load(&self) -> Result<Config, String> {
+        let mut config = Config::load(&self.path(), None)
+            .map_err(|faults| format!("{faults}\nanother configuration is named with --config or OFFBOARD_CONFIG"))?;
+        config.policy.mode = Mode::DryRun;
+        Ok(config)
+    }
+}
+
+/// Looks at every provider for the accounts of a person, and touches nothing.
+pub async fn look(config: &mut Config, person: Person) -> Result<(Vec<Entry>, std::sync::Arc<Secrets>), String> {
+    let (engine, secrets) = Engine::connect(config).await?;
+    let event = Event { id: "command-line".into(), kind: "plan".into(), occurred_at: None };
+    let departure = Departure { id: "command-line".into(), source: "command-line".into(), event, person };
+    let plan = Plan::new(&config.policy, departure, OffsetDateTime::now_utc());
+    let entries = engine.execute(&secrets, &plan, Instant::now() + PATIENCE).await;
+    Ok((entries, secrets))
+}

@@ -1,0 +1,64 @@
+//! `offboard plan`: which accounts of a person would be deleted, and where.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use offboard::{
+    outcome::{Outcome, Status},
+    person::{Email, Person},
+    report::Finding,
+};
+use serde_json::json;
+
+use crate::{
+    configured::{Configured, look},
+    screen::{Screen, print},
+};
+
+/// The options of `offboard plan`.
+#[derive(Args)]
+#[command(
+    after_help = "Nothing is deleted, whatever the configuration's mode. Exit code 1: somewhere a person would have to act."
+)]
+pub struct Plan {
+    /// The person's address
+    #[arg(value_parser = address)]
+    email: Email,
+    /// The person's id in the organisation, for providers with match = "external_id"
+    #[arg(long, value_name = "ID")]
+    external_id: Option<String>,
+    #[command(flatten)]
+    configured: Configured,
+}
+
+impl Plan {
+    /// Looks, and says what would be done.
+    pub async fn run(&self) -> Result<ExitCode, String> {
+        let mut config = self.configured.load()?;
+        let screen = Screen::new(self.configured.json);
+        screen.line(&format!("Looking for {} at {} providers …", self.email, config.providers.len()));
+        let person = Person { idp_id: None, external_id: self.external_id.clone(), email: Some(self.email.clone()) };
+        let (entries, _) = look(&mut config, person).await?;
+        let worst = entries.iter().map(|entry| entry.finding.outcome.status()).max().unwrap_or(Status::Incomplete);
+        // A product without a look-up plans with a reason: it has found nobody yet.
+        let found = |finding: &Finding| finding.outcome == Outcome::Planned && finding.reason.is_none();
+        let found = entries.iter().filter(|entry| found(&entry.finding)).count();
+        let rows = serde_json::to_value(&entries).map_err(|fault| fault.to_string())?;
+        screen.show(&screen.outcomes(rows.as_array().map(Vec::as_slice).unwrap_or_default()));
+        let findings =
+            if worst > Status::Planned { vec![format!("the departure would be {worst}")] } else { Vec::new() };
+        screen.verdict(
+            &findings,
+            &format!("found at {found} of {} providers; nothing was deleted", entries.len()),
+            "not everywhere",
+        );
+        if self.configured.json {
+            print(&json!({"status": worst, "providers": rows}).to_string());
+        }
+        Ok(ExitCode::from(u8::from(!findings.is_empty())))
+    }
+}
+
+fn address(text: &str) -> Result<Email, &'static str> {
+    Email::parse(text).ok_or("not an e-mail address")
+}

@@ -1,0 +1,115 @@
+//! `offboard send` against `offboard sandbox --serve`: what one signs, the other takes.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_offboard");
+
+/// A sandbox that is up, and what it said about itself.
+struct Served {
+    sandbox: Child,
+    given: Value,
+}
+
+impl Served {
+    fn start() -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(["sandbox", "--serve", "--json"]).stdout(Stdio::piped());
+        let mut sandbox = command.spawn().expect("the sandbox starts");
+        let mut line = String::new();
+        let stdout = sandbox.stdout.take().expect("it was piped");
+        BufReader::new(stdout).read_line(&mut line).expect("one line");
+        let given = serde_json::from_str(&line).expect("one line of JSON");
+        Self { sandbox, given }
+    }
+
+    fn text(&self, pointer: &str) -> &str {
+        self.given.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer}"))
+    }
+
+    /// Runs `offboard send` in the environment that the sandbox asks for, behind a proxy that answers nobody.
+    fn send(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(BINARY);
+        command.arg("send").args(arguments);
+        command.env("HTTP_PROXY", "http://127.0.0.1:1").env("http_proxy", "http://127.0.0.1:1");
+        for (name, value) in self.given["environment"].as_object().expect("an environment") {
+            command.env(name, value.as_str().expect("text"));
+        }
+        command.output().expect("send runs")
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Killed without warning: the function must notice and end as well, or the test would hang on its output.
+        self.sandbox.kill().ok();
+        self.sandbox.wait().ok();
+        std::fs::remove_file(self.text("/config")).ok();
+    }
+}
+
+fn stdout(output: &Output, code: i32) -> String {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+/// The outcomes in a report.
+fn outcomes(report: &str) -> Vec<String> {
+    let report: Value = serde_json::from_str(report).expect("a report");
+    let providers = report["departures"][0]["providers"].as_array().expect("providers");
+    providers.iter().map(|entry| entry["outcome"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn every_source_is_signed_as_it_signs() {
+    let served = Served::start();
+    for (source, email) in [("directory", "lee@example.com"), ("workos", "max@example.com"), ("hr", "kim@example.com")]
+    {
+        let webhook = served.text(&format!("/webhooks/{source}")).to_owned();
+        let arguments = [source, email, "--id", "sample-1", "--json", "--to", &webhook];
+        assert_eq!(outcomes(&stdout(&served.send(&arguments), 0)), ["deleted"; 5], "{source}");
+        assert_eq!(outcomes(&stdout(&served.send(&arguments), 0)), ["already_absent"; 5], "{source} again");
+    }
+}
+
+#[test]
+fn what_it_prints_can_be_used_elsewhere() {
+    let served = Served::start();
+    let webhook = served.text("/webhooks/hr");
+    let base = webhook.strip_suffix("/webhooks/hr").expect("a webhook's address");
+    let curl = stdout(&served.send(&["hr", "sam@example.com", "--to", base, "--print-curl"]), 0);
+    assert!(curl.starts_with("curl ") && curl.contains(&format!("'{webhook}'")), "{curl}");
+    let event = stdout(&served.send(&["workos", "sam@example.com", "--print-event"]), 0);
+    let event: Value = serde_json::from_str(&event).expect("an event");
+    assert_eq!((&event["version"], &event["rawPath"]), (&"2.0".into(), &"/webhooks/workos".into()));
+    assert!(event["headers"]["workos-signature"].is_string(), "{event}");
+    // Nothing was sent so far: the person is still everywhere.
+    let report = stdout(&served.send(&["hr", "sam@example.com", "--to", base]), 0);
+    assert!(report.starts_with("HTTP 200") && !report.contains("already_absent "), "{report}");
+}
+
+#[test]
+fn what_cannot_be_sent_is_told() {
+    let served = Served::start();
+    let webhook = served.text("/webhooks/workos").to_owned();
+    let errors = |arguments: &[&str], code| {
+        let output = served.send(arguments);
+        stdout(&output, code);
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let unknown = errors(&["okta", "lee@example.com", "--to", &webhook], 1);
+    assert!(unknown.contains("directory, hr, workos"), "{unknown}");
+    let down = errors(&["workos", "lee@example.com", "--to", "http://127.0.0.1:1"], 1);
+    assert!(down.contains("127.0.0.1:1 does not answer"), "{down}");
+    let nowhere = errors(&["workos", "lee@example.com", "--to", &webhook, "--config", "nowhere.toml"], 1);
+    assert!(nowhere.contains("nowhere.toml") && nowhere.contains("OFFBOARD_CONFIG"), "{nowhere}");
+    assert!(errors(&["workos", "lee@example.com"], 2).contains("--to"));
+    // Another source's address: the signature is not what is expected there.
+    let refused = served.send(&["workos", "lee@example.com", "--to", served.text("/webhooks/hr")]);
+    assert!(stdout(&refused, 1).starts_with("HTTP 401"));
+}
