@@ -122,10 +122,7 @@ fn refused(answer: &Answer) -> Failure {
         Some(code) => Failure::new(kind(code, answer.status()), code),
         None => answer.failure(),
     };
-    match refusal.detail.or(refusal.message).or(refusal.title) {
-        Some(text) => failure.detail(text),
-        None => failure,
-    }
+    failure.detail_if(refusal.detail.or(refusal.message).or(refusal.title))
 }
 
 fn kind(code: &str, status: u16) -> FailureKind {

@@ -45,7 +45,8 @@ fn credentials_stay_on_this_machine_or_are_encrypted() {
 /// The kinds, and where each one calls if the configuration does not say.
 #[test]
 fn kinds() {
-    let secret = r#"{"app_key": "a", "token": "a", "api_token": "a", "access_token": "a", "project_id": "project-live-1", "secret": "a"}"#;
+    let secret = r#"{"access_token": "a", "api_token": "a", "app_key": "a", "token": "a",
+        "project_id": "project-live-1", "secret": "a"}"#;
     let lines = KINDS.iter().map(|kind| {
         let keys = match kind.name {
             "cloudflare_access" => "account_id = \"023e105f4ecef8ad9ca31a8372d0c353\"",
