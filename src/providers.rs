@@ -106,6 +106,17 @@ impl Removal {
         Self { now: Outcome::AlreadyAbsent, ..Self::deleted() }
     }
 
+    /// Takes a failure that says that no such account is there for what it is.
+    pub(crate) fn or_absent(
+        removal: Result<Self, Failure>,
+        is_gone: impl Fn(&Failure) -> bool,
+    ) -> Result<Self, Failure> {
+        match removal {
+            Err(failure) if is_gone(&failure) => Ok(Self::absent().request_id(failure.request_id)),
+            other => other,
+        }
+    }
+
     /// Adds the provider's id of the request.
     pub fn request_id(mut self, id: Option<String>) -> Self {
         self.request_id = id;

@@ -72,3 +72,25 @@ impl<T> Pages<T> {
 fn incomplete(why: &str) -> Failure {
     Failure::new(FailureKind::Rejected, "list_incomplete").detail(format!("the list cannot be read in full: {why}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_does_not_end_is_refused() {
+        let mut pages = Pages::new();
+        let ended = loop {
+            match pages.next() {
+                Ok(Some(number)) => {
+                    let page = Page { items: vec![2 * number, 2 * number + 1], size: 2, total: None };
+                    pages.add(page, usize::to_string).unwrap();
+                }
+                ended => break ended,
+            }
+        };
+        let failure = ended.unwrap_err();
+        assert_eq!((failure.kind, failure.reason.as_str()), (FailureKind::Rejected, "list_incomplete"));
+        assert_eq!((pages.read, pages.len()), (MOST_PAGES, 2 * MOST_PAGES));
+    }
+}
