@@ -119,7 +119,9 @@ impl Http {
     fn pause(&self, failure: &Failure, attempt: u32) -> Option<Duration> {
         let wait = failure.retry_after.or_else(|| backoff(self.limits.attempts, attempt))?;
         let again = failure.kind.is_transient() && attempt < self.limits.attempts;
-        (again && Instant::now() + wait + LEAST_TIME < self.deadline).then_some(wait)
+        // A vendor may ask for longer than a clock can count.
+        let fits = Instant::now().checked_add(wait).is_some_and(|then| then + LEAST_TIME < self.deadline);
+        (again && fits).then_some(wait)
     }
 }
 
@@ -357,5 +359,26 @@ impl Answer {
 
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_of_any_length_is_no_panic() {
+        let base = Url::parse("http://127.0.0.1:9").unwrap();
+        let limits = Limits { timeout: Duration::from_secs(1), attempts: 3 };
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let http = Http::new(Client::new(None, false).unwrap(), base, limits, deadline);
+        let asked = |seconds| Failure {
+            retry_after: Some(Duration::from_secs(seconds)),
+            ..Failure::new(FailureKind::RateLimited, "http_429")
+        };
+        assert_eq!(http.pause(&asked(1), 1), Some(Duration::from_secs(1)));
+        for seconds in [6, i64::MAX as u64, u64::MAX] {
+            assert_eq!(http.pause(&asked(seconds), 1), None, "{seconds}");
+        }
     }
 }
