@@ -116,6 +116,50 @@ attempts = 0
     insta::assert_snapshot!(faults(text));
 }
 
+/// The faults of a source of the generic kind with this signature, event and person.
+fn generic_faults(signature: &str, event: &str, person: &str) -> String {
+    let table = format!("signature = {{ {signature} }}\nevent = {{ {event} }}\nperson = {{ {person} }}\n");
+    faults(&format!("[sources.hr]\nkind = \"hmac\"\n{table}{PROVIDER}"))
+}
+
+#[test]
+fn an_unknown_key_is_told_however_deep_it_stands() {
+    let (signature, event, person) = (r#"header = "x""#, r#"type = "/t", departures = ["gone"]"#, r#"email = "/e""#);
+    for (signature, event, person, told) in [
+        (
+            r#"header = "x", tolerence = "3m""#,
+            event,
+            person,
+            "line 3: unknown key `signature.tolerence` in `sources.hr`",
+        ),
+        (
+            signature,
+            r#"type = "/t", departures = ["gone"], time = "/x""#,
+            person,
+            "line 4: unknown key `event.time` in `sources.hr`",
+        ),
+        (signature, event, r#"email = "/e", mail = "/x""#, "line 5: unknown key `person.mail` in `sources.hr`"),
+        (
+            signature,
+            r#"type = "/t", departures = [{ type = "gone", where = { "/a" = "x" }, when = { "/b" = "y" } }]"#,
+            person,
+            "line 4: `sources.hr`: a departure is the type of an event, or { type = \"…\", where = { \"/pointer\" = value } }",
+        ),
+    ] {
+        assert_eq!(generic_faults(signature, event, person), told);
+    }
+}
+
+#[test]
+fn an_id_that_is_not_signed_is_a_fault() {
+    let faults = generic_faults(
+        r#"header = "x", id_header = "x-id""#,
+        r#"type = "/t", departures = ["gone"]"#,
+        r#"email = "/e""#,
+    );
+    assert_eq!(faults, "line 3: `sources.hr`: `id_header` is named, but `signed` has no {id}");
+}
+
 #[test]
 fn a_text_that_is_no_toml_is_told_with_its_line() {
     assert!(faults("[policy]\nmode = live\n").starts_with("line 2: "), "{}", faults("[policy]\nmode = live\n"));

@@ -313,6 +313,10 @@ impl TryFrom<Table> for Signature {
             () if uses(Part::Id) && ids.is_empty() => {
                 return Err("`signed` has {id}, but no `id_header` is named".to_owned());
             }
+            // Whoever replays a delivery could give it another id.
+            () if !uses(Part::Id) && !ids.is_empty() => {
+                return Err("`id_header` is named, but `signed` has no {id}".to_owned());
+            }
             () if uses(Part::Timestamp) != timed => {
                 return Err("a timestamp must be both sent (`timestamp_header`, or format `pairs`) and signed ({ts})"
                     .to_owned());
