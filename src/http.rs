@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::outcome::{Failure, FailureKind};
 
-mod tls;
+pub(crate) mod tls;
 
 /// The largest answer that is read, in bytes. A member list of a large organisation fits; a runaway body does not.
 const LARGEST_ANSWER: usize = 1024 * 1024;
