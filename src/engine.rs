@@ -185,7 +185,11 @@ impl Job {
         let finding = removing.run(&self.person).await;
         // Whatever a vendor wrote may quote what it was sent.
         let clean = |text: String| -> String {
-            mask_addresses(&secret.redact(&text)).chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
+            mask_addresses(&http.redact(&secret.redact(&text)))
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(LONGEST_TEXT)
+                .collect()
         };
         (place.scope.clone(), finding.cleaned(clean), http.attempts())
     }
@@ -221,9 +225,13 @@ mod tests {
             None
         }
 
-        async fn remove(&self, _: &Http, account: &Account) -> Result<Removal, Failure> {
+        async fn remove(&self, http: &Http, account: &Account) -> Result<Removal, Failure> {
             if account.id.starts_with("hang") {
                 std::future::pending::<()>().await;
+            }
+            if account.id.starts_with("quoted") {
+                let _ = http.post(&["x"]).bearer(&"granted-token-1".into());
+                return Err(Failure::new(FailureKind::Blocked, "granted-token-1"));
             }
             if account.id.starts_with("refused") {
                 return Err(Failure::new(FailureKind::Unauthorized, "http_401"));
@@ -269,6 +277,12 @@ mod tests {
     async fn a_provider_that_never_ends_is_left_behind() {
         let ended = outcomes("hang@example.com").await;
         assert_eq!(ended[1], ("b".to_owned(), Outcome::Unavailable, Some("deadline".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_token_that_stands_in_no_secret_is_not_shown_either() {
+        let ended = outcomes("quoted@example.com").await;
+        assert_eq!(ended[1], ("b".to_owned(), Outcome::Blocked, Some("[secret]".to_owned())));
     }
 
     #[tokio::test]

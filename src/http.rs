@@ -4,7 +4,10 @@
 //! redirect; no error that leaves this module holds a URL, because a URL may hold a key.
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -17,7 +20,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::outcome::{Failure, FailureKind};
+use crate::{
+    outcome::{Failure, FailureKind},
+    secrets::SHORTEST_SECRET,
+};
 
 pub(crate) mod tls;
 
@@ -70,12 +76,14 @@ pub struct Http {
     limits: Limits,
     deadline: Instant,
     most_attempts: AtomicU32,
+    /// The credentials in the form in which they were sent: a vendor may quote a token that stands in no secret.
+    sent: Mutex<Vec<SecretString>>,
 }
 
 impl Http {
     /// Calls below `base`, until `deadline` at the latest.
     pub fn new(client: Client, base: Url, limits: Limits, deadline: Instant) -> Self {
-        Self { client, base, limits, deadline, most_attempts: AtomicU32::new(0) }
+        Self { client, base, limits, deadline, most_attempts: AtomicU32::new(0), sent: Mutex::default() }
     }
 
     /// How often the call that needed most was attempted.
@@ -86,6 +94,19 @@ impl Http {
     /// When everything must have ended.
     pub fn deadline(&self) -> Instant {
         self.deadline
+    }
+
+    /// `text` without any credential that was sent.
+    pub fn redact(&self, text: &str) -> String {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), "[secret]"))
+    }
+
+    fn sends(&self, secret: &str) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        if secret.len() >= SHORTEST_SECRET && !sent.iter().any(|known| known.expose_secret() == secret) {
+            sent.push(SecretString::from(secret));
+        }
     }
 
     /// A `GET` below the base URL; see [`Http::call`].
@@ -182,11 +203,14 @@ impl<'a> Call<'a> {
 
     /// Adds a query parameter that is a secret.
     pub fn secret_query(self, name: &str, value: &SecretString) -> Self {
+        let encoded: String = form_urlencoded::byte_serialize(value.expose_secret().as_bytes()).collect();
+        self.http.sends(&encoded);
         self.query(name, value.expose_secret())
     }
 
     /// Authorises with a bearer token (RFC 6750).
     pub fn bearer(self, token: &SecretString) -> Self {
+        self.http.sends(token.expose_secret());
         let value = SecretString::from(format!("Bearer {}", token.expose_secret()));
         self.secret_header("authorization", &value)
     }
@@ -195,6 +219,7 @@ impl<'a> Call<'a> {
     pub fn basic(self, user: &str, password: &SecretString) -> Self {
         use base64::{Engine, prelude::BASE64_STANDARD};
         let pair = BASE64_STANDARD.encode(format!("{user}:{}", password.expose_secret()));
+        self.http.sends(&pair);
         self.secret_header("authorization", &SecretString::from(format!("Basic {pair}")))
     }
 
@@ -366,12 +391,25 @@ impl Answer {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_wait_of_any_length_is_no_panic() {
+    fn http() -> Http {
         let base = Url::parse("http://127.0.0.1:9").unwrap();
         let limits = Limits { timeout: Duration::from_secs(1), attempts: 3 };
-        let deadline = Instant::now() + Duration::from_secs(5);
-        let http = Http::new(Client::new(None, false).unwrap(), base, limits, deadline);
+        Http::new(Client::new(None, false).unwrap(), base, limits, Instant::now() + Duration::from_secs(5))
+    }
+
+    #[test]
+    fn what_was_sent_as_a_credential_is_redacted_in_the_form_in_which_it_was_sent() {
+        let http = http();
+        let key = SecretString::from("app/key+1");
+        let _ = http.get(&["x"]).bearer(&SecretString::from("granted-token-1")).secret_query("key", &key);
+        let _ = http.get(&["x"]).basic("project-1", &SecretString::from("hunter2!"));
+        let quoted = "granted-token-1 at /x?key=app%2Fkey%2B1 and cHJvamVjdC0xOmh1bnRlcjIh";
+        assert_eq!(http.redact(quoted), "[secret] at /x?key=[secret] and [secret]");
+    }
+
+    #[test]
+    fn a_wait_of_any_length_is_no_panic() {
+        let http = http();
         let asked = |seconds| Failure {
             retry_after: Some(Duration::from_secs(seconds)),
             ..Failure::new(FailureKind::RateLimited, "http_429")

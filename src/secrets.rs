@@ -13,6 +13,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 mod value;
 
+pub(crate) use value::SHORTEST_SECRET;
 pub use value::{Secret, SecretFault};
 
 /// How long a secret is believed without being read again.
