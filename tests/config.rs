@@ -37,7 +37,7 @@ fn everything_has_a_default() {
 
 #[test]
 fn the_policy_is_read() {
-    let policy = "[policy]\nmode = \"dry_run\"\nprotected = [\"Root@example.com\", \"*@breakglass.example.com\"]\n\
+    let policy = "[policy]\nmode = \"dry_run\"\nprotected = [\"Root@example.com\", \"*@breakglass.example.com\", \"élan@example.com\"]\n\
                   max_event_age = \"2h\"\nmax_departures = { count = 50, per = \"1h\" }\n";
     let config = Config::parse(&format!("{policy}{SOURCE}{PROVIDER}"), None).unwrap();
     assert_eq!((config.policy.mode, config.policy.max_event_age), (Mode::DryRun, Duration::from_secs(7200)));
@@ -47,6 +47,9 @@ fn the_policy_is_read() {
         (" ROOT@EXAMPLE.COM", true),
         ("root@example.co", false),
         ("xroot@example.com", false),
+        ("root@example.com.", true),
+        ("ÉLAN@example.com", true),
+        ("elan@example.com", false),
         ("anybody@breakglass.example.com", true),
         ("anybody@BREAKGLASS.example.com", true),
         ("anybody@sub.breakglass.example.com", false),
