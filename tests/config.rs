@@ -154,6 +154,36 @@ fn an_unknown_key_is_told_however_deep_it_stands() {
 }
 
 #[test]
+fn what_only_one_kind_of_provider_has_is_checked_too() {
+    for (table, told) in [
+        ("kind = \"cloudflare_access\"", "line 3: `providers.p`: missing field `account_id`"),
+        (
+            "kind = \"cloudflare_access\"\naccount_id = \"../023e105f4ecef8ad9ca31a8372d0c3\"",
+            "line 5: `providers.p`: `account_id` must be the 32 letters and digits of the account's overview page",
+        ),
+        (
+            "kind = \"stytch_b2b\"\norganization_ids = []",
+            "line 5: `providers.p`: `organization_ids` must name at least one organization",
+        ),
+        (
+            "kind = \"stytch_b2b\"\norganization_ids = [\"a\", \"a\"]",
+            "line 5: `providers.p`: `organization_ids` names `a` twice: take one out",
+        ),
+        (
+            "kind = \"aerospike_cloud\"\ntoken_url = \"http://auth.example.com/oauth/token\"",
+            "line 5: `providers.p`: a URL that credentials are sent to must be https (http on a loopback address only)",
+        ),
+        (
+            "kind = \"flashduty\"\nmatch = \"name\"",
+            "line 5: `providers.p`: unknown variant `name`, expected `email` or `external_id`",
+        ),
+        ("kind = \"instaply\"\nforce = true", "line 5: unknown key `force` in `providers.p`"),
+    ] {
+        assert_eq!(faults(&format!("{SOURCE}[providers.p]\n{table}\n")), told);
+    }
+}
+
+#[test]
 fn an_id_that_is_not_signed_is_a_fault() {
     let faults = generic_faults(
         r#"header = "x", id_header = "x-id""#,

@@ -110,6 +110,17 @@ mod tests {
     }
 
     #[test]
+    fn a_list_without_end_is_left() {
+        let mut list = Pages::new();
+        let page = |first: usize| Page { items: vec![first, first + 1, first + 2], size: 3, total: None };
+        for number in 0..MOST_PAGES {
+            assert_eq!(list.next(), Ok(Some(number + 1)));
+            list.add(page(number * 3), usize::to_string).unwrap();
+        }
+        assert_eq!(list.next().unwrap_err().reason, "list_incomplete");
+    }
+
+    #[test]
     fn a_list_that_changes_while_it_is_read_is_not_believed() {
         // The second of five left after the first page: the fourth moved to that page, unseen.
         let pages: [(&[u32], Option<usize>); 2] = [(&[1, 2, 3], Some(5)), (&[5], Some(4))];
