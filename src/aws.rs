@@ -8,6 +8,8 @@ use aws_smithy_http_client::{
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
 
+use crate::http::tls;
+
 /// The five roots of Amazon Trust Services, <https://www.amazontrust.com/repository/>: every AWS endpoint chains to one of
 /// them. Parsing the system's whole list would take longer than everything else at start.
 const AMAZON_ROOTS: &[u8] = include_bytes!("aws/amazon-roots.pem");
@@ -20,6 +22,8 @@ const AMAZON_ROOTS: &[u8] = include_bytes!("aws/amazon-roots.pem");
 pub async fn secrets_manager(extra_ca: Option<&[u8]>) -> Result<aws_sdk_secretsmanager::Client, String> {
     let mut roots = TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
     if let Some(pem) = extra_ca {
+        // The SDK panics at a certificate that is none, and says nothing where there is none at all.
+        tls::roots(extra_ca)?;
         roots.add_pem_certificate(pem);
     }
     let tls = TlsContext::builder().with_trust_store(roots).build().map_err(|error| error.to_string())?;
@@ -36,4 +40,20 @@ pub async fn secrets_manager(extra_ca: Option<&[u8]>) -> Result<aws_sdk_secretsm
         .load()
         .await;
     Ok(aws_sdk_secretsmanager::Client::new(&config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_extra_authority_that_is_none_is_told() {
+        for (pem, told) in [
+            ("nothing", "the extra authority's file holds no certificate"),
+            ("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "the extra authority is not usable"),
+        ] {
+            let error = secrets_manager(Some(pem.as_bytes())).await.expect_err(pem);
+            assert!(error.starts_with(told), "{error}");
+        }
+    }
 }

@@ -34,18 +34,23 @@ struct EventTable {
     occurred_at: Option<String>,
 }
 
+/// Of two forms, so that serde buffers it and the unknown keys in it cannot be noted one by one: they are refused here.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "a departure is the type of an event, or { type = \"…\", where = { \"/pointer\" = value } }"
+)]
 enum RuleText {
     Type(String),
-    Conditional { r#type: String, r#where: BTreeMap<String, String> },
+    Conditional { r#type: String, r#where: BTreeMap<String, Value> },
 }
 
-/// An event of this type is a departure, if all conditions (JSON Pointer and text) hold.
+/// An event of this type is a departure, if all conditions (JSON Pointer and value) hold.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
     pub(super) kind: String,
-    pub(super) conditions: BTreeMap<String, String>,
+    pub(super) conditions: BTreeMap<String, Value>,
 }
 
 /// Where a person's traits stand.
@@ -134,8 +139,7 @@ pub(super) fn delivery(
     let body: Value = serde_json::from_slice(verified.body()).map_err(|_| Unreadable::NotJson)?;
     let kind = text(&body, &event.kind)?.ok_or_else(|| Unreadable::Missing(event.kind.clone()))?;
     let id = event_id(event, &body, verified)?;
-    let holds =
-        |rule: &Rule| rule.conditions.iter().all(|(at, is)| body.pointer(at).and_then(Value::as_str) == Some(is));
+    let holds = |rule: &Rule| rule.conditions.iter().all(|(at, is)| body.pointer(at) == Some(is));
     if !event.departures.iter().any(|rule| rule.kind == kind && holds(rule)) {
         let ignored = Ignored { id, kind, reason: "not a departure" };
         return Ok(Delivery { ignored: vec![ignored], ..Delivery::default() });
