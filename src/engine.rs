@@ -215,9 +215,6 @@ mod tests {
         secrets::SecretFault,
     };
 
-    /// Enough on a machine that does something else as well.
-    const LONG: Duration = Duration::from_secs(20);
-
     /// A provider whose code is wrong.
     #[derive(Debug)]
     struct Broken;
