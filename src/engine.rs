@@ -298,7 +298,7 @@ mod tests {
     }
 
     /// Every provider's outcome and reason for this address, one provider of which is broken.
-    async fn outcomes(address: &str) -> Vec<(String, Outcome, Option<String>)> {
+    async fn outcomes(address: &str, patience: Duration) -> Vec<(String, Outcome, Option<String>)> {
         let provider = |name: &str| {
             format!(
                 "[providers.{name}]\nkind = \"instaply\"\nbase_url = \"http://127.0.0.1:9\"\nsecret = \"s\"\nattempts = 1\n"
@@ -313,7 +313,7 @@ mod tests {
         let departure = Departure { id: "s/1".into(), source: "s".into(), event, person };
         let plan = Plan::new(&config.policy, departure, OffsetDateTime::UNIX_EPOCH);
         let secrets = Arc::new(Secrets::holding("s", r#"{"token": "instaply-token"}"#));
-        let entries = engine.execute(&secrets, &plan, Instant::now() + Duration::from_millis(300)).await;
+        let entries = engine.execute(&secrets, &plan, Instant::now() + patience).await;
         entries.into_iter().map(|entry| (entry.provider, entry.finding.outcome, entry.finding.reason)).collect()
     }
 
@@ -321,24 +321,27 @@ mod tests {
     async fn a_provider_that_panics_is_an_outcome_and_costs_no_other() {
         let unreachable = |name: &str| (name.to_owned(), Outcome::Unavailable, Some("no_connection".to_owned()));
         let panicked = ("b".to_owned(), Outcome::Rejected, Some("internal_error".to_owned()));
-        assert_eq!(outcomes("ann@example.com").await, [unreachable("a"), panicked, unreachable("c")]);
+        assert_eq!(
+            outcomes("ann@example.com", Duration::from_secs(10)).await,
+            [unreachable("a"), panicked, unreachable("c")]
+        );
     }
 
     #[tokio::test]
     async fn a_provider_that_never_ends_is_left_behind() {
-        let ended = outcomes("hang@example.com").await;
+        let ended = outcomes("hang@example.com", Duration::from_millis(300)).await;
         assert_eq!(ended[1], ("b".to_owned(), Outcome::Unavailable, Some("deadline".to_owned())));
     }
 
     #[tokio::test]
     async fn a_token_that_stands_in_no_secret_is_not_shown_either() {
-        let ended = outcomes("quoted@example.com").await;
+        let ended = outcomes("quoted@example.com", Duration::from_secs(10)).await;
         assert_eq!(ended[1], ("b".to_owned(), Outcome::Blocked, Some("[secret]".to_owned())));
     }
 
     #[tokio::test]
     async fn credentials_that_could_not_be_read_afresh_are_not_called_refused() {
-        let ended = outcomes("refused@example.com").await;
+        let ended = outcomes("refused@example.com", Duration::from_secs(10)).await;
         assert_eq!(ended[1], ("b".to_owned(), Outcome::Unavailable, Some("secret_store".to_owned())));
     }
 }

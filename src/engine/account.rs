@@ -191,16 +191,27 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn what_was_not_looked_at_again_is_not_said_to_be_listed() {
+    /// The outcome and its reason under this policy.
+    async fn outcome(policy: &Policy) -> (Outcome, Option<String>) {
         let base = reqwest::Url::parse("http://127.0.0.1:9").unwrap();
         let limits = Limits { timeout: PATIENCE, attempts: 1 };
         let http = Http::new(Client::new(None, false).unwrap(), base, limits, Instant::now() + PATIENCE);
-        let policy = Policy::default();
         let gate = Gate::open();
-        let removing =
-            Removing { provider: &Slow, http: &http, policy: &policy, confirm: true, look_only: false, gate: &gate };
+        let removing = Removing { provider: &Slow, http: &http, policy, confirm: true, look_only: false, gate: &gate };
         let finding = removing.run(&Person { email: Email::parse(ADDRESS), ..Person::default() }).await;
-        assert_eq!((finding.outcome, finding.reason.as_deref()), (Outcome::Unconfirmed, Some("deadline")));
+        (finding.outcome, finding.reason)
+    }
+
+    #[tokio::test]
+    async fn what_was_not_looked_at_again_is_not_said_to_be_listed() {
+        let ended = outcome(&Policy::default()).await;
+        assert_eq!(ended, (Outcome::Unconfirmed, Some("deadline".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn an_account_whose_own_address_is_protected_is_not_removed() {
+        let protected = vec![ADDRESS.to_owned().try_into().unwrap()];
+        let ended = outcome(&Policy { protected, ..Policy::default() }).await;
+        assert_eq!(ended, (Outcome::Protected, Some("protected".to_owned())));
     }
 }
