@@ -88,17 +88,17 @@ impl Http {
         self.deadline
     }
 
-    /// A `GET` below the base URL; see [`Http::call`].
+    /// A `GET` below the base URL; see `Http::call`.
     pub fn get(&self, path: &[&str]) -> Call<'_> {
         self.call(Method::GET, path)
     }
 
-    /// A `POST` below the base URL; see [`Http::call`].
+    /// A `POST` below the base URL; see `Http::call`.
     pub fn post(&self, path: &[&str]) -> Call<'_> {
         self.call(Method::POST, path)
     }
 
-    /// A `DELETE` below the base URL; see [`Http::call`].
+    /// A `DELETE` below the base URL; see `Http::call`.
     pub fn delete(&self, path: &[&str]) -> Call<'_> {
         self.call(Method::DELETE, path)
     }
