@@ -1,6 +1,6 @@
 //! The secrets of sources and providers: what one holds, where they are kept, when they are read again.
 //!
-//! All that are needed come in one `BatchGetSecretValue` (20 a call) and are kept for [`TTL`]. A rotation needs no
+//! All that are needed come in one `BatchGetSecretValue` (20 a call) and are kept for `TTL`. A rotation needs no
 //! deployment: a failed verification and a refused credential each lead to a fresh read, within bounds.
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
@@ -94,7 +94,7 @@ impl Secrets {
     }
 
     /// The versions of a source's secret that may verify what the one at hand did not: the current one if it has changed
-    /// since it was read, and the one before it. Looks at most once in [`SECOND_LOOK`] per source.
+    /// since it was read, and the one before it. Looks at most once in `SECOND_LOOK` per source.
     ///
     /// # Errors
     /// If the store cannot be reached.
@@ -103,14 +103,9 @@ impl Secrets {
         let now = Instant::now();
         let known = cache.current.get(name).cloned();
         if cache.second_looks.get(name).is_none_or(|look| now - look.at >= SECOND_LOOK) {
-            let young = cache.read_at.is_some_and(|at| now - at < SECOND_LOOK);
-            let (current, previous) = tokio::join!(
-                async { if young { None } else { Some(self.read(name, "AWSCURRENT").await) } },
-                self.read(name, "AWSPREVIOUS"),
-            );
-            if let Some(current) = current.transpose()? {
-                cache.current.insert(name.to_owned(), current);
-            }
+            // The current one too, however lately it was read: the sender may have changed its key a second ago.
+            let (current, previous) = tokio::join!(self.read(name, "AWSCURRENT"), self.read(name, "AWSPREVIOUS"));
+            cache.current.insert(name.to_owned(), current?);
             let previous = previous?.ok();
             cache.second_looks.insert(name.to_owned(), SecondLook { at: now, previous });
         }
