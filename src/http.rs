@@ -111,17 +111,17 @@ impl Http {
         }
     }
 
-    /// A `GET` below the base URL; see [`Http::call`].
+    /// A `GET` below the base URL; see `Http::call`.
     pub fn get(&self, path: &[&str]) -> Call<'_> {
         self.call(Method::GET, path)
     }
 
-    /// A `POST` below the base URL; see [`Http::call`].
+    /// A `POST` below the base URL; see `Http::call`.
     pub fn post(&self, path: &[&str]) -> Call<'_> {
         self.call(Method::POST, path)
     }
 
-    /// A `DELETE` below the base URL; see [`Http::call`].
+    /// A `DELETE` below the base URL; see `Http::call`.
     pub fn delete(&self, path: &[&str]) -> Call<'_> {
         self.call(Method::DELETE, path)
     }

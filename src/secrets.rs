@@ -1,6 +1,6 @@
 //! The secrets of sources and providers: what one holds, where they are kept, when they are read again.
 //!
-//! All that are needed come in one `BatchGetSecretValue` (20 a call) and are kept for [`TTL`]. A rotation needs no
+//! All that are needed come in one `BatchGetSecretValue` (20 a call) and are kept for `TTL`. A rotation needs no
 //! deployment: a failed verification and a refused credential each lead to a fresh read, within bounds.
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
@@ -20,8 +20,6 @@ pub use value::{Secret, SecretFault};
 const TTL: Duration = Duration::from_secs(300);
 /// Bad signatures may cost one extra read per source in this time, and no more.
 const SECOND_LOOK: Duration = Duration::from_secs(60);
-/// After a batch this young the current version is not read once more: it was rotated this very moment, or not at all.
-const JUST_READ: Duration = Duration::from_secs(10);
 /// The most secrets that one `BatchGetSecretValue` takes.
 const BATCH: usize = 20;
 
@@ -102,7 +100,7 @@ impl Secrets {
     }
 
     /// The versions of a source's secret that may verify what `tried` did not: the current one if it is another, and the one
-    /// before it. Looks at most once in [`SECOND_LOOK`] per source, also while the store is out of order.
+    /// before it. Looks at most once in `SECOND_LOOK` per source, also while the store is out of order.
     ///
     /// # Errors
     /// If the store cannot be reached.
@@ -117,11 +115,10 @@ impl Secrets {
         Ok(current.into_iter().chain(previous).collect())
     }
 
-    /// Reads the current version, unless that was just done, and the one before it.
+    /// Reads the current version, however lately it was read (the sender may have changed its key a second ago), and the
+    /// one before it.
     async fn look_again(&self, name: &str) -> Result<Option<Arc<Secret>>, StoreDown> {
-        let just_read = self.cache.lock().await.read_at.is_some_and(|at| at.elapsed() < JUST_READ);
-        let current = async { if just_read { Ok(()) } else { self.fresh(name).await.map(|_| ()) } };
-        let (current, previous) = tokio::join!(current, self.read(name, "AWSPREVIOUS"));
+        let (current, previous) = tokio::join!(self.fresh(name), self.read(name, "AWSPREVIOUS"));
         current?;
         Ok(previous?.ok())
     }

@@ -383,7 +383,10 @@ async fn bad_signatures_cost_one_extra_read_a_minute() {
     for _ in 0..5 {
         assert_eq!(world.function.request(v2("workos", &[], &body())).await.status, 401);
     }
-    assert_eq!(world.vault.reads(), ["batch 3", "offboard/sources/hr AWSPREVIOUS"]);
+    // One look is two calls at once, for the two versions there are.
+    let mut reads = world.vault.reads();
+    reads.sort();
+    assert_eq!(reads, ["batch 3", "offboard/sources/hr AWSCURRENT", "offboard/sources/hr AWSPREVIOUS"]);
 }
 
 #[tokio::test]
