@@ -145,7 +145,8 @@ impl Secrets {
             let answer = request.set_next_token(next).send().await.map_err(down)?;
             for value in answer.secret_values() {
                 let asked = |name: &&String| [value.name(), value.arn()].contains(&Some(name.as_str()));
-                if let Some(name) = names.iter().find(asked) {
+                // One secret may be asked for by its name and by its ARN.
+                for name in names.iter().filter(asked) {
                     found.insert(name.clone(), parse(name, value.secret_string()));
                 }
             }

@@ -34,14 +34,14 @@ impl Removing<'_> {
             return Finding::of(Outcome::Unidentified).reason("no_identity");
         };
         let ended = match self.provider.look_up() {
-            Some(look_up) => self.listed(look_up, identity).await,
+            Some(look_up) => self.listed(look_up, identity, person).await,
             None => self.unlisted(identity).await,
         };
         ended.unwrap_or_else(failed)
     }
 
     /// Removes an account that can be looked up.
-    async fn listed(&self, look_up: &dyn LookUp, identity: Identity<'_>) -> Result<Finding, Failure> {
+    async fn listed(&self, look_up: &dyn LookUp, identity: Identity<'_>, person: &Person) -> Result<Finding, Failure> {
         let mut accounts = self.accounts(look_up, identity).await?;
         let Some(account) = accounts.pop() else {
             return Ok(Finding::of(Outcome::AlreadyAbsent));
@@ -51,6 +51,10 @@ impl Removing<'_> {
             return Ok(Finding::of(Outcome::Ambiguous).reason("several_matches").detail(detail));
         }
         let found = |outcome| Finding { account_id: Some(account.id.clone()), ..Finding::of(outcome) };
+        if account.is_another_address_than(person) {
+            let detail = "the id is the person's, the address is another";
+            return Ok(found(Outcome::Ambiguous).reason("address_differs").detail(detail));
+        }
         if account.email.as_deref().is_some_and(|email| self.policy.protects(email)) {
             return Ok(found(Outcome::Protected).reason("protected"));
         }
