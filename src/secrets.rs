@@ -20,6 +20,11 @@ pub use value::{Secret, SecretFault};
 const TTL: Duration = Duration::from_secs(300);
 /// Bad signatures may cost one extra read per source in this time, and no more.
 const SECOND_LOOK: Duration = Duration::from_secs(60);
+/// What the store says of one secret, and not of itself: it is not there, it is marked for deletion (or has no such version),
+/// we may not read it, we may not decrypt it.
+/// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html#API_GetSecretValue_Errors>
+const UNREADABLE: [&str; 4] =
+    ["ResourceNotFoundException", "InvalidRequestException", "AccessDeniedException", "DecryptionFailure"];
 /// The most secrets that one `BatchGetSecretValue` takes.
 const BATCH: usize = 20;
 
@@ -161,7 +166,7 @@ impl Secrets {
     async fn read(&self, name: &str, stage: &str) -> Result<Lookup, StoreDown> {
         match self.client.get_secret_value().secret_id(name).version_stage(stage).send().await {
             Ok(answer) => Ok(parse(name, answer.secret_string())),
-            Err(error) if matches!(error.code(), Some("ResourceNotFoundException" | "AccessDeniedException")) => {
+            Err(error) if error.code().is_some_and(|code| UNREADABLE.contains(&code)) => {
                 Ok(Err(SecretFault::not_found(name)))
             }
             Err(error) => Err(down(error)),
