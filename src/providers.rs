@@ -9,7 +9,7 @@ use crate::{
     config::{Findings, Section},
     http::Http,
     outcome::{Failure, Outcome},
-    person::{Identity, KnownBy},
+    person::{Identity, KnownBy, Person},
     secrets::{Secret, SecretFault},
 };
 
@@ -74,6 +74,12 @@ impl Account {
             Identity::Email(email) => self.email.as_deref().is_some_and(|other| email.is(other)),
             Identity::ExternalId(id) => self.external_id.as_deref() == Some(id),
         }
+    }
+
+    /// Whether its address is known not to be the person's. Two sources may give two people the same id.
+    pub fn is_another_address_than(&self, person: &Person) -> bool {
+        let addresses = self.email.as_deref().zip(person.email.as_ref());
+        addresses.is_some_and(|(own, email)| !own.is_empty() && !email.is(own))
     }
 }
 

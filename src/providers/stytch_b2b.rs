@@ -122,7 +122,11 @@ impl LookUp for StytchB2b {
         match found {
             // A deletion is soft: the member stays, and can be reactivated, but not sign in.
             Ok(Found { member }) if member.status == "deleted" => Ok(Vec::new()),
-            Ok(Found { member }) => Ok(vec![Account::from(member)]),
+            Ok(Found { member }) => match Account::from(member) {
+                account if account.is_of(person) => Ok(vec![account]),
+                // One was asked for, so this is no list without the person: whether they are there is not known.
+                _ => Err(Failure::not_understood("another member than the one asked for")),
+            },
             Err(failure) if is_gone(&failure) => Ok(Vec::new()),
             Err(failure) => Err(failure),
         }
