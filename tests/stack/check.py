@@ -334,7 +334,7 @@ class World:
 
 
 @check
-def a_template_and_the_code_agree(world):
+def the_template_and_the_code_agree(world):
     resources = TEMPLATE["Resources"]
     tries = int(re.search(r"MOST_TRIES: u32 = (\d+);", (ROOT / "src/durable.rs").read_text())[1])
     assert resources["Reminders"]["Properties"]["RedrivePolicy"]["maxReceiveCount"] == tries
@@ -347,6 +347,22 @@ def the_function_is_told_its_table_and_its_queue(world):
     told, made = world.stack.environment, world.stack.resources
     assert told["OFFBOARD_LEDGER_TABLE"] == made["Ledger"] == world.stack.outputs["LedgerTable"], (told, made)
     assert told["OFFBOARD_QUEUE_URL"] == made["Reminders"] == world.stack.outputs["QueueUrl"], (told, made)
+
+
+@check
+def every_alarm_watches_what_there_is_and_tells_the_topic(world):
+    made, cloudwatch = world.stack.resources, world.aws.client("cloudwatch")
+    alarms, topic = cloudwatch.describe_alarms()["MetricAlarms"], world.stack.outputs["AlarmTopic"]
+    assert [alarm["AlarmActions"] for alarm in alarms] == [[topic]] * 6, alarms
+    filters = world.aws.client("logs").describe_metric_filters(logGroupName=made["FunctionLogs"])["metricFilters"]
+    metrics = {(to["metricNamespace"], to["metricName"]) for one in filters for to in one["metricTransformations"]}
+    watched = {(alarm["Namespace"], alarm["MetricName"]) for alarm in alarms if not alarm["Dimensions"]}
+    assert watched == metrics and len(metrics) == 2, (watched, metrics)
+    named = {dimension["Value"] for alarm in alarms for dimension in alarm["Dimensions"]}
+    names = {made["Function"], *(made[queue].rpartition("/")[2] for queue in ("Reminders", "DeadLetters"))}
+    assert named == names, (named, names)
+    told = world.aws.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    assert [(one["Protocol"], one["Endpoint"]) for one in told] == [("email", "ops@example.com")], told
 
 
 @check
@@ -531,7 +547,8 @@ def main():
             for name, value in world.sandbox.secrets():
                 world.aws.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(value))
             world.package = zipped("bootstrap", (binaries / "offboard-lambda").read_bytes(), 0o755)
-            world.stack = Stack(world.aws, world.sandbox, world.config, world.package, "offboard")
+            given = (world.aws, world.sandbox, world.config, world.package)
+            world.stack = Stack(*given, "offboard", AlarmEmail="ops@example.com")
             for function in CHECKS:
                 name, begun, fault = function.__name__.replace("_", " "), time.monotonic(), None
                 try:
