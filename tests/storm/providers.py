@@ -49,6 +49,7 @@ class Providers:
         self.addresses = {name: {} for name in NAMES}  # id -> address
         self.removed = collections.Counter()  # (provider, address) -> how often a removal found somebody
         self.failing, self.rate, self.taken = set(), {}, {}
+        self.refused = collections.Counter()  # provider -> how often it was out of order, or asked for patience
         self.numbers = itertools.count(1000)
 
     def add(self, email):
@@ -70,8 +71,10 @@ class Providers:
     def answer(self, name, request):
         """The answer of one provider to a request whose path begins with its name."""
         if name in self.failing:
+            self.refused[name] += 1
             return Answer.json(503, {"message": "out of order"})
         if name in self.rate and not self.within_rate(name):
+            self.refused[name] += 1
             refusal = {"request_id": "1", "error": {"code": "RequestTooFrequently", "message": "slow down"}}
             return Answer.json(429, refusal, **{"retry-after": "1"})
         url = urlsplit(request.path.removeprefix("/" + name))

@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
 class Upstream:
     """A server that is called over a few connections that stay open."""
 
-    def __init__(self, host, port, most=8):
+    def __init__(self, host, port, most=2):
         self.host, self.port, self.idle, self.free = host, port, [], asyncio.Semaphore(most)
 
     async def send(self, request):
