@@ -9,6 +9,8 @@ use crate::{outcome::Status, report::Report, source::Reply};
 
 /// When a sender shall deliver again, if nobody knows better.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// The longest that a sender is asked to wait, whatever a provider asks for: a sender that is sent away for days never comes back.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// A request that is not answered with a report. The status decides what the sender does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +108,7 @@ pub fn report(report: &Report, reply: Reply) -> Response<String> {
         Reply::Empty => plain(status, String::new()),
     };
     if incomplete {
-        let wait = report.retry_after().unwrap_or(RETRY_AFTER).max(RETRY_AFTER);
+        let wait = report.retry_after().unwrap_or(RETRY_AFTER).clamp(RETRY_AFTER, LONGEST_RETRY_AFTER);
         put(&mut answer, header::RETRY_AFTER, &wait.as_secs().to_string());
     }
     answer
@@ -128,5 +130,38 @@ fn plain(status: StatusCode, body: String) -> Response<String> {
 fn put(answer: &mut Response<String>, name: header::HeaderName, value: &str) {
     if let Ok(value) = value.parse() {
         answer.headers_mut().insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::{
+        config::Policy,
+        departure::{Departure, Event},
+        outcome::Outcome,
+        person::Person,
+        plan::Plan,
+        report::{DepartureReport, Entry, Finding},
+    };
+
+    #[test]
+    fn a_sender_is_asked_to_wait_between_a_minute_and_an_hour() {
+        for (asked, told) in [(None, "60"), (Some(7), "60"), (Some(300), "300"), (Some(u64::MAX), "3600")] {
+            let event = Event { id: "1".into(), kind: "gone".into(), occurred_at: None };
+            let departure = Departure { id: "s/1".into(), source: "s".into(), event, person: Person::default() };
+            let plan = Plan::new(&Policy::default(), departure, OffsetDateTime::UNIX_EPOCH);
+            let retry_after = asked.map(Duration::from_secs);
+            let finding = Finding { retry_after, ..Finding::of(Outcome::RateLimited) };
+            let entry = Entry { provider: "p".into(), finding, accounts: Vec::new(), attempts: 1, elapsed_ms: 0 };
+            let departures = vec![DepartureReport::new(&plan, vec![entry])];
+            let answer = report(&Report::new("r".into(), departures, Vec::new()), Reply::Report);
+            assert_eq!(
+                (answer.status().as_u16(), answer.headers()[header::RETRY_AFTER].as_bytes()),
+                (503, told.as_bytes())
+            );
+        }
     }
 }

@@ -9,6 +9,8 @@ use aws_smithy_http_client::{
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
 
+use crate::http::tls;
+
 /// The five roots of Amazon Trust Services, <https://www.amazontrust.com/repository/>: every AWS endpoint chains to one of
 /// them. Parsing the system's whole list would take longer than everything else at start.
 const AMAZON_ROOTS: &[u8] = include_bytes!("aws/amazon-roots.pem");
@@ -21,6 +23,8 @@ const AMAZON_ROOTS: &[u8] = include_bytes!("aws/amazon-roots.pem");
 pub async fn config(extra_ca: Option<&[u8]>) -> Result<SdkConfig, String> {
     let mut roots = TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
     if let Some(pem) = extra_ca {
+        // The SDK panics at a certificate that is none, and says nothing where there is none at all.
+        tls::roots(extra_ca)?;
         roots.add_pem_certificate(pem);
     }
     let tls = TlsContext::builder().with_trust_store(roots).build().map_err(|error| error.to_string())?;
@@ -50,4 +54,20 @@ where
         _ => "refused",
     };
     error.code().unwrap_or(kind).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_extra_authority_that_is_none_is_told() {
+        for (pem, told) in [
+            ("nothing", "the extra authority's file holds no certificate"),
+            ("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "the extra authority is not usable"),
+        ] {
+            let error = config(Some(pem.as_bytes())).await.expect_err(pem);
+            assert!(error.starts_with(told), "{error}");
+        }
+    }
 }

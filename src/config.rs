@@ -123,13 +123,17 @@ impl TryFrom<String> for Pattern {
 
 impl Pattern {
     fn covers(&self, address: &str) -> bool {
-        match self.0.expose().strip_prefix("*@") {
-            Some(domain) => {
-                address.trim().rsplit_once('@').is_some_and(|(_, other)| other.eq_ignore_ascii_case(domain))
-            }
-            None => self.0.is(address),
+        let (pattern, address) = (folded(self.0.expose()), folded(address));
+        match pattern.strip_prefix("*@") {
+            Some(domain) => address.rsplit_once('@').is_some_and(|(_, other)| other == domain),
+            None => pattern == address,
         }
     }
+}
+
+/// An address as it is compared to protect it: wider than to remove it, because a provider may take more for the same.
+fn folded(address: &str) -> String {
+    address.trim().trim_end_matches('.').to_lowercase()
 }
 
 /// `[http]`: the wire.

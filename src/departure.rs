@@ -70,10 +70,10 @@ pub fn parse_time(value: &serde_json::Value) -> Option<OffsetDateTime> {
 }
 
 /// Counts beyond this are milliseconds: as seconds they would lie in the year 5138.
-const FIRST_MILLISECONDS: i64 = 100_000_000_000;
+const FIRST_MILLISECONDS: u64 = 100_000_000_000;
 
 fn from_count(count: i64) -> Option<OffsetDateTime> {
-    let nanoseconds = if count.abs() < FIRST_MILLISECONDS { 1_000_000_000 } else { 1_000_000 };
+    let nanoseconds = if count.unsigned_abs() < FIRST_MILLISECONDS { 1_000_000_000 } else { 1_000_000 };
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(count) * nanoseconds).ok()
 }
 
@@ -127,6 +127,7 @@ mod tests {
             json!(null),
             json!({}),
             json!(i64::MAX),
+            json!(i64::MIN),
         ] {
             assert_eq!(parse_time(&value), None, "{value}");
         }

@@ -18,7 +18,7 @@ use crate::{
     plan::{Intent, Plan},
     providers::AnyPlace,
     report::{AccountReport, Entry, Finding},
-    secrets::{Lookup, Secret, Secrets},
+    secrets::{Lookup, Secret, Secrets, StoreDown},
 };
 
 mod account;
@@ -156,6 +156,10 @@ fn panicked(provider: String) -> Entry {
     Entry { provider, finding, accounts: Vec::new(), attempts: 0, elapsed_ms: 0 }
 }
 
+fn store_down(down: &StoreDown) -> Finding {
+    Finding::of(Outcome::Unavailable).reason("secret_store").detail(down.to_string())
+}
+
 impl Job {
     async fn run(self) -> Entry {
         let started = Instant::now();
@@ -175,13 +179,7 @@ impl Job {
         let name = self.connection.secret_name();
         let cached = match self.secrets.get(name).await {
             Ok(secret) => secret,
-            Err(down) => {
-                return (
-                    Finding::of(Outcome::Unavailable).reason("secret_store").detail(down.to_string()),
-                    Vec::new(),
-                    0,
-                );
-            }
+            Err(down) => return (store_down(&down), Vec::new(), 0),
         };
         let first = self.everywhere(&cached).await;
         if first.0.outcome != Outcome::Unauthorized {
@@ -189,7 +187,9 @@ impl Job {
         }
         match self.secrets.fresh(name).await {
             Ok(fresh) if fresh != cached => self.everywhere(&fresh).await,
-            _ => first,
+            Ok(_) => first,
+            // Whether the credentials are outdated is not known: that would be a person's business, this is not yet.
+            Err(down) => (store_down(&down), first.1, first.2),
         }
     }
 
@@ -236,7 +236,11 @@ impl Job {
         let finding = removing.run(&self.person).await;
         // Whatever a vendor wrote may quote what it was sent.
         let clean = |text: String| -> String {
-            mask_addresses(&secret.redact(&text)).chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
+            mask_addresses(&http.redact(&secret.redact(&text)))
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(LONGEST_TEXT)
+                .collect()
         };
         (place.scope.clone(), finding.cleaned(clean), http.attempts())
     }
@@ -256,7 +260,7 @@ mod tests {
     use super::*;
     use crate::{
         departure::{Departure, Event},
-        outcome::Failure,
+        outcome::{Failure, FailureKind},
         person::Email,
         providers::{Account, Configured, LookUp, Place, Provider, Removal},
         secrets::SecretFault,
@@ -272,9 +276,16 @@ mod tests {
             None
         }
 
-        async fn remove(&self, _: &Http, account: &Account) -> Result<Removal, Failure> {
+        async fn remove(&self, http: &Http, account: &Account) -> Result<Removal, Failure> {
             if account.id.starts_with("hang") {
                 std::future::pending::<()>().await;
+            }
+            if account.id.starts_with("quoted") {
+                let _ = http.post(&["x"]).bearer(&"granted-token-1".into());
+                return Err(Failure::new(FailureKind::Blocked, "granted-token-1"));
+            }
+            if account.id.starts_with("refused") {
+                return Err(Failure::new(FailureKind::Unauthorized, "http_401"));
             }
             panic!("while removing {}", account.id)
         }
@@ -287,7 +298,7 @@ mod tests {
     }
 
     /// Every provider's outcome and reason for this address, one provider of which is broken.
-    async fn outcomes(address: &str) -> Vec<(String, Outcome, Option<String>)> {
+    async fn outcomes(address: &str, patience: Duration) -> Vec<(String, Outcome, Option<String>)> {
         let provider = |name: &str| {
             format!(
                 "[providers.{name}]\nkind = \"instaply\"\nbase_url = \"http://127.0.0.1:9\"\nsecret = \"s\"\nattempts = 1\n"
@@ -302,7 +313,7 @@ mod tests {
         let departure = Departure { id: "s/1".into(), source: "s".into(), event, person };
         let plan = Plan::new(&config.policy, departure, OffsetDateTime::UNIX_EPOCH);
         let secrets = Arc::new(Secrets::holding("s", r#"{"token": "instaply-token"}"#));
-        let entries = engine.execute(&secrets, &plan, Instant::now() + Duration::from_millis(300)).await;
+        let entries = engine.execute(&secrets, &plan, Instant::now() + patience).await;
         entries.into_iter().map(|entry| (entry.provider, entry.finding.outcome, entry.finding.reason)).collect()
     }
 
@@ -310,12 +321,27 @@ mod tests {
     async fn a_provider_that_panics_is_an_outcome_and_costs_no_other() {
         let unreachable = |name: &str| (name.to_owned(), Outcome::Unavailable, Some("no_connection".to_owned()));
         let panicked = ("b".to_owned(), Outcome::Rejected, Some("internal_error".to_owned()));
-        assert_eq!(outcomes("ann@example.com").await, [unreachable("a"), panicked, unreachable("c")]);
+        assert_eq!(
+            outcomes("ann@example.com", Duration::from_secs(10)).await,
+            [unreachable("a"), panicked, unreachable("c")]
+        );
     }
 
     #[tokio::test]
     async fn a_provider_that_never_ends_is_left_behind() {
-        let ended = outcomes("hang@example.com").await;
+        let ended = outcomes("hang@example.com", Duration::from_millis(300)).await;
         assert_eq!(ended[1], ("b".to_owned(), Outcome::Unavailable, Some("deadline".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_token_that_stands_in_no_secret_is_not_shown_either() {
+        let ended = outcomes("quoted@example.com", Duration::from_secs(10)).await;
+        assert_eq!(ended[1], ("b".to_owned(), Outcome::Blocked, Some("[secret]".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn credentials_that_could_not_be_read_afresh_are_not_called_refused() {
+        let ended = outcomes("refused@example.com", Duration::from_secs(10)).await;
+        assert_eq!(ended[1], ("b".to_owned(), Outcome::Unavailable, Some("secret_store".to_owned())));
     }
 }

@@ -174,13 +174,12 @@ impl App {
             let keys = source.scheme.keys(secret)?;
             Ok(source.scheme.verify(request.headers(), request.body(), &keys, invocation.now))
         };
-        let first = self.secrets.get(&source.secret).await.map_err(|down| no_secrets(&down))?;
-        let mut verdict = first.and_then(|secret| check(&secret));
+        let held = self.secrets.get(&source.secret).await.map_err(|down| no_secrets(&down))?;
+        let mut verdict = held.clone().and_then(|secret| check(&secret));
         // Only a key can be outdated: what is wrong with the headers stays wrong.
         if matches!(verdict, Err(_) | Ok(Err(Refusal::Mismatch))) {
-            let others = self.secrets.other_versions(&source.secret).await.map_err(|down| no_secrets(&down))?;
-            let mut others = others.iter().filter_map(|secret| check(secret).ok());
-            if let Some(good) = others.find(Result::is_ok).or_else(|| others.next()) {
+            let others = self.secrets.other_versions(&source.secret, &held).await.map_err(|down| no_secrets(&down))?;
+            if let Some(good) = others.iter().filter_map(|secret| check(secret).ok()).find(Result::is_ok) {
                 verdict = Ok(good);
             }
         }

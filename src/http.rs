@@ -4,7 +4,10 @@
 //! redirect; no error that leaves this module holds a URL, because a URL may hold a key.
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -17,9 +20,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::outcome::{Failure, FailureKind};
+use crate::{
+    outcome::{Failure, FailureKind},
+    secrets::SHORTEST_SECRET,
+};
 
-mod tls;
+#[cfg(test)]
+mod tests;
+pub(crate) mod tls;
 
 /// The largest answer that is read, in bytes. A member list of a large organisation fits; a runaway body does not.
 const LARGEST_ANSWER: usize = 1024 * 1024;
@@ -70,12 +78,14 @@ pub struct Http {
     limits: Limits,
     deadline: Instant,
     most_attempts: AtomicU32,
+    /// The credentials in the form in which they were sent: a vendor may quote a token that stands in no secret.
+    sent: Mutex<Vec<SecretString>>,
 }
 
 impl Http {
     /// Calls below `base`, until `deadline` at the latest.
     pub fn new(client: Client, base: Url, limits: Limits, deadline: Instant) -> Self {
-        Self { client, base, limits, deadline, most_attempts: AtomicU32::new(0) }
+        Self { client, base, limits, deadline, most_attempts: AtomicU32::new(0), sent: Mutex::default() }
     }
 
     /// How often the call that needed most was attempted.
@@ -88,17 +98,30 @@ impl Http {
         self.deadline
     }
 
-    /// A `GET` below the base URL; see [`Http::call`].
+    /// `text` without any credential that was sent.
+    pub fn redact(&self, text: &str) -> String {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), "[secret]"))
+    }
+
+    fn sends(&self, secret: &str) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        if secret.len() >= SHORTEST_SECRET && !sent.iter().any(|known| known.expose_secret() == secret) {
+            sent.push(SecretString::from(secret));
+        }
+    }
+
+    /// A `GET` below the base URL; see `Http::call`.
     pub fn get(&self, path: &[&str]) -> Call<'_> {
         self.call(Method::GET, path)
     }
 
-    /// A `POST` below the base URL; see [`Http::call`].
+    /// A `POST` below the base URL; see `Http::call`.
     pub fn post(&self, path: &[&str]) -> Call<'_> {
         self.call(Method::POST, path)
     }
 
-    /// A `DELETE` below the base URL; see [`Http::call`].
+    /// A `DELETE` below the base URL; see `Http::call`.
     pub fn delete(&self, path: &[&str]) -> Call<'_> {
         self.call(Method::DELETE, path)
     }
@@ -119,7 +142,9 @@ impl Http {
     fn pause(&self, failure: &Failure, attempt: u32) -> Option<Duration> {
         let wait = failure.retry_after.or_else(|| backoff(self.limits.attempts, attempt))?;
         let again = failure.kind.is_transient() && attempt < self.limits.attempts;
-        (again && Instant::now() + wait + LEAST_TIME < self.deadline).then_some(wait)
+        // A vendor may ask for longer than a clock can count.
+        let fits = Instant::now().checked_add(wait).is_some_and(|then| then + LEAST_TIME < self.deadline);
+        (again && fits).then_some(wait)
     }
 }
 
@@ -180,11 +205,14 @@ impl<'a> Call<'a> {
 
     /// Adds a query parameter that is a secret.
     pub fn secret_query(self, name: &str, value: &SecretString) -> Self {
+        let encoded: String = form_urlencoded::byte_serialize(value.expose_secret().as_bytes()).collect();
+        self.http.sends(&encoded);
         self.query(name, value.expose_secret())
     }
 
     /// Authorises with a bearer token (RFC 6750).
     pub fn bearer(self, token: &SecretString) -> Self {
+        self.http.sends(token.expose_secret());
         let value = SecretString::from(format!("Bearer {}", token.expose_secret()));
         self.secret_header("authorization", &value)
     }
@@ -193,6 +221,7 @@ impl<'a> Call<'a> {
     pub fn basic(self, user: &str, password: &SecretString) -> Self {
         use base64::{Engine, prelude::BASE64_STANDARD};
         let pair = BASE64_STANDARD.encode(format!("{user}:{}", password.expose_secret()));
+        self.http.sends(&pair);
         self.secret_header("authorization", &SecretString::from(format!("Basic {pair}")))
     }
 

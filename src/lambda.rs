@@ -41,6 +41,8 @@ pub type Error = lambda_http::Error;
 /// # Errors
 /// If the configuration is faulty: all its faults are logged, and told.
 pub async fn start(variable: impl Fn(&str) -> Option<String>, clock: fn() -> OffsetDateTime) -> Result<(), Error> {
+    // What is set to nothing is not set: deployment tools write such variables.
+    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     logging::init(variable("AWS_LAMBDA_LOG_FORMAT").as_deref(), variable("AWS_LAMBDA_LOG_LEVEL").as_deref());
     let app = build(variable).await.inspect_err(|error| {
         for fault in error.to_string().lines() {

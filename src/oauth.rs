@@ -114,11 +114,7 @@ fn granted(answer: &Answer) -> Result<Granted, Failure> {
         "invalid_client" | "unauthorized_client" | "access_denied" => FailureKind::Unauthorized,
         _ => FailureKind::of_status(answer.status()),
     };
-    let failure = Failure::new(kind, refusal.error);
-    Err(match refusal.error_description {
-        Some(text) => failure.detail(text),
-        None => failure,
-    })
+    Err(Failure::new(kind, refusal.error).detail_if(refusal.error_description))
 }
 
 #[derive(Serialize)]

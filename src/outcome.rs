@@ -169,6 +169,11 @@ impl Failure {
         self
     }
 
+    /// Adds a sentence for a person, where the vendor has one.
+    pub fn detail_if(self, detail: Option<String>) -> Self {
+        Self { detail: detail.or(self.detail), ..self }
+    }
+
     /// Adds the provider's id of the request, unless one is known already.
     pub fn request_id(mut self, id: Option<String>) -> Self {
         self.request_id = self.request_id.or(id);

@@ -9,7 +9,7 @@ use crate::{
     config::{Findings, Section},
     http::Http,
     outcome::{Failure, Outcome},
-    person::{Identity, KnownBy},
+    person::{Identity, KnownBy, Person},
     secrets::{Secret, SecretFault},
 };
 
@@ -75,6 +75,12 @@ impl Account {
             Identity::ExternalId(id) => self.external_id.as_deref() == Some(id),
         }
     }
+
+    /// Whether its address is known not to be the person's. Two sources may give two people the same id.
+    pub fn is_another_address_than(&self, person: &Person) -> bool {
+        let addresses = self.email.as_deref().zip(person.email.as_ref());
+        addresses.is_some_and(|(own, email)| !own.is_empty() && !email.is(own))
+    }
 }
 
 /// Why an account is left to a person.
@@ -104,6 +110,17 @@ impl Removal {
     /// The provider says that no such account is there.
     pub fn absent() -> Self {
         Self { now: Outcome::AlreadyAbsent, ..Self::deleted() }
+    }
+
+    /// Takes a failure that says that no such account is there for what it is.
+    pub(crate) fn or_absent(
+        removal: Result<Self, Failure>,
+        is_gone: impl Fn(&Failure) -> bool,
+    ) -> Result<Self, Failure> {
+        match removal {
+            Err(failure) if is_gone(&failure) => Ok(Self::absent().request_id(failure.request_id)),
+            other => other,
+        }
     }
 
     /// Adds the provider's id of the request.

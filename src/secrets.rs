@@ -1,6 +1,6 @@
 //! The secrets of sources and providers: what one holds, where they are kept, when they are read again.
 //!
-//! All that are needed come in one `BatchGetSecretValue` (20 a call) and are kept for [`TTL`]. A rotation needs no
+//! All that are needed come in one `BatchGetSecretValue` (20 a call) and are kept for `TTL`. A rotation needs no
 //! deployment: a failed verification and a refused credential each lead to a fresh read, within bounds.
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
@@ -13,12 +13,18 @@ use tokio::{sync::Mutex, time::Instant};
 
 mod value;
 
+pub(crate) use value::SHORTEST_SECRET;
 pub use value::{Secret, SecretFault};
 
 /// How long a secret is believed without being read again.
 const TTL: Duration = Duration::from_secs(300);
 /// Bad signatures may cost one extra read per source in this time, and no more.
 const SECOND_LOOK: Duration = Duration::from_secs(60);
+/// What the store says of one secret, and not of itself: it is not there, it is marked for deletion (or has no such version),
+/// we may not read it, we may not decrypt it.
+/// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html#API_GetSecretValue_Errors>
+const UNREADABLE: [&str; 4] =
+    ["ResourceNotFoundException", "InvalidRequestException", "AccessDeniedException", "DecryptionFailure"];
 /// The most secrets that one `BatchGetSecretValue` takes.
 const BATCH: usize = 20;
 
@@ -43,26 +49,27 @@ pub struct Secrets {
     client: Client,
     names: Vec<String>,
     cache: Mutex<Cache>,
+    /// Locked while one is made. Whoever has a good signature takes the cache's lock alone, and does not wait for it.
+    second_looks: Mutex<HashMap<String, SecondLook>>,
 }
 
 #[derive(Debug, Default)]
 struct Cache {
     read_at: Option<Instant>,
     current: HashMap<String, Lookup>,
-    second_looks: HashMap<String, SecondLook>,
 }
 
 /// The last time a failed verification made us look again, and the version before the current one.
 #[derive(Debug)]
 struct SecondLook {
     at: Instant,
-    previous: Option<Arc<Secret>>,
+    previous: Result<Option<Arc<Secret>>, StoreDown>,
 }
 
 impl Secrets {
     /// Reads the secrets of these names through this client.
     pub fn new(client: Client, names: Vec<String>) -> Self {
-        Self { client, names, cache: Mutex::new(Cache::default()) }
+        Self { client, names, cache: Mutex::default(), second_looks: Mutex::default() }
     }
 
     /// Reads all secrets, unless they were read a short while ago.
@@ -83,40 +90,43 @@ impl Secrets {
         Ok(cache.current.get(name).cloned().unwrap_or_else(|| Err(SecretFault::not_found(name))))
     }
 
-    /// The current version of a secret, read anew.
+    /// The current version of a secret, read anew. One that was good before is not given up for a bad one: whoever can
+    /// cause a read must not be able to cause more.
     ///
     /// # Errors
     /// If the store cannot be reached.
     pub async fn fresh(&self, name: &str) -> Result<Lookup, StoreDown> {
         let found = self.read(name, "AWSCURRENT").await?;
-        self.cache.lock().await.current.insert(name.to_owned(), found.clone());
+        let current = &mut self.cache.lock().await.current;
+        if found.is_ok() || !current.get(name).is_some_and(Result::is_ok) {
+            current.insert(name.to_owned(), found.clone());
+        }
         Ok(found)
     }
 
-    /// The versions of a source's secret that may verify what the one at hand did not: the current one if it has changed
-    /// since it was read, and the one before it. Looks at most once in [`SECOND_LOOK`] per source.
+    /// The versions of a source's secret that may verify what `tried` did not: the current one if it is another, and the one
+    /// before it. Looks at most once in `SECOND_LOOK` per source, also while the store is out of order.
     ///
     /// # Errors
     /// If the store cannot be reached.
-    pub async fn other_versions(&self, name: &str) -> Result<Vec<Arc<Secret>>, StoreDown> {
-        let mut cache = self.cache.lock().await;
-        let now = Instant::now();
-        let known = cache.current.get(name).cloned();
-        if cache.second_looks.get(name).is_none_or(|look| now - look.at >= SECOND_LOOK) {
-            let young = cache.read_at.is_some_and(|at| now - at < SECOND_LOOK);
-            let (current, previous) = tokio::join!(
-                async { if young { None } else { Some(self.read(name, "AWSCURRENT").await) } },
-                self.read(name, "AWSPREVIOUS"),
-            );
-            if let Some(current) = current.transpose()? {
-                cache.current.insert(name.to_owned(), current);
-            }
-            let previous = previous?.ok();
-            cache.second_looks.insert(name.to_owned(), SecondLook { at: now, previous });
+    pub async fn other_versions(&self, name: &str, tried: &Lookup) -> Result<Vec<Arc<Secret>>, StoreDown> {
+        let mut looks = self.second_looks.lock().await;
+        if looks.get(name).is_none_or(|look| look.at.elapsed() >= SECOND_LOOK) {
+            let look = SecondLook { at: Instant::now(), previous: self.look_again(name).await };
+            looks.insert(name.to_owned(), look);
         }
-        let current = cache.current.get(name).filter(|current| Some(*current) != known.as_ref()).cloned();
-        let previous = cache.second_looks.get(name).and_then(|look| look.previous.clone());
-        Ok(current.and_then(Result::ok).into_iter().chain(previous).collect())
+        let previous = looks.get(name).map_or(Ok(None), |look| look.previous.clone())?;
+        let current = self.get(name).await?.ok().filter(|current| tried.as_ref().ok() != Some(current));
+        Ok(current.into_iter().chain(previous).collect())
+    }
+
+    /// Reads the current version, however lately it was read (the sender may have changed its key a second ago), and the
+    /// one before it.
+    async fn look_again(&self, name: &str) -> Result<Option<Arc<Secret>>, StoreDown> {
+        let (current, previous) = tokio::join!(self.fresh(name), self.read(name, "AWSPREVIOUS"));
+        // Whether the secret is good is seen when it is used.
+        let _ = current?;
+        Ok(previous?.ok())
     }
 
     /// Reads everything again if it is too old.
@@ -140,7 +150,8 @@ impl Secrets {
             let answer = request.set_next_token(next).send().await.map_err(down)?;
             for value in answer.secret_values() {
                 let asked = |name: &&String| [value.name(), value.arn()].contains(&Some(name.as_str()));
-                if let Some(name) = names.iter().find(asked) {
+                // One secret may be asked for by its name and by its ARN.
+                for name in names.iter().filter(asked) {
                     found.insert(name.clone(), parse(name, value.secret_string()));
                 }
             }
@@ -155,7 +166,7 @@ impl Secrets {
     async fn read(&self, name: &str, stage: &str) -> Result<Lookup, StoreDown> {
         match self.client.get_secret_value().secret_id(name).version_stage(stage).send().await {
             Ok(answer) => Ok(parse(name, answer.secret_string())),
-            Err(error) if matches!(error.code(), Some("ResourceNotFoundException" | "AccessDeniedException")) => {
+            Err(error) if error.code().is_some_and(|code| UNREADABLE.contains(&code)) => {
                 Ok(Err(SecretFault::not_found(name)))
             }
             Err(error) => Err(down(error)),
@@ -182,7 +193,7 @@ impl Secrets {
             .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
             .build();
         let current = HashMap::from([(name.to_owned(), parse(name, Some(value)))]);
-        let cache = Cache { read_at: Some(Instant::now()), current, second_looks: HashMap::new() };
-        Self { client: Client::from_conf(config), names: Vec::new(), cache: Mutex::new(cache) }
+        let cache = Mutex::new(Cache { read_at: Some(Instant::now()), current });
+        Self { client: Client::from_conf(config), names: Vec::new(), cache, second_looks: Mutex::default() }
     }
 }

@@ -131,7 +131,7 @@ impl Source {
         let mut body = Value::Object(serde_json::Map::new());
         let mut set = |pointer: &Option<String>, value: String| {
             if let Some(pointer) = pointer {
-                put(&mut body, pointer, value);
+                put(&mut body, pointer, Value::String(value));
             }
         };
         set(&self.event.id, event_id.to_owned());
@@ -139,9 +139,9 @@ impl Source {
         set(&self.person.email, email.to_owned());
         set(&self.person.idp_id, format!("sample-{event_id}"));
         if let Some(rule) = self.event.departures.first() {
-            set(&Some(self.event.kind.clone()), rule.kind.clone());
+            put(&mut body, &self.event.kind, Value::String(rule.kind.clone()));
             for (pointer, value) in &rule.conditions {
-                set(&Some(pointer.clone()), value.clone());
+                put(&mut body, pointer, value.clone());
             }
         }
         body.to_string().into_bytes()
@@ -155,7 +155,7 @@ fn sender(kind: &str) -> Option<Table> {
 }
 
 /// Puts a value where a JSON Pointer points, making the objects on the way.
-fn put(body: &mut Value, pointer: &str, value: String) {
+fn put(body: &mut Value, pointer: &str, value: Value) {
     let mut place = body;
     for token in pointer.split('/').skip(1) {
         let key = token.replace("~1", "/").replace("~0", "~");
@@ -164,5 +164,5 @@ fn put(body: &mut Value, pointer: &str, value: String) {
         }
         place = &mut place[key];
     }
-    *place = Value::String(value);
+    *place = value;
 }

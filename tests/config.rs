@@ -37,7 +37,7 @@ fn everything_has_a_default() {
 
 #[test]
 fn the_policy_is_read() {
-    let policy = "[policy]\nmode = \"dry_run\"\nprotected = [\"Root@example.com\", \"*@breakglass.example.com\"]\n\
+    let policy = "[policy]\nmode = \"dry_run\"\nprotected = [\"Root@example.com\", \"*@breakglass.example.com\", \"élan@example.com\"]\n\
                   max_event_age = \"2h\"\nmax_departures = { count = 50, per = \"1h\" }\n";
     let config = Config::parse(&format!("{policy}{SOURCE}{PROVIDER}"), None).unwrap();
     assert_eq!((config.policy.mode, config.policy.max_event_age), (Mode::DryRun, Duration::from_secs(7200)));
@@ -47,6 +47,9 @@ fn the_policy_is_read() {
         (" ROOT@EXAMPLE.COM", true),
         ("root@example.co", false),
         ("xroot@example.com", false),
+        ("root@example.com.", true),
+        ("ÉLAN@example.com", true),
+        ("elan@example.com", false),
         ("anybody@breakglass.example.com", true),
         ("anybody@BREAKGLASS.example.com", true),
         ("anybody@sub.breakglass.example.com", false),
@@ -114,6 +117,80 @@ timeout = "0s"
 attempts = 0
 "#;
     insta::assert_snapshot!(faults(text));
+}
+
+/// The faults of a source of the generic kind with this signature, event and person.
+fn generic_faults(signature: &str, event: &str, person: &str) -> String {
+    let table = format!("signature = {{ {signature} }}\nevent = {{ {event} }}\nperson = {{ {person} }}\n");
+    faults(&format!("[sources.hr]\nkind = \"hmac\"\n{table}{PROVIDER}"))
+}
+
+#[test]
+fn an_unknown_key_is_told_however_deep_it_stands() {
+    let (signature, event, person) = (r#"header = "x""#, r#"type = "/t", departures = ["gone"]"#, r#"email = "/e""#);
+    for (signature, event, person, told) in [
+        (
+            r#"header = "x", tolerence = "3m""#,
+            event,
+            person,
+            "line 3: unknown key `signature.tolerence` in `sources.hr`",
+        ),
+        (
+            signature,
+            r#"type = "/t", departures = ["gone"], time = "/x""#,
+            person,
+            "line 4: unknown key `event.time` in `sources.hr`",
+        ),
+        (signature, event, r#"email = "/e", mail = "/x""#, "line 5: unknown key `person.mail` in `sources.hr`"),
+        (
+            signature,
+            r#"type = "/t", departures = [{ type = "gone", where = { "/a" = "x" }, when = { "/b" = "y" } }]"#,
+            person,
+            "line 4: `sources.hr`: a departure is the type of an event, or { type = \"…\", where = { \"/pointer\" = value } }",
+        ),
+    ] {
+        assert_eq!(generic_faults(signature, event, person), told);
+    }
+}
+
+#[test]
+fn what_only_one_kind_of_provider_has_is_checked_too() {
+    for (table, told) in [
+        ("kind = \"cloudflare_access\"", "line 3: `providers.p`: missing field `account_id`"),
+        (
+            "kind = \"cloudflare_access\"\naccount_id = \"../023e105f4ecef8ad9ca31a8372d0c3\"",
+            "line 5: `providers.p`: `account_id` must be the 32 letters and digits of the account's overview page",
+        ),
+        (
+            "kind = \"stytch_b2b\"\norganization_ids = []",
+            "line 5: `providers.p`: `organization_ids` must name at least one organization",
+        ),
+        (
+            "kind = \"stytch_b2b\"\norganization_ids = [\"a\", \"a\"]",
+            "line 5: `providers.p`: `organization_ids` names `a` twice: take one out",
+        ),
+        (
+            "kind = \"aerospike_cloud\"\ntoken_url = \"http://auth.example.com/oauth/token\"",
+            "line 5: `providers.p`: a URL that credentials are sent to must be https (http on a loopback address only)",
+        ),
+        (
+            "kind = \"flashduty\"\nmatch = \"name\"",
+            "line 5: `providers.p`: unknown variant `name`, expected `email` or `external_id`",
+        ),
+        ("kind = \"instaply\"\nforce = true", "line 5: unknown key `force` in `providers.p`"),
+    ] {
+        assert_eq!(faults(&format!("{SOURCE}[providers.p]\n{table}\n")), told);
+    }
+}
+
+#[test]
+fn an_id_that_is_not_signed_is_a_fault() {
+    let faults = generic_faults(
+        r#"header = "x", id_header = "x-id""#,
+        r#"type = "/t", departures = ["gone"]"#,
+        r#"email = "/e""#,
+    );
+    assert_eq!(faults, "line 3: `sources.hr`: `id_header` is named, but `signed` has no {id}");
 }
 
 #[test]

@@ -93,6 +93,24 @@ fn the_mapping_of_a_known_kind_can_be_replaced() {
 }
 
 #[test]
+fn a_condition_may_be_any_value_and_holds_only_for_the_same() {
+    let rule = r#"departures = [{ type = "user_updated", where = { "/data/active" = false, "/data/level" = 3 } }]"#;
+    let hr = source(&HR.replace(r#"departures = ["employee.terminated"]"#, rule));
+    for (active, level, left) in [
+        (json!(false), json!(3), 1),
+        (json!(true), json!(3), 0),
+        (json!("false"), json!(3), 0),
+        (json!(null), json!(3), 0),
+        (json!(false), json!(4), 0),
+    ] {
+        let body = json!({"id": "1", "event": "user_updated", "data": {"active": active, "level": level}}).to_string();
+        assert_eq!(read(&hr, body.as_bytes()).unwrap().departures.len(), left, "{body}");
+    }
+    let sample: Value = serde_json::from_slice(&hr.sample("ann@example.com", "1", NOW)).unwrap();
+    assert_eq!((&sample["data"]["active"], &sample["data"]["level"]), (&json!(false), &json!(3)));
+}
+
+#[test]
 fn an_event_without_an_id_is_known_by_its_body() {
     let hr = source(&HR.replace("id = \"/id\", ", ""));
     let body = br#"{"event": "employee.terminated", "data": {"email": "ann@example.com"}}"#;

@@ -133,7 +133,8 @@ impl<'a> Section<'a> {
         let value = loop {
             let whole = Spanned::new(span.clone(), table.clone());
             let note = |path: serde_ignored::Path<'_>| {
-                unknown.insert(path.to_string());
+                // An optional value is a step of its own to the library, and shown as a question mark.
+                unknown.insert(path.to_string().replace(".?", ""));
             };
             let error = match serde_ignored::deserialize(whole.into_deserializer(), note) {
                 Ok(value) => break Some(value),

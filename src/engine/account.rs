@@ -34,14 +34,14 @@ impl Removing<'_> {
             return Finding::of(Outcome::Unidentified).reason("no_identity");
         };
         let ended = match self.provider.look_up() {
-            Some(look_up) => self.listed(look_up, identity).await,
+            Some(look_up) => self.listed(look_up, identity, person).await,
             None => self.unlisted(identity).await,
         };
         ended.unwrap_or_else(failed)
     }
 
     /// Removes an account that can be looked up.
-    async fn listed(&self, look_up: &dyn LookUp, identity: Identity<'_>) -> Result<Finding, Failure> {
+    async fn listed(&self, look_up: &dyn LookUp, identity: Identity<'_>, person: &Person) -> Result<Finding, Failure> {
         let mut accounts = self.accounts(look_up, identity).await?;
         let Some(account) = accounts.pop() else {
             return Ok(Finding::of(Outcome::AlreadyAbsent));
@@ -51,6 +51,10 @@ impl Removing<'_> {
             return Ok(Finding::of(Outcome::Ambiguous).reason("several_matches").detail(detail));
         }
         let found = |outcome| Finding { account_id: Some(account.id.clone()), ..Finding::of(outcome) };
+        if account.is_another_address_than(person) {
+            let detail = "the id is the person's, the address is another";
+            return Ok(found(Outcome::Ambiguous).reason("address_differs").detail(detail));
+        }
         if account.email.as_deref().is_some_and(|email| self.policy.protects(email)) {
             return Ok(found(Outcome::Protected).reason("protected"));
         }
@@ -90,6 +94,7 @@ impl Removing<'_> {
         if !self.confirm {
             return finding.detail("not looked at again, as configured");
         }
+        let mut listed = false;
         for pause in PROOFS {
             if Instant::now() + pause >= self.http.deadline() {
                 break;
@@ -97,14 +102,17 @@ impl Removing<'_> {
             sleep(pause).await;
             match self.accounts(look_up, identity).await {
                 Ok(accounts) if accounts.is_empty() => return finding,
-                Ok(_) => {}
+                Ok(_) => listed = true,
                 Err(failure) => {
                     let detail = format!("the second look failed: {}", failure.reason);
                     return unconfirmed(finding, "proof_failed").detail(detail);
                 }
             }
         }
-        unconfirmed(finding, "still_listed")
+        if listed {
+            return unconfirmed(finding, "still_listed");
+        }
+        unconfirmed(finding, "deadline").detail("no time was left for the second look")
     }
 
     /// Removes an account that cannot be looked up: its id is the address, its proof a second removal that finds nobody.
@@ -150,5 +158,64 @@ fn failed(failure: Failure) -> Finding {
         detail: failure.detail,
         references: failure.references,
         retry_after: failure.retry_after,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        http::{Client, Limits},
+        person::Email,
+    };
+
+    const ADDRESS: &str = "ann@example.com";
+    const PATIENCE: Duration = Duration::from_millis(50);
+
+    /// A product that has one account, and takes all the time there is to remove it.
+    #[derive(Debug)]
+    struct Slow;
+
+    #[async_trait::async_trait]
+    impl Provider for Slow {
+        fn look_up(&self) -> Option<&dyn LookUp> {
+            Some(self)
+        }
+
+        async fn remove(&self, http: &Http, _: &Account) -> Result<Removal, Failure> {
+            tokio::time::sleep_until(http.deadline()).await;
+            Ok(Removal::deleted())
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl LookUp for Slow {
+        async fn find(&self, _: &Http, _: Identity<'_>) -> Result<Vec<Account>, Failure> {
+            Ok(vec![Account { id: "1".into(), email: Some(ADDRESS.into()), ..Account::default() }])
+        }
+    }
+
+    /// The outcome and its reason under this policy.
+    async fn outcome(policy: &Policy) -> (Outcome, Option<String>) {
+        let base = reqwest::Url::parse("http://127.0.0.1:9").unwrap();
+        let limits = Limits { timeout: PATIENCE, attempts: 1 };
+        let http = Http::new(Client::new(None, false).unwrap(), base, limits, Instant::now() + PATIENCE);
+        let gate = Gate::open();
+        let removing = Removing { provider: &Slow, http: &http, policy, confirm: true, look_only: false, gate: &gate };
+        let finding = removing.run(&Person { email: Email::parse(ADDRESS), ..Person::default() }).await;
+        (finding.outcome, finding.reason)
+    }
+
+    #[tokio::test]
+    async fn what_was_not_looked_at_again_is_not_said_to_be_listed() {
+        let ended = outcome(&Policy::default()).await;
+        assert_eq!(ended, (Outcome::Unconfirmed, Some("deadline".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn an_account_whose_own_address_is_protected_is_not_removed() {
+        let protected = vec![ADDRESS.to_owned().try_into().unwrap()];
+        let ended = outcome(&Policy { protected, ..Policy::default() }).await;
+        assert_eq!(ended, (Outcome::Protected, Some("protected".to_owned())));
     }
 }

@@ -9,6 +9,15 @@ use rustls::{
 
 /// A client configuration that trusts the compiled-in roots, and the authorities in `extra_ca` (PEM).
 pub(super) fn config(extra_ca: Option<&[u8]>) -> Result<ClientConfig, String> {
+    let roots = roots(extra_ca)?;
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())
+        .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The compiled-in roots and the authorities in `extra_ca` (PEM), of which there must be at least one.
+pub(crate) fn roots(extra_ca: Option<&[u8]>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(pem) = extra_ca {
         let found = roots.len();
@@ -20,8 +29,5 @@ pub(super) fn config(extra_ca: Option<&[u8]>) -> Result<ClientConfig, String> {
             return Err("the extra authority's file holds no certificate".to_owned());
         }
     }
-    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())
-        .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
+    Ok(roots)
 }

@@ -116,14 +116,13 @@ fn refused(answer: &Answer) -> Failure {
         refusal.r#type.as_deref().and_then(|r#type| r#type.strip_prefix(ERROR_TYPES)).or(refusal.code.as_deref());
     let failure = match code {
         // The younger generation's word for it, and the older one's.
-        Some("auth:token-expired" | INVALID_TOKEN) => Failure::new(FailureKind::Unauthorized, INVALID_TOKEN),
+        Some("auth:token-expired" | INVALID_TOKEN) if answer.status() == 401 => {
+            Failure::new(FailureKind::Unauthorized, INVALID_TOKEN)
+        }
         Some(code) => Failure::new(kind(code, answer.status()), code),
         None => answer.failure(),
     };
-    match refusal.detail.or(refusal.message).or(refusal.title) {
-        Some(text) => failure.detail(text),
-        None => failure,
-    }
+    failure.detail_if(refusal.detail.or(refusal.message).or(refusal.title))
 }
 
 fn kind(code: &str, status: u16) -> FailureKind {

@@ -93,10 +93,7 @@ impl Provider for CloudflareAccess {
             accepted(answer)?;
             Ok(Removal::deleted().request_id(answer.request_id()))
         });
-        match removal.await {
-            Err(failure) if failure.reason == NOT_FOUND => Ok(Removal::absent().request_id(failure.request_id)),
-            other => other,
-        }
+        Removal::or_absent(removal.await, |failure| failure.reason == NOT_FOUND)
     }
 }
 

@@ -67,16 +67,12 @@ impl Provider for Flashduty {
         // Of several fields the first non-empty one counts, and 0 is empty.
         let member_id: NonZeroU64 = account.id.parse().map_err(|_| unusable())?;
         let call = self.post(http, "delete").json(&DeleteMember { member_id, is_force: self.force });
-        match call.read(|answer| Ok(Removal::deleted().request_id(accepted(answer)?.request_id))).await {
-            Err(failure) if failure.reason == "ResourceNotFound" => {
-                Ok(Removal::absent().request_id(failure.request_id))
-            }
+        let removal = call.read(|answer| Ok(Removal::deleted().request_id(accepted(answer)?.request_id))).await;
+        Removal::or_absent(removal, is_gone).map_err(|failure| match failure.reason.as_str() {
             // With `sso_user_non_editable` members made by SSO cannot be deleted; the page names no code for it.
-            Err(failure) if failure.reason == "AccessDenied" && account.managed_elsewhere => {
-                Err(Failure { kind: FailureKind::Blocked, ..failure })
-            }
-            other => other,
-        }
+            "AccessDenied" if account.managed_elsewhere => Failure { kind: FailureKind::Blocked, ..failure },
+            _ => failure,
+        })
     }
 }
 
@@ -101,6 +97,11 @@ impl Flashduty {
     fn post<'a>(&self, http: &'a Http, operation: &str) -> Call<'a> {
         http.post(&["member", operation]).secret_query("app_key", &self.app_key)
     }
+}
+
+/// "Not found" is a 400 here.
+fn is_gone(failure: &Failure) -> bool {
+    failure.kind == FailureKind::Rejected && failure.reason == "ResourceNotFound"
 }
 
 fn listed(answer: &Answer) -> Result<Page<Member>, Failure> {
@@ -133,13 +134,12 @@ fn refused(status: u16, error: &Refusal, data: &Value) -> Failure {
         "Unauthorized" | "BalanceNotEnough" | "AccessDenied" => FailureKind::Unauthorized,
         "RequestTooFrequently" => FailureKind::RateLimited,
         "UndonedOrderExist" | "InternalError" | "ServiceUnavailable" => FailureKind::Unavailable,
-        "ResourceNotFound" => FailureKind::Rejected,
         _ => FailureKind::of_status(status),
     };
     let references = Referrers::deserialize(data).map(|data| data.refs).unwrap_or_default();
     let references = references.into_iter().map(Reference::from).collect();
-    let failure = Failure { references, ..Failure::new(kind, &error.code) };
-    if error.message.is_empty() { failure } else { failure.detail(&error.message) }
+    let text = Some(error.message.clone()).filter(|text| !text.is_empty());
+    Failure { references, ..Failure::new(kind, &error.code) }.detail_if(text)
 }
 
 #[derive(Serialize)]

@@ -13,6 +13,8 @@ pub(super) struct Pages<T> {
     seen: HashSet<String>,
     read: usize,
     ended: bool,
+    /// What the first page said of the whole list.
+    total: Option<usize>,
 }
 
 /// What an answer says about its own page.
@@ -26,7 +28,7 @@ pub(super) struct Page<T> {
 
 impl<T> Pages<T> {
     pub(super) fn new() -> Self {
-        Self { items: Vec::new(), seen: HashSet::new(), read: 0, ended: false }
+        Self { items: Vec::new(), seen: HashSet::new(), read: 0, ended: false, total: None }
     }
 
     /// The number of the page to ask for, from 1; `None` once the list has ended.
@@ -52,9 +54,16 @@ impl<T> Pages<T> {
     /// If the list cannot be known in full: nobody may be called absent from the rest.
     pub(super) fn add(&mut self, page: Page<T>, id: impl Fn(&T) -> String) -> Result<(), Failure> {
         let (known, came) = (self.items.len(), page.items.len());
+        if self.read == 0 {
+            self.total = page.total;
+        } else if self.total != page.total {
+            // Somebody came or went between two pages, and whoever moved from one to the other is on neither.
+            return Err(Failure::new(FailureKind::Unavailable, "list_changed"));
+        }
         self.items.extend(page.items.into_iter().filter(|item| self.seen.insert(id(item))));
         self.read += 1;
-        self.ended = came != page.size || page.total.is_some_and(|total| self.items.len() >= total);
+        // A total that is too small is no total, and does not end the list.
+        self.ended = came != page.size || page.total == Some(self.items.len());
         match self.ended {
             true if page.total.is_some_and(|total| self.items.len() < total) => {
                 Err(incomplete("fewer came than it is said to have"))
@@ -71,4 +80,50 @@ impl<T> Pages<T> {
 
 fn incomplete(why: &str) -> Failure {
     Failure::new(FailureKind::Rejected, "list_incomplete").detail(format!("the list cannot be read in full: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of pages of three, each given by its ids and its total: how many were read, and the failure's reason.
+    fn read(pages: &[(&[u32], Option<usize>)]) -> (usize, Result<usize, String>) {
+        let mut list = Pages::new();
+        while let Ok(Some(number)) = list.next() {
+            let (ids, total) = pages[number - 1];
+            if let Err(failure) = list.add(Page { items: ids.to_vec(), size: 3, total }, u32::to_string) {
+                return (number, Err(failure.reason));
+            }
+        }
+        (list.read, Ok(list.len()))
+    }
+
+    #[test]
+    fn a_list_ends_where_it_is_known_to_end() {
+        let failed = |reason: &str| Err(reason.to_owned());
+        assert_eq!(read(&[(&[1, 2, 3], None), (&[4], None)]), (2, Ok(4)));
+        assert_eq!(read(&[(&[1, 2, 3], Some(3))]), (1, Ok(3)));
+        assert_eq!(read(&[(&[1, 2], Some(3))]), (1, failed("list_incomplete")));
+        assert_eq!(read(&[(&[1, 2, 3], None), (&[1, 2, 3], None)]), (2, failed("list_incomplete")));
+        // Smaller than what came: the rest is asked for all the same.
+        assert_eq!(read(&[(&[1, 2, 3], Some(0)), (&[4], Some(0))]), (2, Ok(4)));
+    }
+
+    #[test]
+    fn a_list_without_end_is_left() {
+        let mut list = Pages::new();
+        let page = |first: usize| Page { items: vec![first, first + 1, first + 2], size: 3, total: None };
+        for number in 0..MOST_PAGES {
+            assert_eq!(list.next(), Ok(Some(number + 1)));
+            list.add(page(number * 3), usize::to_string).unwrap();
+        }
+        assert_eq!(list.next().unwrap_err().reason, "list_incomplete");
+    }
+
+    #[test]
+    fn a_list_that_changes_while_it_is_read_is_not_believed() {
+        // The second of five left after the first page: the fourth moved to that page, unseen.
+        let pages: [(&[u32], Option<usize>); 2] = [(&[1, 2, 3], Some(5)), (&[5], Some(4))];
+        assert_eq!(read(&pages), (2, Err("list_changed".to_owned())));
+    }
 }

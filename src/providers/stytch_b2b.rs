@@ -95,17 +95,17 @@ impl Provider for StytchB2b {
     }
 
     async fn remove(&self, http: &Http, account: &Account) -> Result<Removal, Failure> {
-        http.delete(&["v1", "b2b", "organizations", &self.organization, "members", &account.id])
+        let removal = http
+            .delete(&["v1", "b2b", "organizations", &self.organization, "members", &account.id])
             .basic(self.project_id.expose_secret(), &self.secret)
-            .read(|answer| match accepted::<Deleted>(answer) {
-                Ok(done) if done.member_id != account.id => {
-                    Err(Failure::not_understood("somebody else was deleted").request_id(Some(done.request_id)))
+            .read(|answer| {
+                let Deleted { member_id, request_id } = accepted(answer)?;
+                if member_id != account.id {
+                    return Err(Failure::not_understood("somebody else was deleted").request_id(Some(request_id)));
                 }
-                Ok(done) => Ok(Removal::deleted().request_id(Some(done.request_id))),
-                Err(failure) if is_gone(&failure) => Ok(Removal::absent().request_id(failure.request_id)),
-                Err(failure) => Err(failure),
-            })
-            .await
+                Ok(Removal::deleted().request_id(Some(request_id)))
+            });
+        Removal::or_absent(removal.await, is_gone)
     }
 }
 
@@ -122,7 +122,11 @@ impl LookUp for StytchB2b {
         match found {
             // A deletion is soft: the member stays, and can be reactivated, but not sign in.
             Ok(Found { member }) if member.status == "deleted" => Ok(Vec::new()),
-            Ok(Found { member }) => Ok(vec![Account::from(member)]),
+            Ok(Found { member }) => match Account::from(member) {
+                account if account.is_of(person) => Ok(vec![account]),
+                // One was asked for, so this is no list without the person: whether they are there is not known.
+                _ => Err(Failure::not_understood("another member than the one asked for")),
+            },
             Err(failure) if is_gone(&failure) => Ok(Vec::new()),
             Err(failure) => Err(failure),
         }
@@ -146,11 +150,8 @@ fn accepted<T: DeserializeOwned>(answer: &Answer) -> Result<T, Failure> {
         "too_many_requests" => FailureKind::RateLimited,
         _ => FailureKind::of_status(answer.status()),
     };
-    let failure = Failure::new(kind, reason).request_id(refusal.request_id);
-    Err(match refusal.error_message.or(refusal.error_description) {
-        Some(text) => failure.detail(text),
-        None => failure,
-    })
+    let text = refusal.error_message.or(refusal.error_description);
+    Err(Failure::new(kind, reason).detail_if(text).request_id(refusal.request_id))
 }
 
 #[derive(Deserialize)]

@@ -60,17 +60,15 @@ impl Secret {
 
     /// `text` without any text of the value: what must never be shown.
     pub(crate) fn redact(&self, text: &str) -> String {
-        let mut redacted = text.to_owned();
-        for value in self.value.values() {
-            let parts = match value {
-                Value::Array(values) => values.iter().collect(),
-                value => vec![value],
-            };
-            for secret in parts.into_iter().filter_map(Value::as_str).filter(|secret| secret.len() >= SHORTEST_SECRET) {
-                redacted = redacted.replace(secret, "[secret]");
-            }
-        }
-        redacted
+        let values = self.value.values().flat_map(|value| match value {
+            Value::Array(values) => values.iter().collect(),
+            value => vec![value],
+        });
+        let mut secrets: Vec<_> = values.filter_map(Value::as_str).map(str::trim).collect();
+        secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
+        // One may begin with another, whose removal would leave the rest standing.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[secret]"))
     }
 
     /// An error about a key of this secret that a caller found unusable.
@@ -92,7 +90,7 @@ impl Secret {
 }
 
 /// Shorter texts are no secrets (`""`, `"eu"`) and replacing them would garble what is shown.
-const SHORTEST_SECRET: usize = 6;
+pub(crate) const SHORTEST_SECRET: usize = 6;
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
@@ -205,5 +203,7 @@ mod tests {
     fn every_text_of_a_secret_is_redacted() {
         let both = secret(r#"{"region": "eu", "api_token": "hunter2!", "old": ["hunter1!"]}"#);
         assert_eq!(both.redact("key hunter2! or hunter1! in eu"), "key [secret] or [secret] in eu");
+        let nested = secret(r#"{"client_id": "hunter", "client_secret": "hunter-2-hunter"}"#);
+        assert_eq!(nested.redact("hunter-2-hunter"), "[secret]");
     }
 }

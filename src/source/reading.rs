@@ -37,18 +37,23 @@ struct EventTable {
     occurred_at: Option<String>,
 }
 
+/// Of two forms, so that serde buffers it and the unknown keys in it cannot be noted one by one: they are refused here.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "a departure is the type of an event, or { type = \"…\", where = { \"/pointer\" = value } }"
+)]
 enum RuleText {
     Type(String),
-    Conditional { r#type: String, r#where: BTreeMap<String, String> },
+    Conditional { r#type: String, r#where: BTreeMap<String, Value> },
 }
 
-/// An event of this type is a departure, if all conditions (JSON Pointer and text) hold.
+/// An event of this type is a departure, if all conditions (JSON Pointer and value) hold.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
     pub(super) kind: String,
-    pub(super) conditions: BTreeMap<String, String>,
+    pub(super) conditions: BTreeMap<String, Value>,
 }
 
 /// Where a person's traits stand.
@@ -161,7 +166,7 @@ pub(super) fn delivery(
 
 impl Rule {
     fn fits(&self, kind: &str, body: &Value) -> bool {
-        let holds = |(at, is): (&String, &String)| body.pointer(at).and_then(Value::as_str) == Some(is);
+        let holds = |(at, is): (&String, &Value)| body.pointer(at) == Some(is);
         self.kind == kind && self.conditions.iter().all(holds)
     }
 }

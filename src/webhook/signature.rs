@@ -283,6 +283,22 @@ fn parts(template: &str) -> Result<Vec<Part>, String> {
     Ok(parts)
 }
 
+/// What is sent beside the body must be signed, and what is signed must be sent.
+fn check_signed(signed: &[Part], has_id: bool, timed: bool) -> Result<(), String> {
+    let uses = |part: Part| signed.contains(&part);
+    let fault = match () {
+        () if !uses(Part::Body) => "`signed` must contain {body}",
+        () if uses(Part::Id) && !has_id => "`signed` has {id}, but no `id_header` is named",
+        // Whoever replays a delivery could give it another id.
+        () if !uses(Part::Id) && has_id => "`id_header` is named, but `signed` has no {id}",
+        () if uses(Part::Timestamp) != timed => {
+            "a timestamp must be both sent (`timestamp_header`, or format `pairs`) and signed ({ts})"
+        }
+        () => return Ok(()),
+    };
+    Err(fault.to_owned())
+}
+
 impl TryFrom<Table> for Signature {
     type Error = String;
 
@@ -304,21 +320,10 @@ impl TryFrom<Table> for Signature {
         };
         let signed = parts(&table.signed)?;
         let timed = !stamps.is_empty() || matches!(layout, Layout::Pairs(_));
-        let uses = |part: Part| signed.contains(&part);
-        match () {
-            () if table.prefix.is_some() && !matches!(layout, Layout::Bare(_)) => {
-                return Err("`prefix` goes with the format `bare` alone".to_owned());
-            }
-            () if !uses(Part::Body) => return Err("`signed` must contain {body}".to_owned()),
-            () if uses(Part::Id) && ids.is_empty() => {
-                return Err("`signed` has {id}, but no `id_header` is named".to_owned());
-            }
-            () if uses(Part::Timestamp) != timed => {
-                return Err("a timestamp must be both sent (`timestamp_header`, or format `pairs`) and signed ({ts})"
-                    .to_owned());
-            }
-            () => {}
+        if table.prefix.is_some() && !matches!(layout, Layout::Bare(_)) {
+            return Err("`prefix` goes with the format `bare` alone".to_owned());
         }
+        check_signed(&signed, !ids.is_empty(), timed)?;
         let family = |(index, signature): (usize, &HeaderName)| Family {
             signature: signature.clone(),
             id: ids.get(index).cloned(),

@@ -1,1 +1,279 @@
-//! x
+//! The fault sweep: every answer of every golden case in turn goes wrong in every way. None of it may end as "gone",
+//! nothing may be removed after a look-up that failed, and everything ends.
+
+use std::{collections::HashSet, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use offboard::{outcome::Outcome, providers::KINDS, report::Entry};
+use serde_json::Value;
+
+use crate::{
+    case::{Answer, Case, Exchange, Request},
+    play::{Stage, World, leaks},
+    player::Player,
+};
+
+/// No second attempts: they are their own tests. And little patience, for an attempt and for all of them: the engine's last
+/// looks at what is still listed do not fit.
+const HASTE: (&str, Duration) = ("attempts = 1\ntimeout = \"150ms\"", Duration::from_millis(900));
+/// The same where every attempt must succeed that can.
+const CALM: (&str, Duration) = ("attempts = 1\ntimeout = \"2s\"", Duration::from_secs(9));
+/// So many at a time.
+const ABREAST: usize = 24;
+
+/// One way for an answer to go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    /// Another status, with a body that says nothing.
+    Status(u16),
+    /// Another status, with the right body.
+    RightBody(u16),
+    Reset,
+    Slow,
+    Html,
+    Truncated,
+    EmptyObject,
+    EmptyList,
+    /// Every address and every id of an account in it is another's.
+    Stranger,
+}
+
+const STATUSES: [u16; 6] = [401, 403, 418, 429, 500, 503];
+
+fn faults() -> Vec<Fault> {
+    let others = [
+        Fault::Reset,
+        Fault::Slow,
+        Fault::Html,
+        Fault::Truncated,
+        Fault::EmptyObject,
+        Fault::EmptyList,
+        Fault::Stranger,
+    ];
+    let statuses = STATUSES.into_iter().flat_map(|status| [Fault::Status(status), Fault::RightBody(status)]);
+    statuses.chain(others).collect()
+}
+
+impl Fault {
+    /// The answer gone wrong; `None` if that would be no difference.
+    fn of(self, answer: &Answer) -> Option<Answer> {
+        let Answer::Http { status, headers, body } = answer else {
+            return None;
+        };
+        let with =
+            |status: u16, body: &str| Some(Answer::Http { status, headers: headers.clone(), body: body.to_owned() });
+        match self {
+            Self::Status(status) => with(status, "no"),
+            Self::RightBody(other) => (other != *status && !body.is_empty()).then(|| with(other, body))?,
+            Self::Reset => Some(Answer::Reset),
+            Self::Slow => Some(Answer::Stalled { body: body.clone() }),
+            Self::Html => with(200, "<html><body>Please sign in</body></html>"),
+            Self::Truncated => {
+                (body.len() > 1).then(|| with(*status, &body[..body.floor_char_boundary(body.len() * 2 / 3)]))?
+            }
+            Self::EmptyObject => (body != "{}").then(|| with(200, "{}"))?,
+            Self::EmptyList => with(200, "[]"),
+            Self::Stranger => {
+                let strange = strange(body);
+                (strange != *body).then(|| with(*status, &strange))?
+            }
+        }
+    }
+
+    /// Why an exchange may still end as "gone" although this answer went wrong. Everything else may not.
+    fn excused(self, exchange: &Exchange) -> Option<&'static str> {
+        let body = match &exchange.answer {
+            Answer::Http { body, .. } => body.as_str(),
+            _ => "",
+        };
+        let gone = ["ResourceNotFound", "member_not_found", "member_does_not_exist_in_organization"];
+        match self {
+            Self::Stranger if !is_removal(&exchange.request) => {
+                Some("a list of nobody but others is what absence looks like")
+            }
+            Self::RightBody(418) if gone.iter().any(|code| body.contains(code)) => {
+                Some("the vendor's own code says that the account is gone, and 418 says nothing against it")
+            }
+            Self::RightBody(403) if body.contains("invalid_token") => {
+                Some("a token that is called invalid is replaced, with 403 as with 401, and then all is done")
+            }
+            _ => None,
+        }
+    }
+}
+
+fn is_removal(request: &Request) -> bool {
+    let removals = ["/member/delete", "/api/user/delete-by-email"];
+    request.method == "DELETE" || removals.iter().any(|path| request.target.starts_with(path))
+}
+
+/// The same answer about somebody else.
+fn strange(body: &str) -> String {
+    let mut value: Value = match serde_json::from_str(body) {
+        Ok(value) => value,
+        Err(_) => return body.to_owned(),
+    };
+    fn change(value: &mut Value) {
+        match value {
+            Value::Object(fields) => fields.iter_mut().for_each(|(key, value)| match (key.as_str(), &value) {
+                ("email" | "email_address" | "member_id" | "ref_id" | "external_id", Value::String(_)) => {
+                    *value = Value::from(if key.starts_with("email") { "stranger@example.org" } else { "stranger" });
+                }
+                _ => change(value),
+            }),
+            Value::Array(items) => items.iter_mut().for_each(change),
+            _ => {}
+        }
+    }
+    let right = value.clone();
+    change(&mut value);
+    if value == right { body.to_owned() } else { value.to_string() }
+}
+
+/// One answer of one case, gone wrong.
+struct Trial<'a> {
+    case: &'a Case,
+    /// Which departure, and which of its exchanges.
+    at: (usize, usize),
+    fault: Fault,
+    answer: Answer,
+}
+
+impl Trial<'_> {
+    fn name(&self) -> String {
+        let (run, exchange) = self.at;
+        format!("{}/{} departure {run} answer {exchange} {:?}", self.case.kind, self.case.name, self.fault)
+    }
+
+    /// Plays the case with the fault in it; what ended differently from what may be.
+    async fn run(&self, world: &World, (keys, patience): (&str, Duration)) -> (Entry, Vec<String>) {
+        // What comes before must end as scripted, also on a busy machine.
+        let (keys, patience) = if self.at.0 > 0 { CALM } else { (keys, patience) };
+        let player = Player::start().await;
+        let stage = Stage::new(self.case, world, &player, keys);
+        for run in &self.case.runs[..self.at.0] {
+            player.load(&run.exchanges);
+            stage.run(run, world, patience).await;
+        }
+        let run = &self.case.runs[self.at.0];
+        let mut exchanges = run.exchanges.clone();
+        exchanges[self.at.1].answer = self.answer.clone();
+        player.load(&exchanges);
+        player.repeat(&exchanges[self.at.1]);
+        let before = player.played().len();
+        let entry = stage.run(run, world, patience).await;
+        let mut wrong = player.complaints();
+        wrong.extend(leaks(&entry));
+        if self.fault.excused(&run.exchanges[self.at.1]).is_some() {
+            return (entry, wrong);
+        }
+        if [Outcome::Deleted, Outcome::Deactivated, Outcome::AlreadyAbsent].contains(&entry.finding.outcome) {
+            wrong.push(format!("ended as {}", entry.finding.outcome));
+        }
+        if self.is_look_up() && player.played()[before..].iter().any(is_removal) {
+            wrong.push("removed somebody after a look-up that failed".to_owned());
+        }
+        (entry, wrong)
+    }
+
+    /// Whether the answer is one that decides whom to remove.
+    fn is_look_up(&self) -> bool {
+        let exchanges = &self.case.runs[self.at.0].exchanges;
+        let one_place = exchanges.iter().all(|exchange| exchange.lane.is_empty());
+        one_place && !exchanges[..=self.at.1].iter().any(|exchange| is_removal(&exchange.request))
+    }
+}
+
+/// All trials of these cases. Where several begin alike and are to end alike, the first stands for all.
+fn trials(cases: &[Case]) -> Vec<Trial<'_>> {
+    let mut trials = Vec::new();
+    let mut known = HashSet::new();
+    for case in cases {
+        for (run, departure) in case.runs.iter().enumerate() {
+            for (exchange, Exchange { answer, .. }) in departure.exchanges.iter().enumerate() {
+                let (so_far, end) = (&departure.exchanges[..=exchange], &departure.outcome["outcome"]);
+                let setting = (&case.policy, &case.provider, &case.secret, &departure.person);
+                if !known.insert(format!("{run} {setting:?} {so_far:?} {end}")) {
+                    continue;
+                }
+                let wrong = faults().into_iter().filter_map(|fault| Some((fault, fault.of(answer)?)));
+                trials.extend(wrong.map(|(fault, answer)| Trial { case, at: (run, exchange), fault, answer }));
+            }
+        }
+    }
+    trials
+}
+
+/// Whether the end of this case is one that a fault could fake.
+fn is_worth_faking(case: &Case) -> bool {
+    let ends = |end: &str| case.runs.iter().any(|run| run.outcome["outcome"] == end);
+    ends("deleted") || ends("already_absent")
+}
+
+async fn sweep(kind: &str) {
+    let mut cases = Case::all_of(kind);
+    cases.retain(is_worth_faking);
+    let world = World::of(&cases).await;
+    let trials = trials(&cases);
+    let results = stream::iter(&trials).map(|trial| async { (trial.name(), trial.run(&world, HASTE).await.1) });
+    let results: Vec<_> = results.buffer_unordered(ABREAST).collect().await;
+    let wrong: Vec<_> = results.iter().filter(|(_, wrong)| !wrong.is_empty()).collect();
+    let told: Vec<_> = wrong.iter().take(20).map(|(name, wrong)| format!("── {name}\n{}", wrong.join("\n"))).collect();
+    assert!(wrong.is_empty(), "{} of {} trials went wrong\n{}", wrong.len(), trials.len(), told.join("\n"));
+    assert!(trials.len() > 100, "only {} trials", trials.len());
+}
+
+#[tokio::test]
+async fn no_fault_of_aerospike_cloud_looks_like_success() {
+    sweep("aerospike_cloud").await;
+}
+
+#[tokio::test]
+async fn no_fault_of_cloudflare_access_looks_like_success() {
+    sweep("cloudflare_access").await;
+}
+
+#[tokio::test]
+async fn no_fault_of_flashduty_looks_like_success() {
+    sweep("flashduty").await;
+}
+
+#[tokio::test]
+async fn no_fault_of_instaply_looks_like_success() {
+    sweep("instaply").await;
+}
+
+#[tokio::test]
+async fn no_fault_of_stytch_b2b_looks_like_success() {
+    sweep("stytch_b2b").await;
+}
+
+/// What each fault of each answer of the clean deletion comes to, to be read by a person.
+#[tokio::test]
+async fn what_faults_come_to() {
+    let cases: Vec<_> = KINDS.iter().map(|kind| Case::named(kind.name, "deleted")).collect();
+    let world = World::of(&cases).await;
+    let trials = trials(&cases);
+    let lines = stream::iter(&trials).map(|trial| async {
+        let finding = trial.run(&world, CALM).await.0.finding;
+        let request = &trial.case.runs[0].exchanges[trial.at.1].request;
+        let reason = finding.reason.unwrap_or_default();
+        let step =
+            format!("{}. {} {}", trial.at.1 + 1, request.method, request.target.split('?').next().unwrap_or_default());
+        (
+            format!("{} {step}", trial.case.kind),
+            format!("  {:<16} {} {reason}", format!("{:?}", trial.fault), finding.outcome),
+        )
+    });
+    let lines: Vec<_> = lines.buffered(ABREAST).collect().await;
+    let mut table = String::new();
+    let mut last = String::new();
+    for (step, line) in lines {
+        if step != last {
+            table.push_str(&format!("{step}\n"));
+            last = step;
+        }
+        table.push_str(&format!("{}\n", line.trim_end()));
+    }
+    insta::assert_snapshot!(table);
+}

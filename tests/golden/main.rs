@@ -22,6 +22,7 @@ mod case;
 mod faults;
 mod play;
 mod player;
+mod settings;
 mod wire;
 
 use case::Case;

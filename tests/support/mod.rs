@@ -140,6 +140,11 @@ impl Vault {
         self
     }
 
+    /// Takes the current version away.
+    pub fn take(&self, name: &str) {
+        self.0.lock().unwrap().current.remove(name);
+    }
+
     pub fn break_down(&self) {
         self.0.lock().unwrap().broken = true;
     }
@@ -153,6 +158,7 @@ impl Vault {
         let mut shelves = self.0.lock().unwrap();
         let asked = call.json();
         if shelves.broken {
+            shelves.reads.push("refused".to_owned());
             return answer(500, &json!({"__type": "InternalServiceError"}));
         }
         match call.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {

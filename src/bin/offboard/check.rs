@@ -45,9 +45,22 @@ struct Looked {
 impl Check {
     /// Checks, and says what was found.
     pub async fn run(&self) -> Result<ExitCode, String> {
+        let mut looked = Vec::new();
+        match self.look(&mut looked).await {
+            // A machine that asked for JSON gets it, above all where something is wrong.
+            Err(why) if self.configured.json => {
+                let what = if looked.is_empty() { "configuration" } else { "secret store" };
+                looked.push(Looked { what: what.into(), good: false, note: why });
+            }
+            ended => ended?,
+        }
+        self.show(&looked)
+    }
+
+    async fn look(&self, looked: &mut Vec<Looked>) -> Result<(), String> {
         let mut config = self.configured.load()?;
         let note = format!("{} sources, {} providers", config.sources.len(), config.providers.len());
-        let mut looked = vec![Looked { what: "configuration".into(), good: true, note }];
+        looked.push(Looked { what: "configuration".into(), good: true, note });
         if config.policy.max_departures.is_some() {
             let note = "is not enforced by this version: it needs a ledger".to_owned();
             looked.push(Looked { what: "policy max_departures".into(), good: false, note });
@@ -55,7 +68,7 @@ impl Check {
         if !self.offline {
             looked.extend(secrets(&mut config, self.live).await?);
         }
-        self.show(&looked)
+        Ok(())
     }
 
     fn show(&self, looked: &[Looked]) -> Result<ExitCode, String> {

@@ -1,0 +1,80 @@
+//! `offboard check`: what it finds, how it says so, and its exit code.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+const GOOD: &str = "[sources.hr]\nkind = \"workos\"\n[providers.instaply]\nkind = \"instaply\"\n";
+
+/// A configuration in a folder of its own.
+fn configuration(test: &str, text: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("check-{test}"));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("offboard.toml"), text).unwrap();
+    folder.join("offboard.toml")
+}
+
+/// Runs it where no secret store answers.
+fn check(config: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_offboard"));
+    command.arg("check").arg("--config").arg(config).args(arguments).env_clear();
+    command.envs([
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1"),
+    ]);
+    command.output().expect("check runs")
+}
+
+/// The one line of JSON on standard output.
+fn looked(output: &Output) -> Vec<(String, bool, String)> {
+    let looked: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    looked.iter().map(|one| (text(&one["what"]), one["good"] == true, text(&one["note"]))).collect()
+}
+
+#[test]
+fn a_good_configuration_is_exit_code_0() {
+    let config = configuration("good", GOOD);
+    let output = check(&config, &["--offline", "--json"]);
+    let expected = ("configuration".to_owned(), true, "1 sources, 1 providers".to_owned());
+    assert_eq!((output.status.code(), looked(&output)), (Some(0), vec![expected]));
+}
+
+#[test]
+fn a_faulty_configuration_is_exit_code_1_and_json_if_asked_for() {
+    let config = configuration("faulty", &GOOD.replace("kind = \"workos\"", "kind = \"pigeon\"\nsecrets = \"x\""));
+    let plain = check(&config, &["--offline"]);
+    let errors = String::from_utf8_lossy(&plain.stderr).into_owned();
+    assert_eq!(plain.status.code(), Some(1));
+    assert!(errors.contains("line 3: unknown key `secrets` in `sources.hr`"), "{errors}");
+    let output = check(&config, &["--offline", "--json"]);
+    let [(what, false, note)] = &looked(&output)[..] else { panic!("one finding: {output:?}") };
+    assert_eq!((output.status.code(), what.as_str()), (Some(1), "configuration"));
+    assert!(note.contains("line 3: unknown key `secrets`"), "{note}");
+}
+
+#[test]
+fn a_secret_store_that_is_not_there_is_a_finding() {
+    let output = check(&configuration("store", GOOD), &["--json"]);
+    let [_, (what, false, note)] = &looked(&output)[..] else { panic!("a finding: {output:?}") };
+    assert_eq!((output.status.code(), what.as_str()), (Some(1), "secret store"));
+    assert!(note.starts_with("the secret store cannot be read: no connection"), "{note}");
+}
+
+#[test]
+fn an_extra_authority_that_is_none_is_a_finding_and_no_panic() {
+    let config = configuration("authority", &format!("[http]\nextra_ca = \"ca.pem\"\n{GOOD}"));
+    let ca = config.with_file_name("ca.pem");
+    for text in ["nothing", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"] {
+        std::fs::write(&ca, text).unwrap();
+        let output = check(&config, &[]);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains("the extra authority"), "{errors}");
+    }
+}
