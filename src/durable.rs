@@ -86,7 +86,7 @@ impl Durable {
     /// # Errors
     /// If it cannot be recorded, or nothing would remind of what is left.
     pub async fn receive(&self, departure: Departure, worker: Worker<'_>) -> Result<DepartureReport, NotDurable> {
-        let plan = self.plan(departure, Standing::New, worker).await?;
+        let plan = self.plan(departure, Standing::New, worker.now.0, worker).await?;
         let lease = (plan.intent == Intent::Remove).then(|| worker.lease());
         let mut record = Record::new(&plan.departure, worker.now.0, self.retention, lease);
         if let Intent::Leave(outcome, reason) = plan.intent {
@@ -105,7 +105,18 @@ impl Durable {
             }
             Begun::New(record) if plan.intent != Intent::Remove => Ok(report(&record, worker, false)),
             Begun::New(record) => self.work(record, worker, false).await,
-            Begun::Resumed(record) => self.work(record, worker, true).await,
+            Begun::Resumed(mut record) => {
+                // Judged again as of when it first came.
+                let plan = self.plan(record.departure(), record.standing, record.received_at, worker).await?;
+                let Intent::Leave(outcome, reason) = plan.intent else { return self.work(record, worker, true).await };
+                leave(&mut record, worker, outcome, reason);
+                let saved = self.ledger.save(&mut record).await.map_err(not_recorded)?;
+                if saved {
+                    Ok(report(&record, worker, true))
+                } else {
+                    Err(NotDurable("somebody was quicker".to_owned()))
+                }
+            }
         }
     }
 
@@ -133,7 +144,7 @@ impl Durable {
                 return Ok(Next::Forget);
             }
         };
-        let plan = self.plan(record.departure(), record.standing, worker).await?;
+        let plan = self.plan(record.departure(), record.standing, record.received_at, worker).await?;
         if let Intent::Leave(outcome, reason) = plan.intent {
             leave(&mut record, worker, outcome, reason);
             return Ok(if self.save(&mut record, worker).await { Next::Forget } else { Next::Again(BUSY) });
@@ -156,7 +167,13 @@ impl Durable {
     }
 
     /// What shall be done, after what the ledger knows.
-    async fn plan(&self, departure: Departure, standing: Standing, worker: Worker<'_>) -> Result<Plan, NotDurable> {
+    async fn plan(
+        &self,
+        departure: Departure,
+        standing: Standing,
+        received_at: OffsetDateTime,
+        worker: Worker<'_>,
+    ) -> Result<Plan, NotDurable> {
         let mut plan = Plan::new(worker.policy, departure, worker.now.0);
         match plan.intent {
             // Its age was judged when it came.
@@ -168,7 +185,8 @@ impl Durable {
             _ => {}
         }
         if plan.intent == Intent::Remove
-            && let Some(reason) = self.held_back(&plan.departure, standing, worker).await.map_err(not_recorded)?
+            && let Some(reason) =
+                self.held_back(&plan.departure, standing, received_at, worker).await.map_err(not_recorded)?
         {
             plan.intent = Intent::Leave(Outcome::NotAttempted, reason);
         }
@@ -180,13 +198,15 @@ impl Durable {
         &self,
         departure: &Departure,
         standing: Standing,
+        received_at: OffsetDateTime,
         worker: Worker<'_>,
     ) -> Result<Option<Reason>, LedgerDown> {
         if standing == Standing::Released {
             return Ok(None);
         }
         let returned = self.ledger.returned(&departure.source, &departure.person).await?;
-        let left_at = departure.event.occurred_at.unwrap_or(worker.now.0);
+        // A source that tells no time: they had left by when it first said so, however much later work goes on.
+        let left_at = departure.event.occurred_at.unwrap_or(received_at);
         if returned.is_some_and(|at| at > left_at) {
             return Ok(Some(Reason::PersonReturned));
         }

@@ -229,6 +229,22 @@ async fn a_person_who_came_back_is_not_removed() {
 }
 
 #[tokio::test]
+async fn a_person_who_came_back_meanwhile_is_not_removed() {
+    // The source tells no times: a departure happened when it was received, not when the queue reminds of it.
+    let mut world = World::new().await;
+    world.queue_takes_it();
+    world.provider.then(503, json!({}));
+    assert_eq!(became(&world.deliver(&left("1")).await).1, "pending");
+    let hired = json!({"id": "h", "event": "hired", "no": "8931", "email": EMAIL});
+    assert_eq!(world.deliver(&hired).await.json()["status"], "ignored");
+    let calls = world.provider.calls().len();
+    assert_eq!(world.remind("hr/1", 1).await, json!({"batchItemFailures": []}));
+    assert_eq!(world.provider.calls().len(), calls, "somebody was called");
+    let (_, state, _, _, reason) = became(&world.deliver(&left("1")).await);
+    assert_eq!((state.as_str(), reason.as_str()), ("held", "person_returned"));
+}
+
+#[tokio::test]
 async fn what_is_switched_off_or_too_old_is_recorded_and_held() {
     let mut world = World::with("", &[("OFFBOARD_MODE", "off")]).await;
     for duplicate in [false, true] {
