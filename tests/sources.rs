@@ -64,9 +64,10 @@ fn a_directory_that_was_torn_down_and_an_active_user_are_no_departures() {
     let workos = source("kind = \"workos\"");
     let torn_down = include_bytes!("payloads/workos.dsync.deleted.json").to_vec();
     let active = include_str!("payloads/workos.dsync.user.updated.inactive.json").replace("\"inactive\"", "\"active\"");
-    for (kind, body) in [("dsync.deleted", torn_down), ("dsync.user.updated", active.into_bytes())] {
+    for (kind, body, returns) in [("dsync.deleted", torn_down, 0), ("dsync.user.updated", active.into_bytes(), 1)] {
         let ignored = Ignored { id: "event_01HZX3ABCDEF".to_owned(), kind: kind.to_owned(), reason: "not a departure" };
-        assert_eq!(read(&workos, &body), Ok(Delivery { ignored: vec![ignored], ..Delivery::default() }));
+        let Delivery { departures, returns: returned, ignored: left } = read(&workos, &body).unwrap();
+        assert_eq!((departures, returned.len(), left), (vec![], returns, vec![ignored]));
     }
 }
 
