@@ -1,4 +1,4 @@
-"""One world: a table and a queue of its own in moto, five providers, and as many processes of the function as are wanted.
+"""One world: a table and a queue of its own in moto, five providers, and any number of processes of the function.
 
 Between the function and everything it calls stands one server, which sees every call and can interfere with it. It also
 makes time pass: SQS delays of minutes become moments, and what they came to is the clock of the processes started next.
@@ -229,7 +229,7 @@ class World:
         return [message for message in messages if message["MessageId"] in failed]
 
     async def drain(self, most=12, skew=0):
-        """Lets the queue remind, each time a new process at the time for which it was asked, until no message is left."""
+        """Lets the queue remind, a new process each time, at the time it was asked for, until no message is left."""
         for _ in range(most):
             self.pass_time()
             messages = await self.receive()
@@ -257,8 +257,8 @@ class World:
         """What the table says of every departure."""
         found, start = {}, None
         while True:
-            asked = {"TableName": self.name, "ConsistentRead": True}
-            page = await self.moto.call("DynamoDB_20120810.Scan", asked | ({"ExclusiveStartKey": start} if start else {}))
+            asked = {"TableName": self.name, "ConsistentRead": True} | ({"ExclusiveStartKey": start} if start else {})
+            page = await self.moto.call("DynamoDB_20120810.Scan", asked)
             for item in page["Items"]:
                 if item["state"]["S"]:
                     found[item["id"]["S"]] = json.loads(item["document"]["S"])
@@ -281,10 +281,11 @@ class World:
 
     def nobody_next_door(self):
         for neighbour in self.neighbours():
-            assert self.providers.has(neighbour) == set(NAMES), f"{neighbour} lost {set(NAMES) - self.providers.has(neighbour)}"
+            lost = set(NAMES) - self.providers.has(neighbour)
+            assert not lost, f"{neighbour} is gone at {lost}"
 
     async def all_done(self, departures):
-        """All these departures, and no other, are recorded as done, each account was removed once, no message is left."""
+        """These departures and no others are recorded, as done; each account was removed once; no message is left."""
         records = await self.records()
         assert set(records) == set(departures), set(records) ^ set(departures)
         for id, record in records.items():
@@ -418,7 +419,8 @@ def called(request):
 
 def envelope(body, signature):
     """What an HTTP API hands over."""
-    http = {"method": "POST", "path": "/webhooks/hr", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.10", "userAgent": "hr"}
+    http = {"method": "POST", "path": "/webhooks/hr", "protocol": "HTTP/1.1"}
+    http |= {"sourceIp": "192.0.2.10", "userAgent": "hr"}
     return {
         "version": "2.0",
         "routeKey": "$default",
