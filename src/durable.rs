@@ -147,23 +147,27 @@ impl Durable {
         let plan = self.plan(record.departure(), record.standing, record.received_at, worker).await?;
         if let Intent::Leave(outcome, reason) = plan.intent {
             leave(&mut record, worker, outcome, reason);
+            report(&record, worker, false).log(worker.name);
             return Ok(if self.save(&mut record, worker).await { Next::Forget } else { Next::Again(BUSY) });
         }
         record.standing = record.standing.max(Standing::Admitted);
         record.reminded = true;
         let run = worker.engine.begin(worker.secrets, &plan, worker.deadline, &Gate::open(), wanted(&record));
         let noted = self.note(&mut record, run, worker).await;
-        report(&record, worker, false).log(worker.name);
-        if noted && record.state != State::Open {
-            return Ok(Next::Forget);
-        }
-        if noted && tries >= MOST_TRIES {
-            // The queue hands the reminder to its dead letters instead of delivering it again.
+        let finished = noted && record.state != State::Open;
+        let given_up = !finished && tries >= MOST_TRIES;
+        if given_up {
             record.state = State::NeedsAttention;
             record.reason = Some("gave_up".to_owned());
             self.save(&mut record, worker).await;
         }
-        Ok(Next::Again(pause(tries, record.retry_after())))
+        report(&record, worker, false).log(worker.name);
+        Ok(match () {
+            () if finished => Next::Forget,
+            // The queue hands the reminder to its dead letters instead of delivering it again.
+            () if given_up => Next::Again(Duration::ZERO),
+            () => Next::Again(pause(tries, record.retry_after())),
+        })
     }
 
     /// What shall be done, after what the ledger knows.

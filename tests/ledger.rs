@@ -162,6 +162,9 @@ async fn after_the_last_try_a_person_has_to_act() {
         became(&world.deliver(&left("1")).await),
         expected(200, "needs_attention", true, "unavailable", "http_503")
     );
+    assert_eq!(world.queue.calls().last().unwrap().json()["VisibilityTimeout"], 0);
+    let log = world.function.end().await;
+    assert!(log.contains(r#""status":"needs_attention","duplicate":false"#), "a person is told: {log}");
 }
 
 #[tokio::test]
