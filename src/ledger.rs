@@ -20,6 +20,7 @@ use crate::{
 pub mod dynamodb;
 mod guard;
 pub mod memory;
+pub mod operator;
 
 /// How far the clocks of two workers may be apart. A lease is respected for so much longer than it says.
 const SKEW: Duration = Duration::from_secs(90);

@@ -61,6 +61,26 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// How it is known that an account is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// It was removed, and a look-up found nobody afterwards.
+    SecondLook,
+    /// It was removed, and the provider, which has no look-up, had nobody to remove the second time.
+    SecondRemoval,
+    /// The provider took the removal; the configuration asks for no proof.
+    NotConfirmed,
+    /// Nobody was there.
+    FoundAbsent,
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// The state of a departure, and of a delivery as a whole. The worst of several is the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -109,7 +109,8 @@ impl Person {
 
 /// Masks every address in `text`, also where the `@` is percent-encoded.
 pub fn mask_addresses(text: &str) -> String {
-    let part_of_address = |c: char| c.is_alphanumeric() || "@.!#$%&'*+-/=?^_`{|}~".contains(c);
+    // With the mask itself: what is masked already stays as it is.
+    let part_of_address = |c: char| c.is_alphanumeric() || "@.!#$%&'*+-/=?^_`{|}~…".contains(c);
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find(part_of_address) {
@@ -187,5 +188,6 @@ mod tests {
         let text = "user <ann@example.com>, \"bob.b+x@sub.example.com\": q=eve%40example.com; nobody";
         let masked = "user <a…@example.com>, \"b…@sub.example.com\": q…@example.com; nobody";
         assert_eq!(mask_addresses(text), masked);
+        assert_eq!(mask_addresses(masked), masked);
     }
 }

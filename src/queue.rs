@@ -9,6 +9,10 @@ use aws_sdk_sqs::{
 use retry_policies::{Jitter, RetryDecision, RetryPolicy, policies::ExponentialBackoff};
 use serde::{Deserialize, Serialize};
 
+mod dead_letters;
+
+pub use dead_letters::{DeadLetters, Letter};
+
 /// The longest delay that SQS takes for a message, and the longest time that a received one may stay hidden.
 const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 const LONGEST_HIDDEN: Duration = Duration::from_secs(12 * 60 * 60);

@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     departure::{Departure, Ignored},
-    outcome::{Outcome, Reference, Status},
+    outcome::{Outcome, Proof, Reference, Status},
     person::mask_addresses,
     plan::{Intent, Plan},
 };
@@ -108,6 +108,9 @@ pub struct AccountReport {
 pub struct Finding {
     /// What is now true.
     pub outcome: Outcome,
+    /// How that is known, of an account that is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
     /// The account's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account_id: Option<String>,
@@ -152,6 +155,7 @@ impl Finding {
     pub fn of(outcome: Outcome) -> Self {
         Self {
             outcome,
+            proof: None,
             account_id: None,
             request_id: None,
             reason: None,
@@ -159,6 +163,12 @@ impl Finding {
             references: Vec::new(),
             retry_after: None,
         }
+    }
+
+    /// Adds how it is known.
+    pub fn proof(mut self, proof: Proof) -> Self {
+        self.proof = Some(proof);
+        self
     }
 
     /// Adds a short token.

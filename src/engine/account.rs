@@ -8,7 +8,7 @@ use super::Gate;
 use crate::{
     config::Policy,
     http::Http,
-    outcome::{Failure, FailureKind, Outcome},
+    outcome::{Failure, FailureKind, Outcome, Proof},
     person::{Identity, Person},
     providers::{Account, LookUp, Provider, Removal},
     report::Finding,
@@ -44,7 +44,7 @@ impl Removing<'_> {
     async fn listed(&self, look_up: &dyn LookUp, identity: Identity<'_>, person: &Person) -> Result<Finding, Failure> {
         let mut accounts = self.accounts(look_up, identity).await?;
         let Some(account) = accounts.pop() else {
-            return Ok(Finding::of(Outcome::AlreadyAbsent));
+            return Ok(Finding::of(Outcome::AlreadyAbsent).proof(Proof::FoundAbsent));
         };
         if !accounts.is_empty() {
             let detail = format!("{} accounts match", accounts.len() + 1);
@@ -92,7 +92,7 @@ impl Removing<'_> {
     async fn proven(&self, look_up: &dyn LookUp, identity: Identity<'_>, removal: Removal) -> Finding {
         let finding = Finding { request_id: removal.request_id, ..Finding::of(removal.now) };
         if !self.confirm {
-            return finding.detail("not looked at again, as configured");
+            return finding.proof(Proof::NotConfirmed).detail("not looked at again, as configured");
         }
         let mut listed = false;
         for pause in PROOFS {
@@ -101,7 +101,7 @@ impl Removing<'_> {
             }
             sleep(pause).await;
             match self.accounts(look_up, identity).await {
-                Ok(accounts) if accounts.is_empty() => return finding,
+                Ok(accounts) if accounts.is_empty() => return finding.proof(Proof::SecondLook),
                 Ok(_) => listed = true,
                 Err(failure) => {
                     let detail = format!("the second look failed: {}", failure.reason);
@@ -130,13 +130,13 @@ impl Removing<'_> {
         let finding =
             Finding { account_id: removal.account_id, request_id: removal.request_id, ..Finding::of(removal.now) };
         if removal.now == Outcome::AlreadyAbsent {
-            return Ok(finding);
+            return Ok(finding.proof(Proof::FoundAbsent));
         }
         if !self.confirm {
-            return Ok(finding.detail("not looked at again, as configured"));
+            return Ok(finding.proof(Proof::NotConfirmed).detail("not looked at again, as configured"));
         }
         Ok(match self.provider.remove(self.http, &account).await {
-            Ok(second) if second.now == Outcome::AlreadyAbsent => finding,
+            Ok(second) if second.now == Outcome::AlreadyAbsent => finding.proof(Proof::SecondRemoval),
             Ok(_) => unconfirmed(finding, "still_listed"),
             Err(failure) => {
                 unconfirmed(finding, "proof_failed").detail(format!("the second look failed: {}", failure.reason))
@@ -152,6 +152,7 @@ fn unconfirmed(finding: Finding, reason: &str) -> Finding {
 fn failed(failure: Failure) -> Finding {
     Finding {
         outcome: failure.kind.outcome(),
+        proof: None,
         account_id: None,
         request_id: failure.request_id,
         reason: Some(failure.reason),

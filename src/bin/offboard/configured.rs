@@ -36,6 +36,14 @@ impl Configured {
         self.config.clone().or(named.map(PathBuf::from)).unwrap_or_else(|| "config/offboard.toml".into())
     }
 
+    /// One more certificate authority, for AWS too, if there is a configuration that names one.
+    pub fn extra_ca(&self) -> Result<Option<Vec<u8>>, String> {
+        if self.config.is_none() && !self.path().exists() {
+            return Ok(None);
+        }
+        self.load()?.extra_ca().map_err(|faults| faults.to_string())
+    }
+
     /// Reads it. Whatever its mode is, nothing is deleted from a command line.
     pub fn load(&self) -> Result<Config, String> {
         let mut config = Config::load(&self.path(), None)

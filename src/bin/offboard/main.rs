@@ -4,12 +4,17 @@
 mod check;
 mod configured;
 mod delivery;
+mod departures;
 mod envelope;
+mod evidence;
+mod moment;
 mod plan;
+mod replay;
 mod sandbox;
 mod screen;
 mod send;
 mod standins;
+mod stored;
 
 use std::process::ExitCode;
 
@@ -33,6 +38,12 @@ enum Command {
     Plan(plan::Plan),
     /// Sign a sample departure as a source would, and send or print it
     Send(send::Send),
+    /// Look into the ledger; release, reject or replay what waits for a person
+    Departures(departures::Departures),
+    /// Have the queue's dead letters tried again
+    Replay(replay::Replay),
+    /// Write down for an auditor who left, and when each account was gone
+    Evidence(evidence::Evidence),
     /// The function itself, as `sandbox` starts it
     #[command(hide = true)]
     Function,
@@ -45,6 +56,9 @@ async fn main() -> ExitCode {
         Command::Check(command) => command.run().await,
         Command::Plan(command) => command.run().await,
         Command::Send(command) => command.run().await,
+        Command::Departures(command) => command.run().await,
+        Command::Replay(command) => command.run().await,
+        Command::Evidence(command) => command.run().await,
         Command::Function => function().await,
     };
     outcome.unwrap_or_else(|why| {

@@ -90,16 +90,9 @@ impl Screen {
     fn row(&self, entry: &Value) -> Row {
         let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
         let number = |name: &str| entry[name].as_u64().map(|number| number.to_string()).unwrap_or_default();
-        let outcome = text("outcome");
-        let colour = match outcome.as_str() {
-            "deleted" | "deactivated" | "already_absent" => Color::DarkGreen,
-            "planned" => Color::DarkCyan,
-            "protected" | "blocked" | "ambiguous" | "unidentified" => Color::DarkYellow,
-            _ => Color::DarkRed,
-        };
         Row::from(vec![
             Cell::new(text("provider")),
-            Cell::new(outcome).fg(colour),
+            outcome(&text("outcome")),
             Cell::new(detail(entry)),
             Cell::new(number("attempts")),
             Cell::new(number("elapsed_ms")),
@@ -144,8 +137,19 @@ impl Screen {
     }
 }
 
+/// An outcome, in its colour.
+pub fn outcome(outcome: &str) -> Cell {
+    let colour = match outcome {
+        "deleted" | "deactivated" | "already_absent" => Color::DarkGreen,
+        "planned" => Color::DarkCyan,
+        "protected" | "blocked" | "ambiguous" | "unidentified" => Color::DarkYellow,
+        _ => Color::DarkRed,
+    };
+    Cell::new(outcome).fg(colour)
+}
+
 /// What there is to say about one provider, in one cell.
-fn detail(entry: &Value) -> String {
+pub fn detail(entry: &Value) -> String {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let references = entry["references"].as_array().into_iter().flatten();
     let references = references.filter_map(|one| Some(format!("{} {}", one["kind"].as_str()?, one["name"].as_str()?)));

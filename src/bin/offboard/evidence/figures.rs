@@ -1,0 +1,143 @@
+//! The figures on top.
+
+use std::collections::BTreeSet;
+
+use offboard::{
+    ledger::{Record, Settled, State},
+    outcome::Outcome,
+};
+use serde::Serialize;
+use time::Duration;
+
+use crate::moment;
+
+/// What a period comes to.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Figures {
+    /// People who left, each once; those whose departure a person rejected are not among them.
+    pub leavers: usize,
+    /// Departures, of which there may be several of one person.
+    pub departures: usize,
+    /// Those after which nobody is left anywhere.
+    pub done: usize,
+    /// Those on which work is left, or a person has to act.
+    pub open: usize,
+    /// Those that a person rejected.
+    pub rejected: usize,
+    /// Providers at which an account was removed.
+    pub removed: usize,
+    /// From receipt to the last removal, of the departures that are done.
+    pub median: Option<String>,
+    /// The longest of these.
+    pub worst: Option<String>,
+}
+
+impl Figures {
+    /// Counts.
+    pub fn of(records: &[Record]) -> Self {
+        let count = |states: &[State]| records.iter().filter(|record| states.contains(&record.state)).count();
+        let left = records.iter().filter(|record| record.state != State::Rejected);
+        let people: BTreeSet<&str> = left.map(|record| record.person.key.as_deref().unwrap_or(&record.id)).collect();
+        let done = records.iter().filter(|record| record.state == State::Done);
+        let mut times: Vec<Duration> = done.filter_map(time_to_removal).collect();
+        times.sort_unstable();
+        Self {
+            leavers: people.len(),
+            departures: records.len(),
+            done: count(&[State::Done]),
+            open: count(&[State::Open, State::Held, State::NeedsAttention]),
+            rejected: count(&[State::Rejected]),
+            removed: records.iter().flat_map(|record| record.providers.values()).filter(|one| is_removed(one)).count(),
+            median: median(&times).map(moment::span),
+            worst: times.last().copied().map(moment::span),
+        }
+    }
+
+    /// For the terminal.
+    pub fn lines(&self) -> Vec<String> {
+        let none = || "–".to_owned();
+        vec![
+            format!("leavers        {} ({} departures)", self.leavers, self.departures),
+            format!("done           {}", self.done),
+            format!("open cases     {}", self.open),
+            format!("rejected       {}", self.rejected),
+            format!("removals       {}", self.removed),
+            format!("median time    {}", self.median.clone().unwrap_or_else(none)),
+            format!("worst time     {}", self.worst.clone().unwrap_or_else(none)),
+        ]
+    }
+}
+
+/// From receipt to the last removal; `None` if nothing was to be removed.
+pub fn time_to_removal(record: &Record) -> Option<Duration> {
+    let removed = record.providers.values().filter(|one| is_removed(one));
+    removed.map(|settled| settled.at).max().map(|last| last - record.received_at)
+}
+
+fn is_removed(settled: &Settled) -> bool {
+    matches!(settled.entry.finding.outcome, Outcome::Deleted | Outcome::Deactivated)
+}
+
+fn median(sorted: &[Duration]) -> Option<Duration> {
+    let middle = sorted.len() / 2;
+    match sorted.len() % 2 {
+        1 => sorted.get(middle).copied(),
+        _ => Some((*sorted.get(middle.checked_sub(1)?)? + *sorted.get(middle)?) / 2),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use offboard::{
+        departure::{Departure, Event},
+        person::{Email, Person},
+        report::{Entry, Finding},
+    };
+    use time::macros::datetime;
+
+    use super::*;
+
+    /// A departure with outcomes that came so many seconds after its receipt.
+    fn record(id: &str, email: &str, state: State, outcomes: &[(Outcome, i64)]) -> Record {
+        let received = datetime!(2026-01-31 12:00 UTC);
+        let event = Event { id: id.into(), kind: "left".into(), occurred_at: None };
+        let person = Person { email: Email::parse(email), ..Person::default() };
+        let departure = Departure { id: format!("hr/{id}"), source: "hr".into(), event, person };
+        let mut record = Record::new(&departure, received, std::time::Duration::from_secs(60), None);
+        for (n, (outcome, seconds)) in outcomes.iter().enumerate() {
+            let finding = Finding::of(*outcome);
+            let entry = Entry { provider: format!("p{n}"), finding, accounts: Vec::new(), attempts: 1, elapsed_ms: 1 };
+            record.settle(entry, received + Duration::seconds(*seconds));
+        }
+        record.state = state;
+        record
+    }
+
+    #[test]
+    fn the_last_removal_counts_and_only_of_what_is_done() {
+        let records = [
+            record("1", "ann@example.com", State::Done, &[(Outcome::Deleted, 2), (Outcome::AlreadyAbsent, 900)]),
+            record("2", "ANN@example.com", State::Done, &[(Outcome::Deleted, 4), (Outcome::Deactivated, 20)]),
+            record("3", "bob@example.com", State::Done, &[(Outcome::Deleted, 3600)]),
+            record("4", "eve@example.com", State::Done, &[(Outcome::AlreadyAbsent, 5)]),
+            record("5", "joe@example.com", State::Open, &[(Outcome::Deleted, 9999), (Outcome::Unavailable, 1)]),
+            record("6", "kim@example.com", State::Held, &[]),
+            record("7", "lee@example.com", State::NeedsAttention, &[(Outcome::Blocked, 1)]),
+            record("8", "mia@example.com", State::Rejected, &[]),
+        ];
+        let expected = Figures {
+            leavers: 6,
+            departures: 8,
+            done: 4,
+            open: 3,
+            rejected: 1,
+            removed: 5,
+            median: Some("20s".into()),
+            worst: Some("1h".into()),
+        };
+        assert_eq!(Figures::of(&records), expected);
+        assert_eq!(Figures::of(&records[..2]).median.as_deref(), Some("11s"));
+        let nothing = Figures::of(&[]);
+        assert_eq!((nothing.leavers, nothing.median, nothing.worst), (0, None, None));
+    }
+}
