@@ -95,7 +95,7 @@ impl Durable {
         if plan.intent == Intent::Remove {
             record.standing = Standing::Admitted;
         }
-        match self.ledger.begin(record, worker.now()).await.map_err(not_recorded)? {
+        match self.ledger.begin(record, worker.lease(), worker.now()).await.map_err(not_recorded)? {
             Begun::Known(record) => {
                 // Its first worker may have been killed before it asked to be reminded.
                 if record.state == State::Open && !record.reminded {
@@ -134,7 +134,7 @@ impl Durable {
     /// # Errors
     /// If the ledger cannot be used: the reminder comes again.
     pub async fn resume(&self, id: &str, tries: u32, worker: Worker<'_>) -> Result<Next, NotDurable> {
-        let taken = self.ledger.take(id, Some(worker.lease()), worker.now()).await.map_err(not_recorded)?;
+        let taken = self.ledger.take(id, worker.lease(), worker.now()).await.map_err(not_recorded)?;
         let mut record = match taken {
             Some(Begun::Resumed(record) | Begun::New(record)) => record,
             Some(Begun::Known(record)) if record.state == State::Open => return Ok(Next::Again(BUSY)),
@@ -261,13 +261,13 @@ impl Durable {
             while let Some(entry) = run.try_next() {
                 record.settle(entry, worker.now());
             }
-            if run.is_empty() {
-                break;
+            // A ledger that is out of order is asked once more at the end: each silence costs seconds.
+            if !run.is_empty() && noted {
+                noted = self.save(record, worker).await;
             }
-            noted = self.save(record, worker).await;
         }
         record.close();
-        self.save(record, worker).await && noted
+        self.save(record, worker).await
     }
 
     /// Saves, and says in the log if it could not.

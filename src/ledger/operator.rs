@@ -114,6 +114,9 @@ impl Ledger {
         for _ in 0..ROUNDS {
             let mut record = self.get(id).await.map_err(Refused::Down)?.ok_or(Refused::Unknown)?;
             decision.apply(&mut record, now)?;
+            // It is kept anew from now on: nothing may be forgotten while work on it goes on.
+            let kept_from = record.history.last().map_or(record.received_at, |action| action.at);
+            record.expires_at += (now - kept_from).whole_seconds();
             record.history.push(Action { at: now, who: who.to_owned(), what: decision.to_string() });
             if self.save(&mut record).await.map_err(Refused::Down)? {
                 return Ok(record);
@@ -152,19 +155,23 @@ mod tests {
         let event = Event { id: "1".into(), kind: "left".into(), occurred_at: None };
         let person = Person { idp_id: None, external_id: Some("8931".into()), email: Email::parse("ann@example.com") };
         let departure = Departure { id: ID.into(), source: "hr".into(), event, person };
-        let mut record = Record::new(&departure, NOW, Duration::from_secs(86_400), lease);
+        let mut record = Record::new(&departure, NOW, Duration::from_secs(86_400), lease.clone());
         for (provider, outcome) in outcomes {
             record.settle(entry(provider, *outcome), NOW);
         }
         record.state = state;
         record.reason = Some("why".into());
         record.reminded = true;
-        assert!(matches!(ledger.begin(record, NOW).await, Ok(Begun::New(_))));
+        assert!(matches!(ledger.begin(record, lease.unwrap_or(held(NOW)), NOW).await, Ok(Begun::New(_))));
         ledger
     }
 
+    fn held(until: OffsetDateTime) -> Lease {
+        Lease { by: "worker".into(), until }
+    }
+
     fn lease(until: OffsetDateTime) -> Option<Lease> {
-        Some(Lease { by: "worker".into(), until })
+        Some(held(until))
     }
 
     fn left(record: &Record) -> Vec<&str> {
@@ -172,10 +179,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_record_is_kept_anew_from_the_last_decision_on() {
+        let ledger = ledger(State::Held, None, &[]).await;
+        for minutes in [0, 1, 5] {
+            let now = NOW + Duration::from_secs(60 * minutes);
+            let decision = if minutes == 0 { Decision::Release } else { Decision::Replay };
+            let record = ledger.decide(ID, decision, WHO, now).await.unwrap();
+            assert_eq!(record.expires_at, (now + Duration::from_secs(86_400)).unix_timestamp());
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_released_is_tried_everywhere_and_not_held_again() {
         let ledger = ledger(State::Held, None, &[("a", Outcome::NotAttempted), ("b", Outcome::Deleted)]).await;
         let record = ledger.decide(ID, Decision::Release, WHO, NOW).await.unwrap();
         assert_eq!((record.state, record.standing, &record.reason), (State::Open, Standing::Released, &None));
+
         assert_eq!((left(&record), record.reminded), (vec!["b"], false));
         let action = Action { at: NOW, who: WHO.to_owned(), what: "release".to_owned() };
         assert_eq!(record.history, [action]);
