@@ -473,6 +473,24 @@ async def more_departures_than_the_breaker_lets_through(suite):
         assert await world.messages() == 0
 
 
+@check
+async def what_the_breaker_held_is_released_by_one_command_and_finished_by_the_queue(suite):
+    count, limit = 25, 5
+    async with suite.world(policy=f'max_departures = {{ count = {limit}, per = "1h" }}') as world:
+        function = await world.function()
+        departures = []
+        for n in range(count):
+            departures.append(f"hr/evt-{n}")
+            reply = await world.deliver(function, f"evt-{n}", world.person())
+            assert (reply.state == "done") == (n < limit), (n, reply)
+        await function.kill()
+        await world.operate("departures", "release", "--all", "--reason", "too_many_departures", "--yes")
+        await world.drain()
+        await world.all_done(departures)
+        released = [record for record in (await world.records()).values() if record["history"]]
+        assert len(released) == count - limit, len(released)
+
+
 async def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("binary", type=lambda path: pathlib.Path(path).resolve(strict=True))

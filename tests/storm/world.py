@@ -245,6 +245,27 @@ class World:
                 await self.moto.call("AmazonSQS.ChangeMessageVisibility", {"QueueUrl": self.queue} | visible)
         raise AssertionError(f"after {most} rounds there are messages left")
 
+    async def operate(self, *arguments):
+        """What a person does from the command line."""
+        environment = {
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ENDPOINT_URL": self.moto.url,
+            "OFFBOARD_CONFIG": str(self.config),
+            "OFFBOARD_LEDGER_TABLE": self.name,
+            "OFFBOARD_QUEUE_URL": self.queue,
+        }
+        process = await asyncio.create_subprocess_exec(
+            *(self.binary.with_name("offboard"), *arguments),
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+        assert process.returncode == 0, (process.returncode, said.decode())
+
     async def messages(self, queue=None):
         count = 0
         for queue in [queue] if queue else self.queues:
