@@ -155,7 +155,8 @@ impl Durable {
         let run = worker.engine.begin(worker.secrets, &plan, worker.deadline, &Gate::open(), wanted(&record));
         let noted = self.note(&mut record, run, worker).await;
         let finished = noted && record.state != State::Open;
-        let given_up = !finished && tries >= MOST_TRIES;
+        // A departure that is done, but could not be noted, is not given up: its person is masked already.
+        let given_up = record.state == State::Open && tries >= MOST_TRIES;
         if given_up {
             record.state = State::NeedsAttention;
             record.reason = Some("gave_up".to_owned());
