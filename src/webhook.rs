@@ -11,9 +11,12 @@ use time::OffsetDateTime;
 
 use crate::secrets::{Secret, SecretFault};
 
+mod jwk_set;
+pub mod jwt;
 mod mac;
 mod signature;
 
+pub use jwk_set::JwkSet;
 pub use signature::{Algorithm, Encoding, KeyForm, Layout, Signature, Timestamp, Unit};
 use signature::{Family, Part};
 
@@ -61,6 +64,20 @@ pub enum Refusal {
     OutsideTolerance,
     /// No signature matches any of the keys.
     Mismatch,
+    /// What should be a JSON Web Token is none, or names an algorithm that nobody knows.
+    NotAToken,
+    /// The token's header asks for this, which the sender's row does not allow.
+    NotAllowed(&'static str),
+    /// The key set has no key for this token: it may have been rotated since it was read.
+    UnknownKey,
+    /// A claim is missing, or is not of its type.
+    Claim(&'static str),
+    /// The token was issued by somebody else.
+    Issuer,
+    /// The token is meant for somebody else.
+    Audience,
+    /// The token was signed for another body.
+    BodyHash,
 }
 
 impl fmt::Display for Refusal {
@@ -71,6 +88,13 @@ impl fmt::Display for Refusal {
             Self::Malformed(header) => write!(f, "header {header} cannot be read"),
             Self::OutsideTolerance => f.write_str("the timestamp is outside the tolerance"),
             Self::Mismatch => f.write_str("no signature matches"),
+            Self::NotAToken => f.write_str("the token cannot be read"),
+            Self::NotAllowed(what) => write!(f, "the token's {what} is not allowed"),
+            Self::UnknownKey => f.write_str("the key set has no key for the token"),
+            Self::Claim(name) => write!(f, "the token's claim {name} is missing or cannot be read"),
+            Self::Issuer => f.write_str("the token is from another issuer"),
+            Self::Audience => f.write_str("the token is for another audience"),
+            Self::BodyHash => f.write_str("the token is for another body"),
         }
     }
 }

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::{Refusal, Scheme};
 
 /// Base64 whose padding may be missing, as in secrets that were copied by hand.
-const BASE64_LENIENT: GeneralPurpose = GeneralPurpose::new(
+pub(super) const BASE64_LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
