@@ -128,8 +128,17 @@ impl Http {
 
     /// A `POST` to another host, a token endpoint say.
     pub fn post_to(&self, url: &str) -> Call<'_> {
+        self.call_to(Method::POST, url)
+    }
+
+    /// A `GET` of a document on another host, a key set say.
+    pub fn get_from(&self, url: &str) -> Call<'_> {
+        self.call_to(Method::GET, url)
+    }
+
+    fn call_to(&self, method: Method, url: &str) -> Call<'_> {
         let unusable = |_| Failure::new(FailureKind::Rejected, "unusable_url");
-        Call::new(self, Method::POST, Url::parse(url).map_err(unusable))
+        Call::new(self, method, Url::parse(url).map_err(unusable))
     }
 
     /// A call below the base URL. Every element of `path` becomes exactly one segment, percent-encoded; one that cannot
@@ -184,6 +193,7 @@ pub struct Call<'a> {
     url: Result<Url, Failure>,
     headers: HeaderMap,
     body: Option<Vec<u8>>,
+    largest_answer: usize,
 }
 
 impl<'a> Call<'a> {
@@ -192,7 +202,7 @@ impl<'a> Call<'a> {
             (reqwest::header::ACCEPT, HeaderValue::from_static("application/json")),
             (reqwest::header::ACCEPT_ENCODING, HeaderValue::from_static("identity")),
         ]);
-        Self { http, method, url, headers, body: None }
+        Self { http, method, url, headers, body: None, largest_answer: LARGEST_ANSWER }
     }
 
     /// Adds a query parameter, encoded.
@@ -247,6 +257,12 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// Reads no answer larger than this, in bytes.
+    pub fn at_most(mut self, bytes: usize) -> Self {
+        self.largest_answer = bytes.min(LARGEST_ANSWER);
+        self
+    }
+
     /// Sends the call and lets `read` make sense of the answer, whatever its status. A transient failure, of the wire
     /// or of `read`, is attempted again as long as attempts and time last.
     ///
@@ -282,20 +298,20 @@ impl<'a> Call<'a> {
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
-        match timeout(left.min(self.http.limits.timeout), receive(request)).await {
+        match timeout(left.min(self.http.limits.timeout), receive(request, self.largest_answer)).await {
             Ok(answer) => answer,
             Err(_) => Err(Failure::new(FailureKind::Unavailable, "timeout")),
         }
     }
 }
 
-/// Sends the request and reads its answer, up to the bound.
-async fn receive(request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
+/// Sends the request and reads its answer, up to `largest` bytes.
+async fn receive(request: reqwest::RequestBuilder, largest: usize) -> Result<Answer, Failure> {
     let mut response = request.send().await.map_err(unreachable_because)?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable_because)? {
-        if body.len() + chunk.len() > LARGEST_ANSWER {
+        if body.len() + chunk.len() > largest {
             return Err(Failure::new(FailureKind::Rejected, "answer_too_large"));
         }
         body.extend_from_slice(&chunk);

@@ -13,6 +13,7 @@ use crate::secrets::{Secret, SecretFault};
 
 mod jwk_set;
 pub mod jwt;
+pub mod key_sets;
 mod mac;
 mod signature;
 

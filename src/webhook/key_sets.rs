@@ -1,0 +1,152 @@
+//! The key sets of the senders that publish one: fetched within bounds, kept, and read again when a key is new.
+//!
+//! Nobody outside can make us fetch much: a set is read every ten minutes, once more a minute for keys that it does not
+//! hold, and not at once again where that failed.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use time::OffsetDateTime;
+use tokio::time::{Instant, timeout_at};
+
+use super::JwkSet;
+use crate::{
+    config::BaseUrl,
+    http::{Answer, Client, Http, Limits},
+    outcome::Failure,
+};
+
+/// How long a set is believed without being read again.
+const FRESH: time::Duration = time::Duration::minutes(10);
+/// How long a set is used while nobody can say whether it still holds.
+const KEPT: time::Duration = time::Duration::hours(24);
+/// A key that is not in a set may cost one fetch in this time, and no more.
+const SECOND_LOOK: time::Duration = time::Duration::minutes(1);
+/// After a fetch that failed there is no other in this time.
+const REST: time::Duration = time::Duration::seconds(10);
+/// How long a fetch may take, a second attempt included.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
+/// The largest set that is read, in bytes. A key with its certificates has about two thousand.
+const LARGEST: usize = 64 * 1024;
+
+/// A key set cannot be read, and none is kept that could stand in. Its text has the reason, never the address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysDown(String);
+
+impl fmt::Display for KeysDown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the key set cannot be read: {}", self.0)
+    }
+}
+
+impl std::error::Error for KeysDown {}
+
+/// The key sets, and what was last read of each.
+#[derive(Debug)]
+pub struct KeySets {
+    client: Client,
+    /// Each locked while it is read: whoever else needs it waits for the same answer.
+    slots: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slot>>>>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    good: Option<(Arc<JwkSet>, OffsetDateTime)>,
+    failed: Option<(KeysDown, OffsetDateTime)>,
+    second_look: Option<OffsetDateTime>,
+}
+
+impl KeySets {
+    /// Fetches through this client. Nothing is fetched yet.
+    pub fn new(client: Client) -> Self {
+        Self { client, slots: Mutex::default() }
+    }
+
+    /// The set at `url` as of `now`, fetched if the one that is kept is older than ten minutes. One of up to a day stands
+    /// in while the endpoint is down.
+    ///
+    /// # Errors
+    /// If there is none, or it does not come before `deadline`.
+    pub async fn get(&self, url: &BaseUrl, now: OffsetDateTime, deadline: Instant) -> Result<Arc<JwkSet>, KeysDown> {
+        let slot = self.slot(url);
+        let mut slot = timeout_at(deadline, slot.lock()).await.map_err(|_| KeysDown("deadline".to_owned()))?;
+        if let Some(set) = slot.younger_than(FRESH, now) {
+            return Ok(set);
+        }
+        let down = match &slot.failed {
+            Some((down, at)) if within(REST, *at, now) => down.clone(),
+            _ => match self.fetch(&mut slot, url, now, deadline).await {
+                Ok(set) => return Ok(set),
+                Err(down) => down,
+            },
+        };
+        slot.younger_than(KEPT, now).ok_or(down)
+    }
+
+    /// The set at `url`, read anew because a token names a key that it does not hold: at most once a minute, else as it
+    /// was read last.
+    ///
+    /// # Errors
+    /// If the last fetch failed: then nobody knows whether the key is good.
+    pub async fn again(&self, url: &BaseUrl, now: OffsetDateTime, deadline: Instant) -> Result<Arc<JwkSet>, KeysDown> {
+        let slot = self.slot(url);
+        let mut slot = timeout_at(deadline, slot.lock()).await.map_err(|_| KeysDown("deadline".to_owned()))?;
+        if slot.second_look.is_none_or(|at| !within(SECOND_LOOK, at, now)) {
+            slot.second_look = Some(now);
+            return self.fetch(&mut slot, url, now, deadline).await;
+        }
+        match (&slot.failed, &slot.good) {
+            (None, Some((set, _))) => Ok(set.clone()),
+            (Some((down, _)), _) => Err(down.clone()),
+            (None, None) => Err(KeysDown("never_read".to_owned())),
+        }
+    }
+
+    fn slot(&self, url: &BaseUrl) -> Arc<tokio::sync::Mutex<Slot>> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.entry(url.url().to_string()).or_default().clone()
+    }
+
+    async fn fetch(
+        &self,
+        slot: &mut Slot,
+        url: &BaseUrl,
+        now: OffsetDateTime,
+        deadline: Instant,
+    ) -> Result<Arc<JwkSet>, KeysDown> {
+        let limits = Limits { timeout: PATIENCE, attempts: 2 };
+        let deadline = deadline.min(Instant::now() + PATIENCE);
+        let http = Http::new(self.client.clone(), url.url().clone(), limits, deadline);
+        match http.get_from(url.url().as_str()).at_most(LARGEST).read(read).await {
+            Ok(set) => {
+                let set = Arc::new(set);
+                (slot.good, slot.failed) = (Some((set.clone(), now)), None);
+                Ok(set)
+            }
+            Err(failure) => {
+                let down = KeysDown(failure.reason);
+                tracing::warn!(reason = %down, kept = slot.good.is_some(), "a key set could not be fetched");
+                slot.failed = Some((down.clone(), now));
+                Err(down)
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn younger_than(&self, age: time::Duration, now: OffsetDateTime) -> Option<Arc<JwkSet>> {
+        self.good.as_ref().filter(|(_, at)| within(age, *at, now)).map(|(set, _)| set.clone())
+    }
+}
+
+/// Either way: a clock that was set back makes nothing last for ever.
+fn within(time: time::Duration, at: OffsetDateTime, now: OffsetDateTime) -> bool {
+    (now - at).abs() < time
+}
+
+fn read(answer: &Answer) -> Result<JwkSet, Failure> {
+    if answer.is_success() { answer.json() } else { Err(answer.failure()) }
+}
