@@ -1,6 +1,6 @@
 //! The answer to a sender: a report or a problem (RFC 9457), and its status. Nothing else knows a status code.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use http::{Response, StatusCode, header};
 use serde::Serialize;
@@ -17,8 +17,10 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 pub enum Problem {
     /// No such route, or no such source.
     NotFound,
-    /// The route takes `POST`.
-    MethodNotAllowed,
+    /// The route takes these methods.
+    MethodNotAllowed(&'static str),
+    /// The header that should hold a challenge is missing or too long.
+    NoChallenge(String),
     /// The body is larger than the limit, in bytes.
     TooLarge(usize),
     /// The signature is missing, wrong or too old: one text for all three.
@@ -27,6 +29,8 @@ pub enum Problem {
     Unreadable(String),
     /// Nothing is known about the signature, because the secrets cannot be read.
     NoSecrets,
+    /// Nothing is known about the signature, because the sender's published keys cannot be read.
+    NoKeySet,
     /// The ledger or the queue cannot be used, so nothing was done.
     NotRecorded,
 }
@@ -45,22 +49,24 @@ impl Problem {
     fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unverified => StatusCode::UNAUTHORIZED,
-            Self::Unreadable(_) => StatusCode::BAD_REQUEST,
-            Self::NoSecrets | Self::NotRecorded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unreadable(_) | Self::NoChallenge(_) => StatusCode::BAD_REQUEST,
+            Self::NoSecrets | Self::NoKeySet | Self::NotRecorded => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     fn name_and_title(&self) -> (&'static str, &'static str) {
         match self {
             Self::NotFound => ("not-found", "Not found"),
-            Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed"),
+            Self::MethodNotAllowed(_) => ("method-not-allowed", "Method not allowed"),
+            Self::NoChallenge(_) => ("no-challenge", "There is no challenge to answer"),
             Self::TooLarge(_) => ("too-large", "The delivery is too large"),
             Self::Unverified => ("unverified", "The delivery could not be verified"),
             Self::Unreadable(_) => ("unreadable", "The delivery could not be read"),
             Self::NoSecrets => ("secret-store", "The secret store could not be read"),
+            Self::NoKeySet => ("key-set", "The sender's published keys could not be read"),
             Self::NotRecorded => ("not-recorded", "The departure could not be recorded"),
         }
     }
@@ -68,11 +74,12 @@ impl Problem {
     fn detail(&self) -> String {
         match self {
             Self::NotFound => "Deliveries go to /webhooks/{source}, where {source} is a configured source.".to_owned(),
-            Self::MethodNotAllowed => "Deliveries are sent with POST.".to_owned(),
+            Self::MethodNotAllowed(_) => "Deliveries are sent with POST.".to_owned(),
+            Self::NoChallenge(header) => format!("The header {header} is missing or cannot be given back."),
             Self::TooLarge(limit) => format!("A delivery may have {limit} bytes."),
             Self::Unverified => "The signature is missing or wrong, or its time is too far from now.".to_owned(),
             Self::Unreadable(why) => format!("The signature is good, but {why}."),
-            Self::NoSecrets | Self::NotRecorded => "Nothing was done. Deliver again later.".to_owned(),
+            Self::NoSecrets | Self::NoKeySet | Self::NotRecorded => "Nothing was done. Deliver again later.".to_owned(),
         }
     }
 
@@ -89,8 +96,8 @@ impl Problem {
         };
         let mut answer = answer(status, "application/problem+json", &document);
         match self {
-            Self::MethodNotAllowed => put(&mut answer, header::ALLOW, "POST"),
-            Self::NoSecrets | Self::NotRecorded => {
+            Self::MethodNotAllowed(methods) => put(&mut answer, header::ALLOW, methods),
+            Self::NoSecrets | Self::NoKeySet | Self::NotRecorded => {
                 put(&mut answer, header::RETRY_AFTER, &RETRY_AFTER.as_secs().to_string())
             }
             _ => {}
@@ -102,16 +109,22 @@ impl Problem {
 /// The answer to a delivery that was taken. `incomplete` is the only state that the sender must do something about.
 pub fn report(report: &Report, reply: Reply) -> Response<String> {
     let incomplete = report.status == Status::Incomplete;
-    let status = if incomplete { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let taken = if reply == Reply::Accepted { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let status = if incomplete { StatusCode::SERVICE_UNAVAILABLE } else { taken };
     let mut answer = match reply {
         Reply::Report => answer(status, "application/json", report),
-        Reply::Empty => plain(status, String::new()),
+        Reply::Empty | Reply::Accepted => plain(status, String::new()),
     };
     if incomplete {
         let wait = report.retry_after().unwrap_or(RETRY_AFTER).clamp(RETRY_AFTER, LONGEST_RETRY_AFTER);
         put(&mut answer, header::RETRY_AFTER, &wait.as_secs().to_string());
     }
     answer
+}
+
+/// What a sender asked, given back under the name it wants.
+pub fn challenge(field: &str, asked: &str) -> Response<String> {
+    answer(StatusCode::OK, "application/json", &BTreeMap::from([(field, asked)]))
 }
 
 fn answer(status: StatusCode, media_type: &str, body: &impl Serialize) -> Response<String> {
@@ -150,7 +163,7 @@ mod tests {
     #[test]
     fn a_sender_is_asked_to_wait_between_a_minute_and_an_hour() {
         for (asked, told) in [(None, "60"), (Some(7), "60"), (Some(300), "300"), (Some(u64::MAX), "3600")] {
-            let event = Event { id: "1".into(), kind: "gone".into(), occurred_at: None };
+            let event = Event { id: "1".into(), kind: "gone".into(), occurred_at: None, organization: None };
             let departure = Departure { id: "s/1".into(), source: "s".into(), event, person: Person::default() };
             let plan = Plan::new(&Policy::default(), departure, OffsetDateTime::UNIX_EPOCH);
             let retry_after = asked.map(Duration::from_secs);

@@ -16,7 +16,7 @@ use crate::{
     http::Limits,
     person::Email,
     providers::{Configured, Kind},
-    source::Source,
+    source::{KeySource, Source},
 };
 
 pub(crate) mod base_url;
@@ -271,14 +271,19 @@ impl Config {
         self.http.extra_ca.as_ref().map(read).transpose()
     }
 
-    /// Whether any provider is beyond this machine, where a proxy may stand between.
+    /// Whether any provider or key set is beyond this machine, where a proxy may stand between.
     pub fn calls_out(&self) -> bool {
-        !self.providers.iter().all(|provider| provider.base_url.as_ref().is_some_and(BaseUrl::is_loopback))
+        let key_sets = self.sources.values().filter_map(|source| match &source.keys {
+            KeySource::Set(url) => Some(url),
+            KeySource::Secret(_) => None,
+        });
+        let providers = self.providers.iter().map(|provider| provider.base_url.as_ref());
+        !providers.chain(key_sets.map(Some)).all(|url| url.is_some_and(BaseUrl::is_loopback))
     }
 
     /// The names of all secrets that are needed.
     pub fn secret_names(&self) -> Vec<String> {
-        let sources = self.sources.values().map(|source| source.secret.clone());
+        let sources = self.sources.values().filter_map(|source| source.secret().map(str::to_owned));
         let mut names: Vec<_> = sources.chain(self.providers.iter().map(|provider| provider.secret.clone())).collect();
         names.sort();
         names.dedup();

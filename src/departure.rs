@@ -2,7 +2,7 @@
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::person::Person;
+use crate::{person::Person, source::Unreadable};
 
 /// What is in one delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,8 +11,12 @@ pub struct Delivery {
     pub departures: Vec<Departure>,
     /// The people of whom it says that they are there.
     pub returns: Vec<Return>,
+    /// What it says of whom the source's ids stand for.
+    pub lessons: Vec<Lesson>,
     /// The events that are none of our business.
     pub ignored: Vec<Ignored>,
+    /// What of it could not be read.
+    pub faults: Vec<Unreadable>,
 }
 
 /// A person left.
@@ -37,6 +41,28 @@ pub struct Return {
     pub at: Option<OffsetDateTime>,
 }
 
+/// An event by which a source's directory learns who one of its ids stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lesson {
+    /// Whose id it is ([`Person::idp_id`]; without one nothing is learned), and what the event says of them.
+    pub person: Person,
+    /// What its addresses are worth.
+    pub verified: Verification,
+    /// When that was, if the source tells.
+    pub at: Option<OffsetDateTime>,
+}
+
+/// What a lesson's addresses are worth. Whoever may write any address into a profile must not become that address's owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// They are proven: the organisation gave them, or their owner answered a message.
+    Proven,
+    /// The main address was entered and nothing more; nobody is removed by it until it is confirmed.
+    Claimed,
+    /// There is no address: the one that this id claimed last is proven.
+    Confirms,
+}
+
 /// An event as its source names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -46,6 +72,8 @@ pub struct Event {
     pub kind: String,
     /// When it happened, if the source tells.
     pub occurred_at: Option<OffsetDateTime>,
+    /// The source's name of the organisation, tenant or realm in which it happened, if the source tells.
+    pub organization: Option<String>,
 }
 
 /// An event that is not a departure.

@@ -107,6 +107,11 @@ impl Engine {
         Ok((Self::new(config, client), secrets))
     }
 
+    /// The connections that it calls with.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// The names of all providers, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.connections.iter().map(|connection| connection.name())
@@ -309,7 +314,7 @@ mod tests {
         config.providers[1].settings = Box::new(Broken);
         let engine = Engine::new(&mut config, Client::new(None, false).unwrap());
         let person = Person { email: Email::parse(address), ..Person::default() };
-        let event = Event { id: "1".into(), kind: "gone".into(), occurred_at: None };
+        let event = Event { id: "1".into(), kind: "gone".into(), occurred_at: None, organization: None };
         let departure = Departure { id: "s/1".into(), source: "s".into(), event, person };
         let plan = Plan::new(&config.policy, departure, OffsetDateTime::UNIX_EPOCH);
         let secrets = Arc::new(Secrets::holding("s", r#"{"token": "instaply-token"}"#));

@@ -15,10 +15,19 @@ use crate::{
     engine::Engine,
     plan::Plan,
     report::{DepartureReport, Report},
-    secrets::{Secret, Secrets},
-    source::Source,
-    webhook::{Refusal, Verified},
+    secrets::Secrets,
+    source::{Challenge, Source},
+    webhook::key_sets::KeySets,
 };
+
+mod door;
+
+use door::Door;
+
+/// What is kept of a sender's patience for the way there and back.
+const ANSWERING: Duration = Duration::from_millis(500);
+/// The longest challenge that is given back, in bytes.
+const LONGEST_CHALLENGE: usize = 512;
 
 /// Everything that outlives an invocation. Several may run at once.
 #[derive(Debug)]
@@ -26,6 +35,7 @@ pub struct App {
     sources: std::collections::BTreeMap<String, Source>,
     policy: Policy,
     max_body: usize,
+    door: Door,
     secrets: Arc<Secrets>,
     engine: Engine,
     durable: Option<Durable>,
@@ -51,6 +61,7 @@ impl App {
             sources: config.sources,
             policy: config.policy,
             max_body: config.http.max_body,
+            door: Door::new(secrets.clone(), KeySets::new(engine.client())),
             secrets,
             engine,
             durable,
@@ -59,28 +70,34 @@ impl App {
 
     /// Answers one request.
     pub async fn handle(&self, request: &Request<Vec<u8>>, invocation: &Invocation) -> Response<String> {
-        match self.deliver(request, invocation).await {
-            Ok((source, report)) => {
-                report.log();
-                answer::report(&report, source.reply)
-            }
-            Err(problem) => problem.answer(&invocation.request_id),
-        }
+        let answered = match self.source(request) {
+            Ok(source) if request.method() == Method::GET => challenge(source, request),
+            Ok(source) => self.deliver(source, request, invocation).await,
+            Err(problem) => Err(problem),
+        };
+        answered.unwrap_or_else(|problem| problem.answer(&invocation.request_id))
     }
 
-    async fn deliver(&self, request: &Request<Vec<u8>>, invocation: &Invocation) -> Result<(&Source, Report), Problem> {
-        let source = self.source(request)?;
+    async fn deliver(
+        &self,
+        source: &Source,
+        request: &Request<Vec<u8>>,
+        invocation: &Invocation,
+    ) -> Result<Response<String>, Problem> {
         if request.body().len() > self.max_body {
             return Err(Problem::TooLarge(self.max_body));
         }
         let log = |refusal: &dyn std::fmt::Display, what: &str| {
             tracing::warn!(request_id = invocation.request_id, source = source.name, reason = %refusal, "{what}");
         };
-        let verified = self.verify(source, request, invocation, &log).await?;
+        let verified = self.door.verify(source, request, invocation, &log).await?;
         let delivery = source.delivery(&verified).map_err(|unreadable| {
             log(&unreadable, "a signed delivery could not be read");
             Problem::Unreadable(unreadable.to_string())
         })?;
+        for fault in &delivery.faults {
+            tracing::error!(request_id = invocation.request_id, source = source.name, reason = %fault, "an event could not be read");
+        }
         let ended = match &self.durable {
             Some(durable) if self.policy.mode != Mode::DryRun => {
                 self.durably(durable, source, &delivery, invocation).await
@@ -93,7 +110,9 @@ impl App {
             log(&why, "a delivery could not be recorded");
             Problem::NotRecorded
         })?;
-        Ok((source, Report::new(invocation.request_id.clone(), departures, delivery.ignored)))
+        let report = Report::new(invocation.request_id.clone(), departures, delivery.ignored);
+        report.log();
+        Ok(answer::report(&report, source.reply))
     }
 
     /// Works on a delivery with a ledger: notes who came back, and records who left before anything is done.
@@ -108,7 +127,8 @@ impl App {
             durable.came_back(&source.name, person, invocation.now).await?;
         }
         // Without a queue nobody goes on afterwards: then the sender's patience is no reason to stop.
-        let patience = durable.queue.is_some().then(|| invocation.started + source.patience);
+        let patience = source.patience.saturating_sub(ANSWERING);
+        let patience = durable.queue.is_some().then(|| invocation.started + patience);
         let deadline = patience.map_or(invocation.deadline, |patience| patience.min(invocation.deadline));
         let worker = self.worker(invocation, deadline);
         let receive = |departure: &Departure| durable.receive(departure.clone(), worker);
@@ -155,41 +175,10 @@ impl App {
             _ => return Err(Problem::NotFound),
         };
         let source = self.sources.get(name).ok_or(Problem::NotFound)?;
-        if request.method() == Method::POST { Ok(source) } else { Err(Problem::MethodNotAllowed) }
-    }
-
-    /// Verifies with the secret at hand, and if that does not match, with its other versions.
-    async fn verify(
-        &self,
-        source: &Source,
-        request: &Request<Vec<u8>>,
-        invocation: &Invocation,
-        log: &(impl Fn(&dyn std::fmt::Display, &str) + Sync),
-    ) -> Result<Verified, Problem> {
-        let no_secrets = |why: &dyn std::fmt::Display| {
-            log(why, "the delivery cannot be verified");
-            Problem::NoSecrets
-        };
-        let check = |secret: &Secret| {
-            let keys = source.scheme.keys(secret)?;
-            Ok(source.scheme.verify(request.headers(), request.body(), &keys, invocation.now))
-        };
-        let held = self.secrets.get(&source.secret).await.map_err(|down| no_secrets(&down))?;
-        let mut verdict = held.clone().and_then(|secret| check(&secret));
-        // Only a key can be outdated: what is wrong with the headers stays wrong.
-        if matches!(verdict, Err(_) | Ok(Err(Refusal::Mismatch))) {
-            let others = self.secrets.other_versions(&source.secret, &held).await.map_err(|down| no_secrets(&down))?;
-            if let Some(good) = others.iter().filter_map(|secret| check(secret).ok()).find(Result::is_ok) {
-                verdict = Ok(good);
-            }
-        }
-        match verdict {
-            Ok(Ok(verified)) => Ok(verified),
-            Ok(Err(refusal)) => {
-                log(&refusal, "a delivery was refused");
-                Err(Problem::Unverified)
-            }
-            Err(fault) => Err(no_secrets(&fault)),
+        match (request.method(), &source.challenge) {
+            (&Method::POST, _) | (&Method::GET, Some(_)) => Ok(source),
+            (_, Some(_)) => Err(Problem::MethodNotAllowed("GET, POST")),
+            (_, None) => Err(Problem::MethodNotAllowed("POST")),
         }
     }
 
@@ -197,5 +186,15 @@ impl App {
         let plan = Plan::new(&self.policy, departure, invocation.now);
         let entries = self.engine.execute(&self.secrets, &plan, invocation.deadline).await;
         DepartureReport::new(&plan, entries)
+    }
+}
+
+/// Gives back what a sender asks to see that the address is ours. Whoever asks may be anybody: nothing else is told.
+fn challenge(source: &Source, request: &Request<Vec<u8>>) -> Result<Response<String>, Problem> {
+    let Some(Challenge { header, field }) = &source.challenge else { return Err(Problem::MethodNotAllowed("POST")) };
+    let asked = request.headers().get(header).and_then(|value| value.to_str().ok()).map(str::trim);
+    match asked.filter(|asked| !asked.is_empty() && asked.len() <= LONGEST_CHALLENGE) {
+        Some(asked) => Ok(answer::challenge(field, asked)),
+        None => Err(Problem::NoChallenge(header.to_string())),
     }
 }

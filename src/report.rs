@@ -55,6 +55,9 @@ pub struct EventReport {
     /// When it happened.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339")]
     pub occurred_at: Option<OffsetDateTime>,
+    /// The organisation in which it happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
 }
 
 /// A person, in the report.
@@ -247,6 +250,7 @@ impl DepartureReport {
                 id: mask_addresses(&event.id),
                 r#type: event.kind.clone(),
                 occurred_at: event.occurred_at,
+                organization: event.organization.clone(),
             },
             person: PersonReport {
                 idp_id: masked(&person.idp_id),

@@ -1,46 +1,59 @@
-//! The identity sources: who may report a departure, how it signs, and what its bodies mean.
+//! The identity sources: who may report a departure, how it proves to be itself, and what its bodies mean.
 //!
-//! A source is data: a [`Scheme`] to verify with and JSON Pointers (RFC 6901) to read with. The senders known by name stand
-//! in `senders.toml`; `kind = "hmac"` takes the same keys from the configuration.
+//! A source is data: a [`Scheme`] to verify with and places (JSON Pointers) to read with. The senders known by name are
+//! [`KINDS`], a file each; `kind = "hmac"` and `kind = "token"` take the same keys from the configuration.
 
 use std::{collections::BTreeMap, time::Duration};
 
+use http::HeaderName;
 use serde::Deserialize;
-use serde_json::Value;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use toml::de::DeTable;
+use time::OffsetDateTime;
 
 use crate::{
-    config::{Findings, Section},
+    config::{BaseUrl, Findings, Section},
     departure::Delivery,
-    webhook::{Scheme, Signature, Verified},
+    webhook::{Scheme, Signature, Token, Verified},
 };
 
+mod kinds;
+mod place;
 mod reading;
+mod rules;
+mod sample;
 
+pub use kinds::{KINDS, Kind, Row};
+use reading::Reader;
 pub use reading::Unreadable;
-use reading::{EventMap, PersonMap};
-
-/// The senders known by name.
-const SENDERS: &str = include_str!("senders.toml");
-/// The kind whose every parameter stands in the configuration.
-const GENERIC: &str = "hmac";
+use rules::{EventTable, PersonTable};
 
 /// One identity source.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// Its name, in the webhook's address.
     pub name: String,
-    /// The name of its secret.
-    pub secret: String,
-    /// How it signs.
+    /// What it is.
+    pub kind: &'static Kind,
+    /// Where the keys are that its deliveries are checked with.
+    pub keys: KeySource,
+    /// How it proves that a delivery is its own.
     pub scheme: Scheme,
     /// What it wants to be told.
     pub reply: Reply,
     /// How long its sender waits for an answer. What is not done by then is left to the queue, where there is one.
     pub patience: Duration,
-    event: EventMap,
-    person: PersonMap,
+    /// What it asks once, to see that the address is ours.
+    pub challenge: Option<Challenge>,
+    reader: Reader,
+    samples: BTreeMap<String, kinds::Sample>,
+}
+
+/// Where a source's keys are.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// In the secret of this name.
+    Secret(String),
+    /// In the key set that the sender publishes here.
+    Set(BaseUrl),
 }
 
 /// What a sender gets for a delivery that was taken.
@@ -52,24 +65,49 @@ pub enum Reply {
     Report,
     /// Nothing: the status says it all.
     Empty,
+    /// Nothing, and the status 202.
+    Accepted,
 }
 
-/// `[sources.NAME]`, and a table of `senders.toml`.
+/// A question that a sender asks with `GET`, and that is answered by giving it back.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Challenge {
+    /// The header that holds it.
+    #[serde(with = "header_name")]
+    pub header: HeaderName,
+    /// The name under which it is given back, in a JSON object.
+    pub field: String,
+}
+
+mod header_name {
+    use serde::{Deserialize, Deserializer, de::Error};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<http::HeaderName, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        http::HeaderName::try_from(text.as_str()).map_err(|_| D::Error::custom(format!("`{text}` is no header name")))
+    }
+}
+
+/// `[sources.NAME]`.
 #[derive(Deserialize)]
 struct Table {
     secret: Option<String>,
-    #[serde(default)]
-    reply: Reply,
-    #[serde(default = "ten_seconds", with = "crate::config::duration")]
-    patience: Duration,
+    reply: Option<Reply>,
+    #[serde(default, deserialize_with = "crate::config::duration::option")]
+    patience: Option<Duration>,
     signature: Option<Signature>,
-    event: Option<EventMap>,
-    person: Option<PersonMap>,
-}
-
-/// Few senders say how long they wait for an answer; those who do wait for 10 to 30 seconds.
-fn ten_seconds() -> Duration {
-    Duration::from_secs(10)
+    token: Option<Token>,
+    jwks: Option<BaseUrl>,
+    issuer: Option<String>,
+    audience: Option<String>,
+    #[serde(default)]
+    also: Vec<String>,
+    #[serde(default)]
+    accept_unverified: bool,
+    #[serde(default)]
+    event: EventTable,
+    #[serde(default)]
+    person: PersonTable,
 }
 
 impl Source {
@@ -78,44 +116,49 @@ impl Source {
         let (path, span) = (section.name.clone(), section.table.span());
         let kind = section.kind(findings)?;
         let given: Table = section.read(findings)?;
-        let mut fault = |message: String| {
-            findings.add(Some(span.clone()), format!("`{path}`: {message}"));
-            None
-        };
-        let known = match sender(&kind) {
-            _ if kind == GENERIC => None,
-            Some(_) if given.signature.is_some() => {
-                return fault(format!("`signature` goes with kind `{GENERIC}`: how `{kind}` signs is known"));
+        match Self::of(name, &kind, given) {
+            Ok(source) => Some(source),
+            Err(fault) => {
+                findings.add(Some(span), format!("`{path}`: {fault}"));
+                None
             }
-            Some(known) => Some(known),
-            None => return fault(format!("unknown kind `{kind}`: expected one of {}", Self::kinds().join(", "))),
-        };
-        let (signature, event, person) =
-            known.map_or((None, None, None), |known| (known.signature, known.event, known.person));
-        let Some(signature) = given.signature.or(signature) else {
-            return fault("`signature` is missing".to_owned());
-        };
-        let (Some(event), Some(person)) = (given.event.or(event), given.person.or(person)) else {
-            return fault("`event` and `person` must say where to read (JSON Pointers)".to_owned());
-        };
-        Some(Self {
-            secret: given.secret.unwrap_or_else(|| format!("offboard/sources/{name}")),
+        }
+    }
+
+    fn of(name: &str, kind: &str, mut given: Table) -> Result<Self, String> {
+        let known = Kind::named(kind).ok_or_else(|| {
+            let known: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+            format!("unknown kind `{kind}`: expected one of {}", known.join(", "))
+        })?;
+        let row = known.row()?;
+        let (scheme, keys) = proof(name, known, &row, &mut given)?;
+        let event = given.event.over(row.event).check(&given.also)?;
+        let person = given.person.over(row.person).check()?;
+        Ok(Self {
             name: name.to_owned(),
-            scheme: signature.scheme().clone(),
-            reply: given.reply,
-            patience: given.patience,
-            event,
-            person,
+            kind: known,
+            keys,
+            scheme,
+            reply: given.reply.unwrap_or(row.reply),
+            patience: given.patience.unwrap_or(row.patience),
+            challenge: row.challenge,
+            reader: Reader {
+                event,
+                person,
+                unfold: known.unfold,
+                accept_unverified: given.accept_unverified,
+                accept_unreadable: row.accept_unreadable,
+            },
+            samples: row.samples,
         })
     }
 
-    /// The names of all kinds, sorted.
-    pub fn kinds() -> Vec<String> {
-        let table = DeTable::parse(SENDERS).map(toml::Spanned::into_inner).unwrap_or_default();
-        let mut kinds: Vec<_> = table.into_iter().map(|(key, _)| key.into_inner().into_owned()).collect();
-        kinds.push(GENERIC.to_owned());
-        kinds.sort();
-        kinds
+    /// The name of its secret, if its keys are in one.
+    pub fn secret(&self) -> Option<&str> {
+        match &self.keys {
+            KeySource::Secret(name) => Some(name),
+            KeySource::Set(_) => None,
+        }
     }
 
     /// What a verified delivery says.
@@ -123,46 +166,61 @@ impl Source {
     /// # Errors
     /// Which field is missing or cannot be read.
     pub fn delivery(&self, verified: &Verified) -> Result<Delivery, Unreadable> {
-        reading::delivery(&self.name, &self.event, &self.person, verified)
+        self.reader.delivery(&self.name, verified)
     }
 
-    /// The body of a sample departure as this source would send it: of a person with this address, at `now`.
-    pub fn sample(&self, email: &str, event_id: &str, now: OffsetDateTime) -> Vec<u8> {
-        let mut body = Value::Object(serde_json::Map::new());
-        let mut set = |pointer: &Option<String>, value: String| {
-            if let Some(pointer) = pointer {
-                put(&mut body, pointer, Value::String(value));
-            }
-        };
-        set(&self.event.id, event_id.to_owned());
-        set(&self.event.occurred_at, now.format(&Rfc3339).unwrap_or_default());
-        set(&self.person.email, email.to_owned());
-        set(&self.person.idp_id, format!("sample-{event_id}"));
-        if let Some(rule) = self.event.departures.first() {
-            put(&mut body, &self.event.kind, Value::String(rule.kind.clone()));
-            for (pointer, value) in &rule.conditions {
-                put(&mut body, pointer, value.clone());
-            }
+    /// A delivery of a person with this address as this source would send it at `now`: the headers that belong to the body,
+    /// and the body. `what` is `departure` or, where the source has such events, `created`.
+    pub fn sample(&self, what: &str, email: &str, event_id: &str, now: OffsetDateTime) -> Option<sample::Body> {
+        match self.samples.get(what) {
+            Some(sample) => Some(sample::filled(sample, email, event_id, now)),
+            None if what == sample::DEPARTURE => Some(sample::put(&self.reader, email, event_id, now)),
+            None => None,
         }
-        body.to_string().into_bytes()
+    }
+
+    /// What this source can report in a sample.
+    pub fn samples(&self) -> Vec<&str> {
+        let own = self.samples.keys().map(String::as_str).filter(|name| *name != sample::DEPARTURE);
+        [sample::DEPARTURE].into_iter().chain(own).collect()
     }
 }
 
-/// The row of a sender known by name.
-fn sender(kind: &str) -> Option<Table> {
-    let mut table: BTreeMap<String, toml::Table> = toml::from_str(SENDERS).ok()?;
-    table.remove(kind)?.try_into().ok()
-}
-
-/// Puts a value where a JSON Pointer points, making the objects on the way.
-fn put(body: &mut Value, pointer: &str, value: Value) {
-    let mut place = body;
-    for token in pointer.split('/').skip(1) {
-        let key = token.replace("~1", "/").replace("~0", "~");
-        if !place.is_object() {
-            *place = Value::Object(serde_json::Map::new());
-        }
-        place = &mut place[key];
+/// How a source proves to be itself, and with which keys. A sender that signs is not believed without its signature; one
+/// that shows a secret lets its administrator choose the header; one that publishes its keys has none to share.
+fn proof(name: &str, kind: &Kind, row: &Row, given: &mut Table) -> Result<(Scheme, KeySource), String> {
+    if given.signature.is_some() && kind.name != "hmac" {
+        return Err(format!("`signature` goes with kind `hmac`: how `{}` signs is known", kind.name));
     }
-    *place = value;
+    if given.token.is_some() && kind.name != "token" && row.token.is_none() {
+        return Err(format!("`token` goes with senders that show a secret; `{}` does not", kind.name));
+    }
+    let published = given.jwks.take();
+    if published.is_some() && row.jwt.is_none() {
+        return Err(format!("`jwks` goes with senders that sign JSON Web Tokens; `{}` does not", kind.name));
+    }
+    if published.is_some() && given.secret.is_some() {
+        return Err("`jwks` and `secret` exclude each other: a token is checked with one kind of key".to_owned());
+    }
+    let signature = given.signature.take().or(row.signature.clone());
+    // A sender that can do both signs tokens where its published keys are named.
+    let jwt = row.jwt.clone().filter(|_| published.is_some() || signature.is_none());
+    let parties = (given.issuer.take(), given.audience.take());
+    if jwt.is_none() && parties != (None, None) {
+        return Err("`issuer` and `audience` go with JSON Web Tokens".to_owned());
+    }
+    let scheme = match (jwt, signature, given.token.take().or(row.token.clone())) {
+        (Some(jwt), ..) => Scheme::Jwt(jwt.expecting(parties.0, parties.1)?),
+        (None, Some(signature), _) => Scheme::Hmac(signature.scheme().clone()),
+        (None, None, Some(token)) => Scheme::Token(token),
+        (None, None, None) => {
+            return Err(format!("`{}` is missing", if kind.name == "hmac" { "signature" } else { "token" }));
+        }
+    };
+    let secret = || given.secret.clone().unwrap_or_else(|| format!("offboard/sources/{name}"));
+    match published {
+        Some(url) => Ok((scheme, KeySource::Set(url))),
+        None if row.published => Err("`jwks` must say where the sender publishes its keys".to_owned()),
+        None => Ok((scheme, KeySource::Secret(secret()))),
+    }
 }

@@ -1,43 +1,53 @@
 //! The door: proves that a delivery comes from its source, before anybody reads it.
 //!
 //! One verifier, driven by a table, serves every sender that signs with an HMAC: see [`Signature`] for its parameters.
-//! [`Verified`] is the only way to a body, and only [`Scheme::verify`] makes one.
+//! Others show a secret: see [`Token`]. [`Verified`] is the only way to a body, and only [`Scheme::verify`] makes one.
 
 use std::fmt;
 
 use http::{HeaderMap, HeaderName};
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use secrecy::{SecretSlice, SecretString};
 use time::OffsetDateTime;
 
 use crate::secrets::{Secret, SecretFault};
 
+mod hmac;
 mod jwk_set;
 pub mod jwt;
 pub mod key_sets;
 mod mac;
 mod signature;
+mod token;
 
+pub use hmac::Hmac;
 pub use jwk_set::JwkSet;
+pub use jwt::{Jwt, JwtKeys as Keys, Signed};
 pub use signature::{Algorithm, Encoding, KeyForm, Layout, Signature, Timestamp, Unit};
-use signature::{Family, Part};
+pub use token::Token;
 
-/// How one sender signs: [`Signature`], checked and ready for use.
+/// How a sender proves that a delivery is its own.
 #[derive(Clone, Debug)]
-pub struct Scheme {
-    families: Vec<Family>,
-    algorithm: Algorithm,
-    encoding: Encoding,
-    layout: Layout,
-    signed: Vec<Part>,
-    timestamp: Option<Timestamp>,
-    key_form: KeyForm,
+pub enum Scheme {
+    /// By a signature with a shared key.
+    Hmac(Hmac),
+    /// By showing a secret.
+    Token(Token),
+    /// By a JSON Web Token.
+    Jwt(Jwt),
 }
 
-/// A delivery whose signature is good.
-#[derive(Clone, Debug)]
+/// A delivery that comes from its source.
+#[derive(Clone)]
 pub struct Verified {
     id: Option<String>,
     body: Vec<u8>,
+    headers: HeaderMap,
+}
+
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 impl Verified {
@@ -49,6 +59,11 @@ impl Verified {
     /// The body, byte for byte as it was signed.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// A header of the delivery, if it stands there once. No sender signs it.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        single(&self.headers, &HeaderName::try_from(name).ok()?).ok()
     }
 }
 
@@ -111,27 +126,30 @@ impl fmt::Debug for Key {
     }
 }
 
-/// What a signature header says.
-struct Claim {
-    id: Option<String>,
-    timestamp: Option<String>,
-    signatures: Vec<Vec<u8>>,
-}
-
 impl Scheme {
-    /// The keys in a source's secret: `signing_secret`, `signing_secrets`, or both.
+    /// The keys in a source's secret: `signing_secret` and `signing_secrets`, or `token` and `tokens`.
     ///
     /// # Errors
     /// If there is none, or one of them is empty or not of the form that the sender hands out.
-    pub fn keys(&self, secret: &Secret) -> Result<Vec<Key>, SecretFault> {
-        let texts = secret.texts("signing_secret", "signing_secrets")?;
-        let unusable = || secret.unusable("signing_secret");
-        texts.iter().map(|text| self.key(text).ok_or_else(unusable)).collect()
+    pub fn keys(&self, secret: &Secret) -> Result<Keys, SecretFault> {
+        if let Self::Jwt(jwt) = self {
+            return jwt.keys(secret);
+        }
+        let (one, many) = self.secret_keys();
+        let texts = secret.texts(one, many)?;
+        let keys = texts.iter().map(|text| self.key(text).ok_or_else(|| secret.unusable(one)));
+        keys.collect::<Result<_, _>>().map(Keys::Shared)
     }
 
-    /// Checks a delivery.
-    ///
-    /// `now` is the time of its arrival. Every signature in the header is tried with every key; one match is enough.
+    /// Under which keys of a source's secret its keys stand: one, and a list of several.
+    pub fn secret_keys(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Hmac(_) | Self::Jwt(_) => ("signing_secret", "signing_secrets"),
+            Self::Token(_) => ("token", "tokens"),
+        }
+    }
+
+    /// Checks a delivery. `now` is the time of its arrival.
     ///
     /// # Errors
     /// Why it is refused.
@@ -139,77 +157,38 @@ impl Scheme {
         &self,
         headers: &HeaderMap,
         body: &[u8],
-        keys: &[Key],
+        keys: &Keys,
         now: OffsetDateTime,
     ) -> Result<Verified, Refusal> {
-        let claim = self.claim(headers)?;
-        if let (Some(rule), Some(text)) = (&self.timestamp, &claim.timestamp) {
-            rule.check(text, now)?;
-        }
-        let parts = self.parts(claim.id.as_deref(), claim.timestamp.as_deref(), body);
-        let genuine = |key: &Key| mac::matches(self.algorithm, key.0.expose_secret(), &parts, &claim.signatures);
-        if keys.iter().any(genuine) {
-            Ok(Verified { id: claim.id.clone(), body: body.to_vec() })
-        } else {
-            Err(Refusal::Mismatch)
+        let verified = |id, body: &[u8]| Verified { id, body: body.to_vec(), headers: headers.clone() };
+        match (self, keys) {
+            (Self::Hmac(hmac), Keys::Shared(keys)) => Ok(verified(hmac.verify(headers, body, keys, now)?, body)),
+            (Self::Token(token), Keys::Shared(keys)) => token.verify(headers, keys).map(|()| verified(None, body)),
+            (Self::Jwt(jwt), keys) => {
+                let proven = jwt.verify(headers, body, keys, now)?;
+                Ok(verified(proven.id().map(str::to_owned), proven.payload()))
+            }
+            (_, Keys::Set(_)) => Err(Refusal::Mismatch),
         }
     }
 
-    /// Signs as the sender does: the headers of a delivery with this id and body, sent at `now`.
+    /// Signs as the sender does: what is sent for a delivery with this id and body, at `now`.
     ///
-    /// `None` if the signing secret is not of the form that the sender hands out.
-    pub fn sign(
-        &self,
-        secret: &SecretString,
-        id: &str,
-        now: OffsetDateTime,
-        body: &[u8],
-    ) -> Option<Vec<(String, String)>> {
-        let key = self.key(secret)?;
-        let family = self.families.first()?;
-        let timestamp = self.timestamp.as_ref().map(|rule| rule.unit.count(now).to_string());
-        let parts = self.parts(Some(id), timestamp.as_deref(), body);
-        let signature = self.encoding.encode(&mac::compute(self.algorithm, key.0.expose_secret(), &parts));
-        let stamp = timestamp.clone().unwrap_or_default();
-        let mut headers = vec![(family.signature.to_string(), self.layout.write(&stamp, &signature))];
-        headers.extend(family.id.as_ref().map(|name| (name.to_string(), id.to_owned())));
-        headers.extend(family.timestamp.as_ref().zip(timestamp).map(|(name, stamp)| (name.to_string(), stamp)));
-        Some(headers)
+    /// `None` if the secret is not of the form that the sender hands out.
+    pub fn sign(&self, secret: &SecretString, id: &str, now: OffsetDateTime, body: &[u8]) -> Option<Signed> {
+        let beside = |headers| Signed { headers, body: body.to_vec() };
+        match self {
+            Self::Hmac(hmac) => hmac.sign(secret, id, now, body).map(beside),
+            Self::Token(token) => token.show(secret).map(beside),
+            Self::Jwt(jwt) => jwt.sign(secret, id, now, body),
+        }
     }
 
     fn key(&self, text: &SecretString) -> Option<Key> {
-        let bytes = self.key_form.bytes(text.expose_secret())?;
-        (!bytes.is_empty()).then(|| Key(bytes.into()))
-    }
-
-    /// Reads the headers. All of them are taken from the same family, the first whose signature is there.
-    fn claim(&self, headers: &HeaderMap) -> Result<Claim, Refusal> {
-        let present = self.families.iter().find(|family| headers.contains_key(&family.signature));
-        let Some(family) = present.or(self.families.first()) else {
-            return Err(Refusal::Missing("signature".to_owned()));
-        };
-        let value = single(headers, &family.signature)?;
-        let id = family.id.as_ref().map(|name| single(headers, name)).transpose()?;
-        let stamp = family.timestamp.as_ref().map(|name| single(headers, name)).transpose()?;
-        let malformed = || Refusal::Malformed(family.signature.to_string());
-        let (inline, candidates) = self.layout.read(value).ok_or_else(malformed)?;
-        let timestamp = stamp.or(inline).map(str::to_owned);
-        if self.timestamp.is_some() && timestamp.is_none() {
-            return Err(malformed());
+        match self {
+            Self::Hmac(hmac) => hmac.key(text),
+            Self::Token(_) | Self::Jwt(_) => Token::key(text),
         }
-        // A candidate that cannot be decoded is skipped: the next one may be ours.
-        let signatures = candidates.into_iter().filter_map(|text| self.encoding.decode(text)).collect();
-        Ok(Claim { id: id.map(str::to_owned), timestamp, signatures })
-    }
-
-    fn parts<'a>(&'a self, id: Option<&'a str>, timestamp: Option<&'a str>, body: &'a [u8]) -> Vec<&'a [u8]> {
-        let part = |part: &'a Part| match part {
-            Part::Literal(text) => text.as_bytes(),
-            Part::Id => id.unwrap_or_default().as_bytes(),
-            Part::Timestamp => timestamp.unwrap_or_default().as_bytes(),
-            Part::Body => body,
-        };
-        self.signed.iter().map(part).collect()
     }
 }
 

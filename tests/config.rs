@@ -146,7 +146,7 @@ fn an_unknown_key_is_told_however_deep_it_stands() {
             signature,
             r#"type = "/t", departures = [{ type = "gone", where = { "/a" = "x" }, when = { "/b" = "y" } }]"#,
             person,
-            "line 4: `sources.hr`: a departure is the type of an event, or { type = \"…\", where = { \"/pointer\" = value } }",
+            "line 4: `sources.hr`: an event is named by its type, or by { type = \"…\", where = { \"/pointer\" = value } }",
         ),
     ] {
         assert_eq!(generic_faults(signature, event, person), told);

@@ -28,8 +28,10 @@ fn source(table: &str) -> Source {
 /// What a source makes of a body that its sender signed.
 fn read(source: &Source, body: &[u8]) -> Result<Delivery, Unreadable> {
     let signed = source.scheme.sign(&SecretString::from(KEY), "msg_1", NOW, body).unwrap();
-    let pairs =
-        signed.iter().map(|(name, value)| (HeaderName::try_from(name).unwrap(), HeaderValue::from_str(value).unwrap()));
+    let pairs = signed
+        .headers
+        .iter()
+        .map(|(name, value)| (HeaderName::try_from(name).unwrap(), HeaderValue::from_str(value).unwrap()));
     let headers: HeaderMap = pairs.collect();
     let secret = Secret::parse("s", &json!({ "signing_secret": KEY }).to_string()).unwrap();
     let verified = source.scheme.verify(&headers, body, &source.scheme.keys(&secret).unwrap(), NOW).unwrap();
@@ -41,8 +43,13 @@ fn departure(event_id: &str, kind: &str, at: Option<OffsetDateTime>, person: [Op
     Departure {
         id: format!("s/{event_id}"),
         source: "s".to_owned(),
-        event: Event { id: event_id.to_owned(), kind: kind.to_owned(), occurred_at: at },
-        person: Person { idp_id, external_id, email: email.and_then(|email| Email::parse(&email)) },
+        event: Event { id: event_id.to_owned(), kind: kind.to_owned(), occurred_at: at, organization: None },
+        person: Person {
+            idp_id,
+            external_id,
+            email: email.and_then(|email| Email::parse(&email)),
+            other_emails: vec![],
+        },
     }
 }
 
@@ -54,7 +61,8 @@ fn a_directory_user_who_was_deleted_or_became_inactive_has_left() {
         ("dsync.user.deleted", &include_bytes!("payloads/workos.dsync.user.deleted.json")[..]),
         ("dsync.user.updated", &include_bytes!("payloads/workos.dsync.user.updated.inactive.json")[..]),
     ] {
-        let expected = departure("event_01HZX3ABCDEF", kind, Some(datetime!(2026-01-15 12:00:00 UTC)), person);
+        let mut expected = departure("event_01HZX3ABCDEF", kind, Some(datetime!(2026-01-15 12:00:00 UTC)), person);
+        expected.event.organization = Some("org_01EZTR6WYX1A0DSE2CYMGXQ24Y".to_owned());
         assert_eq!(read(&workos, body), Ok(Delivery { departures: vec![expected], ..Delivery::default() }), "{kind}");
     }
 }
@@ -66,7 +74,7 @@ fn a_directory_that_was_torn_down_and_an_active_user_are_no_departures() {
     let active = include_str!("payloads/workos.dsync.user.updated.inactive.json").replace("\"inactive\"", "\"active\"");
     for (kind, body, returns) in [("dsync.deleted", torn_down, 0), ("dsync.user.updated", active.into_bytes(), 1)] {
         let ignored = Ignored { id: "event_01HZX3ABCDEF".to_owned(), kind: kind.to_owned(), reason: "not a departure" };
-        let Delivery { departures, returns: returned, ignored: left } = read(&workos, &body).unwrap();
+        let Delivery { departures, returns: returned, ignored: left, .. } = read(&workos, &body).unwrap();
         assert_eq!((departures, returned.len(), left), (vec![], returns, vec![ignored]));
     }
 }
@@ -107,7 +115,8 @@ fn a_condition_may_be_any_value_and_holds_only_for_the_same() {
         let body = json!({"id": "1", "event": "user_updated", "data": {"active": active, "level": level}}).to_string();
         assert_eq!(read(&hr, body.as_bytes()).unwrap().departures.len(), left, "{body}");
     }
-    let sample: Value = serde_json::from_slice(&hr.sample("ann@example.com", "1", NOW)).unwrap();
+    let sample: Value =
+        serde_json::from_slice(&hr.sample("departure", "ann@example.com", "1", NOW).unwrap().1).unwrap();
     assert_eq!((&sample["data"]["active"], &sample["data"]["level"]), (&json!(false), &json!(3)));
 }
 
@@ -167,7 +176,7 @@ fn what_cannot_be_read_names_the_field_and_not_its_value() {
 fn a_sample_is_what_its_source_reads() {
     for table in ["kind = \"workos\"", "kind = \"standard_webhooks\"", HR] {
         let source = source(table);
-        let delivery = read(&source, &source.sample("ann@example.com", "evt_9", NOW)).unwrap();
+        let delivery = read(&source, &source.sample("departure", "ann@example.com", "evt_9", NOW).unwrap().1).unwrap();
         let departure = &delivery.departures[0];
         assert!(departure.person.email.as_ref().is_some_and(|email| email.is("ann@example.com")), "{table}");
         assert_eq!(departure.event.occurred_at, Some(NOW), "{table}");

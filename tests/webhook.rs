@@ -129,9 +129,9 @@ fn every_recorded_signature_gets_its_recorded_verdict() {
 /// A signed delivery of a Standard Webhooks source, to be spoiled.
 fn delivery() -> (Source, Value, HeaderMap, Vec<u8>) {
     let source = source("kind = \"standard_webhooks\"");
-    let body = source.sample("ann@example.com", "evt_1", NOW);
+    let body = source.sample("departure", "ann@example.com", "evt_1", NOW).unwrap().1;
     let signed = source.scheme.sign(&SecretString::from(WHSEC), "evt_1", NOW, &body).unwrap();
-    let headers = headers(signed.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let headers = headers(signed.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     (source, json!({ "signing_secret": WHSEC }), headers, body)
 }
 

@@ -10,3 +10,8 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     let read = humantime::parse_duration(&text).ok().filter(|duration| !duration.is_zero());
     read.ok_or_else(|| D::Error::custom(format!("`{text}` is no duration: write 10s, 5m, 1h or 7d")))
 }
+
+/// Reads a duration that may be missing.
+pub(crate) fn option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    deserialize(deserializer).map(Some)
+}

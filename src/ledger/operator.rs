@@ -152,8 +152,9 @@ mod tests {
     /// A ledger with one departure in this state, after these outcomes.
     async fn ledger(state: State, lease: Option<Lease>, outcomes: &[(&str, Outcome)]) -> Ledger {
         let ledger = Ledger::new(Arc::new(Memory::default()));
-        let event = Event { id: "1".into(), kind: "left".into(), occurred_at: None };
-        let person = Person { idp_id: None, external_id: Some("8931".into()), email: Email::parse("ann@example.com") };
+        let event = Event { id: "1".into(), kind: "left".into(), occurred_at: None, organization: None };
+        let person =
+            Person { external_id: Some("8931".into()), email: Email::parse("ann@example.com"), ..Person::default() };
         let departure = Departure { id: ID.into(), source: "hr".into(), event, person };
         let mut record = Record::new(&departure, NOW, Duration::from_secs(86_400), lease.clone());
         for (provider, outcome) in outcomes {

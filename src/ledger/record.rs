@@ -31,6 +31,9 @@ pub struct Record {
     /// When it happened, if the source told.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<OffsetDateTime>,
+    /// The source's name of the organisation in which it happened, if the source told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
     /// When its first delivery arrived.
     #[serde(with = "time::serde::rfc3339")]
     pub received_at: OffsetDateTime,
@@ -151,6 +154,7 @@ impl Record {
             event_id: event.id.clone(),
             event_type: event.kind.clone(),
             occurred_at: event.occurred_at,
+            organization: event.organization.clone(),
             received_at: now,
             person: KnownPerson::from(person),
             state: State::Open,
@@ -166,11 +170,17 @@ impl Record {
 
     /// The departure that it records.
     pub fn departure(&self) -> Departure {
-        let event = Event { id: self.event_id.clone(), kind: self.event_type.clone(), occurred_at: self.occurred_at };
+        let event = Event {
+            id: self.event_id.clone(),
+            kind: self.event_type.clone(),
+            occurred_at: self.occurred_at,
+            organization: self.organization.clone(),
+        };
         let person = Person {
             idp_id: self.person.idp_id.clone(),
             external_id: self.person.external_id.clone(),
             email: self.person.email.as_deref().and_then(Email::parse),
+            other_emails: Vec::new(),
         };
         Departure { id: self.id.clone(), source: self.source.clone(), event, person }
     }

@@ -44,6 +44,11 @@ impl From<Wire> for JwkSet {
 }
 
 impl JwkSet {
+    /// How many keys there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The keys that a token of this algorithm and key id may be signed with. One without a key id may be signed with
     /// the only key there is for the algorithm.
     pub(super) fn candidates(&self, algorithm: Algorithm, id: Option<&str>) -> Vec<&DecodingKey> {

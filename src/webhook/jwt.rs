@@ -100,6 +100,16 @@ pub enum JwtKeys {
     Set(Arc<JwkSet>),
 }
 
+impl JwtKeys {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Shared(keys) => keys.len(),
+            Self::Set(set) => set.count(),
+        }
+    }
+}
+
 /// What a good token vouches for.
 #[derive(Clone, Debug)]
 pub struct Proven {

@@ -9,7 +9,7 @@ use http::HeaderName;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::{Refusal, Scheme};
+use super::{Hmac, Refusal};
 
 /// Base64 whose padding may be missing, as in secrets that were copied by hand.
 pub(super) const BASE64_LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -20,11 +20,11 @@ pub(super) const BASE64_LENIENT: GeneralPurpose = GeneralPurpose::new(
 /// How a sender signs. Every sender that uses an HMAC is a set of these.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Table")]
-pub struct Signature(Scheme);
+pub struct Signature(Hmac);
 
 impl Signature {
     /// The scheme that it describes.
-    pub fn scheme(&self) -> &Scheme {
+    pub fn scheme(&self) -> &Hmac {
         &self.0
     }
 }
@@ -329,7 +329,7 @@ impl TryFrom<Table> for Signature {
             id: ids.get(index).cloned(),
             timestamp: stamps.get(index).cloned(),
         };
-        Ok(Self(Scheme {
+        Ok(Self(Hmac {
             families: headers.iter().enumerate().map(family).collect(),
             algorithm: table.algorithm,
             encoding: table.encoding,

@@ -98,7 +98,7 @@ impl Stage {
 
     /// One departure.
     pub async fn run(&self, run: &Run, world: &World, patience: Duration) -> Entry {
-        let event = Event { id: "1".to_owned(), kind: "left".to_owned(), occurred_at: None };
+        let event = Event { id: "1".to_owned(), kind: "left".to_owned(), occurred_at: None, organization: None };
         let person = run.person.clone();
         let departure = Departure { id: "golden/1".to_owned(), source: "golden".to_owned(), event, person };
         let plan = Plan::new(&self.config.policy, departure, OffsetDateTime::UNIX_EPOCH);

@@ -8,6 +8,7 @@ use offboard::{
     outcome::{Outcome, Status},
     person::{Email, Person},
     secrets::{Secret, SecretFault, Secrets},
+    source::KeySource,
 };
 use serde::Serialize;
 
@@ -98,8 +99,14 @@ async fn secrets(config: &mut Config, live: bool) -> Result<Vec<Looked>, String>
         .map_err(|down| format!("{down}\nare AWS credentials and a region set? --offline checks the file alone"))?;
     let mut looked = Vec::new();
     for source in config.sources.values() {
-        let keys = shape(&store, &source.secret, |secret| Ok(source.scheme.keys(secret)?.len())).await;
-        looked.push(told(format!("source {}", source.name), keys.map(|count| format!("{count} signing secret(s)"))));
+        let note = match &source.keys {
+            KeySource::Secret(name) => {
+                let keys = shape(&store, name, |secret| Ok(source.scheme.keys(secret)?.count())).await;
+                keys.map(|count| format!("{count} {}(s)", source.scheme.secret_keys().0.replace('_', " ")))
+            }
+            KeySource::Set(_) => Ok("needs no secret: its keys are published".to_owned()),
+        };
+        looked.push(told(format!("source {}", source.name), note));
     }
     for provider in &config.providers {
         let places = shape(&store, &provider.secret, |secret| Ok(provider.settings.connect(secret)?.len())).await;
@@ -119,7 +126,7 @@ async fn shape<T>(store: &Secrets, name: &str, read: impl Fn(&Secret) -> Result<
 
 /// A harmless read at every provider.
 async fn credentials(config: &mut Config) -> Result<Vec<Looked>, String> {
-    let person = Person { idp_id: None, external_id: Some(NOBODY.to_owned()), email: Email::parse(NOBODY) };
+    let person = Person { external_id: Some(NOBODY.to_owned()), email: Email::parse(NOBODY), ..Person::default() };
     let (entries, _) = look(config, person).await?;
     let looked = entries.into_iter().map(|entry| {
         let finding = entry.finding;

@@ -56,7 +56,7 @@ impl Configured {
 /// Looks at every provider for the accounts of a person, and touches nothing.
 pub async fn look(config: &mut Config, person: Person) -> Result<(Vec<Entry>, std::sync::Arc<Secrets>), String> {
     let (engine, secrets) = Engine::connect(config).await?;
-    let event = Event { id: "command-line".into(), kind: "plan".into(), occurred_at: None };
+    let event = Event { id: "command-line".into(), kind: "plan".into(), occurred_at: None, organization: None };
     let departure = Departure { id: "command-line".into(), source: "command-line".into(), event, person };
     let plan = Plan::new(&config.policy, departure, OffsetDateTime::now_utc());
     let entries = engine.execute(&secrets, &plan, Instant::now() + PATIENCE).await;

@@ -23,15 +23,19 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// A sample departure, signed now.
-    pub fn sign(source: &Source, secret: &SecretString, email: &str, id: &str) -> Result<Self, String> {
+    /// A sample of what this source sends, signed now.
+    pub fn sign(source: &Source, what: &str, secret: &SecretString, email: &str, id: &str) -> Result<Self, String> {
         let now = OffsetDateTime::now_utc();
-        let body = source.sample(email, id, now);
+        let known = || format!("{} has no sample `{what}`: it has {}", source.kind.name, source.samples().join(", "));
+        let (mut headers, body) = source.sample(what, email, id, now).ok_or_else(known)?;
         let signed = source.scheme.sign(secret, id, now, &body);
-        let mut headers = signed.ok_or("the signing secret is not of the form that this source hands out")?;
-        headers.push(("content-type".into(), "application/json".into()));
+        let signed = signed.ok_or("the signing secret is not of the form that this source hands out")?;
+        headers.extend(signed.headers);
+        if !headers.iter().any(|(name, _)| name == "content-type") {
+            headers.push(("content-type".into(), "application/json".into()));
+        }
         headers.push(("user-agent".into(), concat!("offboard/", env!("CARGO_PKG_VERSION")).into()));
-        Ok(Self { headers, body })
+        Ok(Self { headers, body: signed.body })
     }
 
     /// The same delivery as a command line that can be pasted into a shell.

@@ -39,6 +39,9 @@ pub struct Send {
     /// Print a curl command instead of sending
     #[arg(long, requires = "to")]
     print_curl: bool,
+    /// What to report: departure, or what else the kind has a sample of (`offboard sources KIND` tells)
+    #[arg(long, value_name = "SAMPLE", default_value = "departure")]
+    sample: String,
     /// The configuration [default: $OFFBOARD_CONFIG, or config/offboard.toml]
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,
@@ -62,7 +65,7 @@ impl Send {
         let now = OffsetDateTime::now_utc();
         let id = self.id.clone().unwrap_or_else(|| format!("sample-{}", now.unix_timestamp_nanos() / 1_000_000));
         let secret = self.signing_secret(&config, source).await?;
-        let delivery = Delivery::sign(source, &secret, &self.email, &id)?;
+        let delivery = Delivery::sign(source, &self.sample, &secret, &self.email, &id)?;
         let url = self.to.as_ref().map(|to| self.webhook(to).to_string());
         match url {
             Some(url) if self.print_curl => print(&delivery.curl(&url)),
@@ -116,11 +119,15 @@ impl Send {
         let instead = |why: String| format!("{why}\nset {SECRET_VARIABLE} to sign without the secret store");
         let extra_ca = config.extra_ca().map_err(|faults| faults.to_string())?;
         let client = aws_sdk_secretsmanager::Client::new(&aws::config(extra_ca.as_deref()).await?);
-        let secrets = Secrets::new(client, vec![source.secret.clone()]);
-        let found = secrets.get(&source.secret).await.map_err(|down| instead(down.to_string()))?;
-        let signing = found.and_then(|secret| secret.texts("signing_secret", "signing_secrets"));
+        let name = source.secret().ok_or_else(|| {
+            format!("{} publishes its keys: set {SECRET_VARIABLE} to a private key in PEM of one of them", source.name)
+        })?;
+        let secrets = Secrets::new(client, vec![name.to_owned()]);
+        let found = secrets.get(name).await.map_err(|down| instead(down.to_string()))?;
+        let (one, many) = source.scheme.secret_keys();
+        let signing = found.and_then(|secret| secret.texts(one, many));
         let signing = signing.map_err(|fault| instead(fault.to_string()))?;
-        signing.into_iter().next().ok_or_else(|| instead(format!("{} holds no signing secret", source.secret)))
+        signing.into_iter().next().ok_or_else(|| instead(format!("{name} holds no {one}")))
     }
 }
 

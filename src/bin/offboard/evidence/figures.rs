@@ -100,7 +100,7 @@ mod tests {
     /// A departure with outcomes that came so many seconds after its receipt.
     fn record(id: &str, email: &str, state: State, outcomes: &[(Outcome, i64)]) -> Record {
         let received = datetime!(2026-01-31 12:00 UTC);
-        let event = Event { id: id.into(), kind: "left".into(), occurred_at: None };
+        let event = Event { id: id.into(), kind: "left".into(), occurred_at: None, organization: None };
         let person = Person { email: Email::parse(email), ..Person::default() };
         let departure = Departure { id: format!("hr/{id}"), source: "hr".into(), event, person };
         let mut record = Record::new(&departure, received, std::time::Duration::from_secs(60), None);

@@ -28,7 +28,8 @@ pub async fn serve(
 ) -> Result<ExitCode, String> {
     let mut function = Function::start(options.start(world, path, None)).await?;
     let source = config.sources.get(TIMELESS).ok_or("the sandbox's configuration lacks a source")?;
-    let sample = Delivery::sign(source, &world::signing_secret(TIMELESS).into(), cast::LEE, "hr-sandbox-sample")?;
+    let sample =
+        Delivery::sign(source, "departure", &world::signing_secret(TIMELESS).into(), cast::LEE, "hr-sandbox-sample")?;
     let curl = sample.curl(&function.webhook(TIMELESS));
     if options.json {
         print(&document(world, &function, path, &curl).to_string());

@@ -127,7 +127,7 @@ impl Story<'_> {
         let source = source.ok_or_else(|| format!("no source {}", scene.source))?;
         let guess = "what somebody who does not know the secret signs with";
         let secret = if scene.twist == Twist::Forged { guess } else { world::signing_secret(scene.source) };
-        let delivery = Delivery::sign(source, &secret.into(), scene.email, scene.event)?;
+        let delivery = Delivery::sign(source, "departure", &secret.into(), scene.email, scene.event)?;
         let function: &Function = if scene.twist == Twist::DryRun { self.dry_run } else { self.live };
         delivery.send(&function.webhook(scene.source)).await
     }

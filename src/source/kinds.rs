@@ -1,0 +1,151 @@
+//! The senders known by name: for each a file that says how it proves a delivery to be its own, what its events mean,
+//! and what its administrator has to enter. Where places in a body do not suffice, a few lines of code beside it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{
+    Challenge, Reply,
+    reading::Unfold,
+    rules::{EventTable, PersonTable},
+};
+use crate::webhook::{Jwt, Signature, Token};
+
+mod auth0_logs;
+mod clerk;
+mod github;
+mod google_workspace;
+mod keycloak;
+mod shared_signals;
+mod zitadel;
+
+/// A kind of source.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Its name in the configuration.
+    pub name: &'static str,
+    row: &'static str,
+    pub(super) unfold: Option<Unfold>,
+}
+
+macro_rules! kinds {
+    (@unfold) => { None };
+    (@unfold $unfold:expr) => { Some($unfold as Unfold) };
+    ($($name:ident $($unfold:expr)?),* $(,)?) => {
+        &[$(Kind {
+            name: stringify!($name),
+            row: include_str!(concat!("kinds/", stringify!($name), ".toml")),
+            unfold: kinds!(@unfold $($unfold)?),
+        }),*]
+    };
+}
+
+/// All kinds, by name.
+pub const KINDS: &[Kind] = kinds![
+    auth0,
+    auth0_logs auth0_logs::unfold,
+    authentik,
+    bamboohr,
+    clerk clerk::unfold,
+    descope,
+    frontegg,
+    fusionauth,
+    github github::unfold,
+    google_workspace google_workspace::unfold,
+    hibob,
+    hmac,
+    jumpcloud,
+    keycloak keycloak::unfold,
+    logto,
+    okta,
+    onelogin,
+    pingone,
+    scalekit,
+    shared_signals shared_signals::unfold,
+    standard_webhooks,
+    stytch,
+    svix,
+    token,
+    workos,
+    zitadel zitadel::unfold,
+];
+
+/// What is known of a kind: the file of its name.
+#[derive(Debug, Deserialize)]
+pub struct Row {
+    /// Who sends.
+    pub sender: String,
+    /// The sender's own page on it.
+    pub page: String,
+    /// How a delivery is known to be the sender's, in a few words.
+    pub proof: String,
+    /// What its events can lack.
+    #[serde(default)]
+    pub lacks: String,
+    /// What to enter in the sender's settings, a step a line. `{url}` stands for the webhook's address.
+    pub setup: Vec<String>,
+    /// Another kind that signs in the same way.
+    pub(super) signature_of: Option<String>,
+    pub(super) signature: Option<Signature>,
+    pub(super) token: Option<Token>,
+    pub(super) jwt: Option<Jwt>,
+    /// Whether its tokens can be checked with published keys alone.
+    #[serde(default)]
+    pub(super) published: bool,
+    #[serde(default)]
+    pub(super) reply: Reply,
+    #[serde(default = "ten_seconds", with = "crate::config::duration")]
+    pub(super) patience: std::time::Duration,
+    pub(super) challenge: Option<Challenge>,
+    #[serde(default)]
+    pub(super) accept_unreadable: bool,
+    #[serde(default)]
+    pub(super) event: EventTable,
+    #[serde(default)]
+    pub(super) person: PersonTable,
+    /// Bodies as the sender shapes them, by the name of what they report.
+    #[serde(default)]
+    pub(super) samples: BTreeMap<String, Sample>,
+}
+
+/// A body as a sender shapes it. `{id}`, `{email}`, `{idp_id}`, `{time}`, `{seconds}` and `{milliseconds}` are filled in.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Sample {
+    pub(super) body: String,
+    /// Headers that belong to it.
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
+}
+
+/// Few senders say how long they wait for an answer; those who do wait for 10 to 30 seconds.
+fn ten_seconds() -> std::time::Duration {
+    std::time::Duration::from_secs(10)
+}
+
+impl Kind {
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        KINDS.iter().find(|kind| kind.name == name)
+    }
+
+    /// What is known of it.
+    ///
+    /// # Errors
+    /// If its file is faulty, which a test would have told.
+    pub fn row(&self) -> Result<Row, String> {
+        let fault = |why: String| format!("what is known of kind `{}` is faulty: {why}", self.name);
+        let table = toml::Deserializer::parse(self.row).map_err(|error| fault(error.to_string()))?;
+        let mut unknown = Vec::new();
+        let row = serde_ignored::deserialize(table, |path| unknown.push(path.to_string()));
+        let mut row: Row = row.map_err(|error| fault(error.to_string()))?;
+        if !unknown.is_empty() {
+            return Err(fault(format!("unknown key {}", unknown.join(", "))));
+        }
+        if let Some(other) = &row.signature_of {
+            let kind = Self::named(other).ok_or_else(|| fault(format!("no kind {other}")))?;
+            row.signature = kind.row()?.signature;
+        }
+        Ok(row)
+    }
+}

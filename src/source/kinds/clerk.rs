@@ -1,0 +1,23 @@
+//! Clerk lists a user's addresses, proven and unproven ones, and names the primary one by its id:
+//! <https://clerk.com/docs/webhooks/overview>.
+
+use serde_json::Value;
+
+use crate::{
+    source::reading::{Unreadable, document},
+    webhook::Verified,
+};
+
+/// The event, with the proven `addresses` beside it, the primary one first.
+pub(super) fn unfold(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
+    let mut event = document(verified.body())?;
+    let listed = event["data"]["email_addresses"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut proven: Vec<_> = listed.iter().filter(|one| one["verification"]["status"] == "verified").collect();
+    let primary = &event["data"]["primary_email_address_id"];
+    proven.sort_by_key(|one| one["id"] != *primary);
+    let addresses: Vec<_> = proven.into_iter().map(|one| one["email_address"].clone()).collect();
+    if let (Value::Object(fields), false) = (&mut event, addresses.is_empty()) {
+        fields.insert("addresses".to_owned(), addresses.into());
+    }
+    Ok(vec![event])
+}

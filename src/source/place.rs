@@ -1,0 +1,197 @@
+//! Places in a body: JSON Pointers (RFC 6901) with one more kind of step.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Unreadable;
+
+/// The longest text that is believed, in bytes.
+pub(super) const LONGEST_TEXT: usize = 512;
+
+/// A JSON Pointer, one step of which may be `[key=value]`: the one element of a list that has this text, number or truth
+/// value there.
+///
+/// Senders put whom an event is about into a list beside others. If several elements fit, none is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Place {
+    text: String,
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Only { key: String, is: String },
+}
+
+/// Several places: the first where something stands counts.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "OneOrMany")]
+pub(super) struct Places(Vec<Place>);
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a place is a JSON Pointer, which begins with a /, or a list of them")]
+enum OneOrMany {
+    One(Place),
+    Many(Vec<Place>),
+}
+
+impl From<OneOrMany> for Places {
+    fn from(places: OneOrMany) -> Self {
+        match places {
+            OneOrMany::One(place) => Self(vec![place]),
+            OneOrMany::Many(places) => Self(places),
+        }
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if !text.is_empty() && !text.starts_with('/') {
+            return Err(format!("`{text}` is no JSON Pointer: it begins with a /"));
+        }
+        let steps = text.split('/').skip(1).map(step).collect();
+        Ok(Self { text, steps })
+    }
+}
+
+fn step(text: &str) -> Step {
+    let plain = |text: &str| text.replace("~1", "/").replace("~0", "~");
+    let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    match inner.and_then(|inner| inner.split_once('=')) {
+        Some((key, is)) => Step::Only { key: plain(key), is: plain(is) },
+        None => Step::Key(plain(text)),
+    }
+}
+
+impl Place {
+    /// The pointer as it was written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What stands here.
+    pub(super) fn find<'a>(&self, body: &'a Value) -> Option<&'a Value> {
+        self.steps.iter().try_fold(body, |value, step| match (step, value) {
+            (Step::Key(key), Value::Object(object)) => object.get(key),
+            (Step::Key(key), Value::Array(list)) => list.get(key.parse::<usize>().ok()?),
+            (Step::Only { key, is }, Value::Array(list)) => {
+                let fits = |value: &Value| match value {
+                    Value::String(text) => text == is,
+                    other => *is == format!("{other}"),
+                };
+                let mut fitting = list.iter().filter(|element| element.get(key).is_some_and(fits));
+                fitting.next().filter(|_| fitting.next().is_none())
+            }
+            _ => None,
+        })
+    }
+
+    /// Puts a value here, making what is missing on the way.
+    pub(super) fn put(&self, body: &mut Value, value: Value) {
+        let mut at = body;
+        for step in &self.steps {
+            at = match step {
+                Step::Key(key) => {
+                    if !at.is_object() {
+                        *at = Value::Object(serde_json::Map::new());
+                    }
+                    &mut at[key.as_str()]
+                }
+                Step::Only { key, is } => {
+                    if !at.is_array() {
+                        *at = serde_json::json!([{ key.as_str(): is }]);
+                    }
+                    &mut at[0]
+                }
+            };
+        }
+        *at = value;
+    }
+}
+
+impl Places {
+    /// The first place, as it was written.
+    pub(super) fn name(&self) -> String {
+        self.0.first().map(|place| place.text.clone()).unwrap_or_default()
+    }
+
+    /// The first place of all.
+    pub(super) fn first(&self) -> Option<&Place> {
+        self.0.first()
+    }
+
+    /// What stands at the first of the places where something stands.
+    pub(super) fn find<'a>(&self, body: &'a Value) -> Option<(&Place, &'a Value)> {
+        let found = |place| Place::find(place, body).filter(|value| !is_nothing(value)).map(|value| (place, value));
+        self.0.iter().find_map(found)
+    }
+
+    /// A text, or a number as text; `None` where there is nothing, or nothing but white space.
+    pub(super) fn text(&self, body: &Value) -> Result<Option<String>, Unreadable> {
+        self.find(body).map(|(place, value)| text(place, value)).transpose()
+    }
+}
+
+/// Senders write null or an empty text for what is not known.
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+/// A text without control characters, or a whole number as text.
+pub(super) fn text(place: &Place, value: &Value) -> Result<String, Unreadable> {
+    let malformed = || Unreadable::Malformed(place.text.clone());
+    let text = match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) if !number.is_f64() => number.to_string(),
+        _ => return Err(malformed()),
+    };
+    let plain = text.len() <= LONGEST_TEXT && !text.chars().any(char::is_control);
+    if plain { Ok(text) } else { Err(malformed()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn place(text: &str) -> Place {
+        Place::try_from(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn an_element_is_picked_only_if_it_is_the_only_one() {
+        let one = json!({ "target": [{ "type": "Group", "id": "g" }, { "type": "User", "id": "u" }] });
+        assert_eq!(place("/target/[type=User]/id").find(&one), Some(&json!("u")));
+        assert_eq!(place("/target/[type=App]/id").find(&one), None);
+        let two = json!({ "target": [{ "type": "User", "id": "u" }, { "type": "User", "id": "v" }] });
+        assert_eq!(place("/target/[type=User]/id").find(&two), None);
+        assert_eq!(place("/target/1/id").find(&two), Some(&json!("v")));
+        let primary = json!([{ "primary": false, "value": 1 }, { "primary": true, "value": 2 }, {}]);
+        assert_eq!(place("/[primary=true]/value").find(&primary), Some(&json!(2)));
+        assert_eq!(place("/[type=User]").find(&json!({ "[type=User]": 1 })), None);
+    }
+
+    #[test]
+    fn keys_are_escaped_as_in_rfc_6901() {
+        assert_eq!(place("/a~1b/m~0n").find(&json!({ "a/b": { "m~n": 8 } })), Some(&json!(8)));
+        assert_eq!(place("").find(&json!(1)), Some(&json!(1)));
+        let relative = Place::try_from("a/b".to_owned());
+        assert_eq!(relative, Err("`a/b` is no JSON Pointer: it begins with a /".to_owned()));
+    }
+
+    #[test]
+    fn what_is_put_is_found_there() {
+        let mut body = Value::Null;
+        for (text, value) in
+            [("/a/b", json!(1)), ("/list/[type=User]/id", json!("u")), ("/list/[type=User]/x", json!(2))]
+        {
+            place(text).put(&mut body, value.clone());
+            assert_eq!(place(text).find(&body), Some(&value), "{text}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Which events mean what, and where their traits stand: as a table says it, and checked.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::place::{Place, Places};
+
+/// `event = { … }`. A source's own keys come before those of its kind.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct EventTable {
+    /// The list of events, where a delivery may hold several. All other places are seen from an event.
+    pub(super) items: Option<Places>,
+    /// One JSON document a line, each an event or a list of them.
+    pub(super) lines: Option<bool>,
+    pub(super) id: Option<Places>,
+    pub(super) r#type: Option<Places>,
+    pub(super) occurred_at: Option<Places>,
+    pub(super) organization: Option<Places>,
+    /// What holds of every event that counts.
+    pub(super) r#where: Option<Conditions>,
+    /// What holds of an event that was only sent to try the connection.
+    pub(super) tests: Option<Conditions>,
+    pub(super) departures: Option<Vec<Rule>>,
+    pub(super) suspensions: Option<Vec<Rule>>,
+    pub(super) removals: Option<Vec<Rule>>,
+    pub(super) optional: Option<Vec<Rule>>,
+    pub(super) returns: Option<Vec<Rule>>,
+    pub(super) people: Option<Vec<Rule>>,
+    pub(super) claims: Option<Vec<Rule>>,
+    pub(super) confirmations: Option<Vec<Rule>>,
+}
+
+/// `person = { … }`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PersonTable {
+    pub(super) idp_id: Option<Places>,
+    pub(super) external_id: Option<Places>,
+    pub(super) email: Option<Places>,
+    /// A list of the person's addresses, the main one first. Where it stands, `email` is not read.
+    pub(super) emails: Option<Places>,
+    /// Where the sender says whether the address is proven to be the person's.
+    pub(super) verified: Option<Places>,
+}
+
+/// What an event says about a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Left.
+    Departure,
+    /// Is suspended or locked, or on leave.
+    Suspension,
+    /// Is no longer in a group or an organisation.
+    Removal,
+    /// Something that some take for a departure.
+    Optional,
+    /// Is there.
+    Return,
+    /// Has these addresses.
+    Person,
+    /// Says to have this address; nobody has proven it yet.
+    Claim,
+    /// What was claimed is proven.
+    Confirmation,
+}
+
+/// An event of this type, if all conditions hold.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "RuleText")]
+pub(super) struct Rule {
+    pub(super) kind: String,
+    pub(super) conditions: Conditions,
+}
+
+/// Of two forms, so that serde buffers it and the unknown keys in it cannot be noted one by one: they are refused here.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "an event is named by its type, or by { type = \"…\", where = { \"/pointer\" = value } }"
+)]
+enum RuleText {
+    Type(String),
+    Conditional { r#type: String, r#where: Conditions },
+}
+
+impl TryFrom<RuleText> for Rule {
+    type Error = String;
+
+    fn try_from(text: RuleText) -> Result<Self, String> {
+        Ok(match text {
+            RuleText::Type(kind) => Self { kind, conditions: Conditions::default() },
+            RuleText::Conditional { r#type, r#where } => Self { kind: r#type, conditions: r#where },
+        })
+    }
+}
+
+impl Rule {
+    fn fits(&self, kind: &str, event: &Value) -> bool {
+        self.kind == kind && self.conditions.hold(event)
+    }
+}
+
+/// At each place stands this value, or one of these.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "BTreeMap<String, Value>")]
+pub(super) struct Conditions(Vec<(Place, Vec<Value>)>);
+
+impl TryFrom<BTreeMap<String, Value>> for Conditions {
+    type Error = String;
+
+    fn try_from(table: BTreeMap<String, Value>) -> Result<Self, String> {
+        let condition = |(place, value)| {
+            let values = match value {
+                Value::Array(values) => values,
+                value => vec![value],
+            };
+            Ok((Place::try_from(place)?, values))
+        };
+        table.into_iter().map(condition).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Conditions {
+    pub(super) fn hold(&self, event: &Value) -> bool {
+        self.0.iter().all(|(place, values)| place.find(event).is_some_and(|value| values.contains(value)))
+    }
+
+    /// Each place with a value that fits.
+    pub(super) fn examples(&self) -> impl Iterator<Item = (&Place, &Value)> {
+        self.0.iter().filter_map(|(place, values)| Some((place, values.first()?)))
+    }
+}
+
+/// [`EventTable`], checked.
+#[derive(Clone, Debug)]
+pub(super) struct EventMap {
+    pub(super) items: Option<Places>,
+    pub(super) lines: bool,
+    pub(super) id: Option<Places>,
+    pub(super) kind: Places,
+    pub(super) occurred_at: Option<Places>,
+    pub(super) organization: Option<Places>,
+    pub(super) r#where: Conditions,
+    pub(super) tests: Option<Conditions>,
+    rules: Vec<(Meaning, Rule)>,
+}
+
+/// [`PersonTable`], checked.
+#[derive(Clone, Debug)]
+pub(super) struct PersonMap {
+    pub(super) idp_id: Option<Places>,
+    pub(super) external_id: Option<Places>,
+    pub(super) email: Option<Places>,
+    pub(super) emails: Option<Places>,
+    pub(super) verified: Option<Places>,
+}
+
+impl EventTable {
+    /// This table, and where it says nothing, what `kind` says.
+    pub(super) fn over(self, kind: Self) -> Self {
+        Self {
+            items: self.items.or(kind.items),
+            lines: self.lines.or(kind.lines),
+            id: self.id.or(kind.id),
+            r#type: self.r#type.or(kind.r#type),
+            occurred_at: self.occurred_at.or(kind.occurred_at),
+            organization: self.organization.or(kind.organization),
+            r#where: self.r#where.or(kind.r#where),
+            tests: self.tests.or(kind.tests),
+            departures: self.departures.or(kind.departures),
+            suspensions: self.suspensions.or(kind.suspensions),
+            removals: self.removals.or(kind.removals),
+            optional: self.optional.or(kind.optional),
+            returns: self.returns.or(kind.returns),
+            people: self.people.or(kind.people),
+            claims: self.claims.or(kind.claims),
+            confirmations: self.confirmations.or(kind.confirmations),
+        }
+    }
+
+    /// Checks the table. `also` names the types that shall count as departures, out of those that otherwise do not.
+    pub(super) fn check(self, also: &[String]) -> Result<EventMap, String> {
+        let kind = self.r#type.ok_or("`event` must say where an event's `type` stands (a JSON Pointer)")?;
+        let groups = [
+            (Meaning::Departure, self.departures),
+            (Meaning::Suspension, self.suspensions),
+            (Meaning::Removal, self.removals),
+            (Meaning::Optional, self.optional),
+            (Meaning::Return, self.returns),
+            (Meaning::Person, self.people),
+            (Meaning::Claim, self.claims),
+            (Meaning::Confirmation, self.confirmations),
+        ];
+        let of = |(meaning, rules): (Meaning, Option<Vec<Rule>>)| {
+            rules.into_iter().flatten().map(move |rule| (meaning, rule))
+        };
+        let mut rules: Vec<_> = groups.into_iter().flat_map(of).collect();
+        name_departures(&mut rules, also)?;
+        if !rules.iter().any(|(meaning, _)| *meaning == Meaning::Departure) {
+            return Err("`departures` names no event".to_owned());
+        }
+        Ok(EventMap {
+            items: self.items,
+            lines: self.lines.unwrap_or(false),
+            id: self.id,
+            kind,
+            occurred_at: self.occurred_at,
+            organization: self.organization,
+            r#where: self.r#where.unwrap_or_default(),
+            tests: self.tests,
+            rules,
+        })
+    }
+}
+
+/// Makes departures of what `also` names. The conditions stay: `user.updated` means the update that is listed.
+fn name_departures(rules: &mut [(Meaning, Rule)], also: &[String]) -> Result<(), String> {
+    let may = |meaning: Meaning| matches!(meaning, Meaning::Suspension | Meaning::Removal | Meaning::Optional);
+    for name in also {
+        let named: Vec<_> = rules.iter_mut().filter(|(meaning, rule)| may(*meaning) && rule.kind == *name).collect();
+        if !named.is_empty() {
+            named.into_iter().for_each(|(meaning, _)| *meaning = Meaning::Departure);
+        } else if !rules.iter().any(|(meaning, rule)| *meaning == Meaning::Departure && rule.kind == *name) {
+            let known: Vec<_> =
+                rules.iter().filter(|(meaning, _)| may(*meaning)).map(|(_, rule)| &*rule.kind).collect();
+            let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
+            return Err(format!("`also` cannot name `{name}`: it may name {known}"));
+        }
+    }
+    Ok(())
+}
+
+impl EventMap {
+    /// What an event of this type means; `None` if it is none of our business.
+    pub(super) fn meaning(&self, kind: &str, event: &Value) -> Option<Meaning> {
+        // A departure that `also` names stands behind the others in the list.
+        let fitting = || self.rules.iter().filter(|(_, rule)| rule.fits(kind, event)).map(|(meaning, _)| *meaning);
+        fitting().find(|meaning| *meaning == Meaning::Departure).or_else(|| fitting().next())
+    }
+
+    /// The first kind of departure.
+    pub(super) fn departure(&self) -> Option<&Rule> {
+        self.rules.iter().find(|(meaning, _)| *meaning == Meaning::Departure).map(|(_, rule)| rule)
+    }
+}
+
+impl PersonTable {
+    /// This table, and where it says nothing, what `kind` says.
+    pub(super) fn over(self, kind: Self) -> Self {
+        Self {
+            idp_id: self.idp_id.or(kind.idp_id),
+            external_id: self.external_id.or(kind.external_id),
+            email: self.email.or(kind.email),
+            emails: self.emails.or(kind.emails),
+            verified: self.verified.or(kind.verified),
+        }
+    }
+
+    pub(super) fn check(self) -> Result<PersonMap, String> {
+        let Self { idp_id, external_id, email, emails, verified } = self;
+        if [&idp_id, &external_id, &email, &emails].into_iter().all(Option::is_none) {
+            return Err("`person` must say where an `email`, an `external_id` or an `idp_id` stands".to_owned());
+        }
+        Ok(PersonMap { idp_id, external_id, email, emails, verified })
+    }
+}
