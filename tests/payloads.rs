@@ -1,0 +1,165 @@
+//! Bodies as the senders document them, each read as its index says: the subject and never the actor, every departure in a
+//! delivery, and nothing that is none.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use offboard::{
+    config::Config,
+    departure::{Delivery, parse_time},
+    secrets::Secret,
+    source::Source,
+};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use time::{OffsetDateTime, macros::datetime};
+
+const NOW: OffsetDateTime = datetime!(2026-01-31 18:42:00 UTC);
+/// A key of every form: base64 behind `whsec_`, and long enough for a token.
+const KEY: &str = "whsec_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
+
+/// Doors that are not there yet, their bodies read by a mapping of one's own: lists, conditions, alternatives.
+const GRAPH: &str = r#"kind = "token"
+token = { header = "authorization" }
+event = { items = "/value", type = "/changeType", departures = ["deleted"], where = { "/clientState" = "secretClientState" } }
+person = { idp_id = "/resourceData/id" }"#;
+const SCIM_PATCH: &str = r#"kind = "token"
+token = { header = "authorization", prefix = "Bearer " }
+event = { items = "/Operations", type = "/op", departures = [
+    { type = "Replace", where = { "/path" = "active", "/value" = [false, "False", "false"] } },
+    { type = "replace", where = { "/path" = "active", "/value" = [false, "False", "false"] } },
+    { type = "replace", where = { "/value/active" = [false, "False", "false"] } },
+] }
+person = { email = "/userName" }"#;
+const SCIM_PUT: &str = r#"kind = "token"
+token = { header = "authorization", prefix = "Bearer " }
+event = { type = "/schemas/0", departures = [
+    { type = "urn:ietf:params:scim:schemas:core:2.0:User", where = { "/active" = false } },
+] }
+person = { idp_id = "/id", email = "/userName" }"#;
+
+/// The configuration of the source that sends this file.
+fn table(file: &str) -> String {
+    let kind = match file.split('.').take(2).collect::<Vec<_>>()[..] {
+        ["auth0", "log"] => "auth0_logs",
+        ["google", _] => "google_workspace",
+        ["msgraph", _] => return GRAPH.to_owned(),
+        ["scim", "patch"] => return SCIM_PATCH.to_owned(),
+        ["scim", "put"] => return SCIM_PUT.to_owned(),
+        [kind, ..] => kind,
+        [] => unreachable!("a file has a name"),
+    };
+    format!("kind = \"{kind}\"")
+}
+
+fn source(table: &str) -> Source {
+    let text = format!("[sources.s]\n{table}\n[providers.instaply]\nkind = \"instaply\"\n");
+    Config::parse(&text, None).unwrap_or_else(|faults| panic!("{faults}")).sources["s"].clone()
+}
+
+/// What a source makes of a body with these headers, signed as its sender signs.
+fn read(source: &Source, headers: &Value, body: &[u8]) -> Delivery {
+    let signed = source.scheme.sign(&SecretString::from(KEY), "msg_1", NOW, body).unwrap();
+    let given = headers.as_object().into_iter().flatten();
+    let given = given.map(|(name, value)| (name.to_lowercase(), value.as_str().unwrap().to_owned()));
+    let mut all = HeaderMap::new();
+    for (name, value) in given.chain(signed.headers) {
+        all.insert(HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap());
+    }
+    let secret = json!({ source.scheme.secret_keys().0: KEY }).to_string();
+    let keys = source.scheme.keys(&Secret::parse("s", &secret).unwrap()).unwrap();
+    let verified = source.scheme.verify(&all, &signed.body, &keys, NOW).unwrap();
+    source.delivery(&verified).unwrap_or_else(|unreadable| panic!("{unreadable}"))
+}
+
+/// What the index calls a departure or an event that is none.
+fn verdicts(delivery: &Delivery) -> Vec<Value> {
+    let departures = delivery.departures.iter().map(|departure| {
+        let (event, person) = (&departure.event, &departure.person);
+        let known = person.email.is_some() || person.external_id.is_some() || person.idp_id.is_some();
+        json!({
+            "verdict": if known { "leaver" } else { "unresolvable" },
+            "event_id": event.id,
+            "type": event.kind,
+            "email": person.email.as_ref().map(|email| email.expose()),
+            "provider_user_id": person.idp_id,
+            "external_id": person.external_id,
+            "org": event.organization,
+            "time": event.occurred_at.map(|at| at.to_string()),
+        })
+    });
+    let ignored = delivery.ignored.iter().map(|ignored| {
+        json!({ "verdict": "ignore", "event_id": ignored.id, "type": ignored.kind, "reason": ignored.reason })
+    });
+    departures.chain(ignored).collect()
+}
+
+/// Whether what was read is what the index says. It says null of a time and an id where the sender has none of its own,
+/// or where they do not matter.
+fn agrees(read: &Value, expected: &Value) -> bool {
+    let same = |field: &str| read[field] == expected[field];
+    let id = expected["event_id"].as_str().is_none_or(|id| match id {
+        "<svix-id header>" => read["event_id"] == "msg_1",
+        "<channel-id>/<message-number>" => read["event_id"] == "deleteChannel/236440",
+        id => read["event_id"] == id,
+    });
+    let time = parse_time(&expected["time"]).is_none_or(|time| read["time"] == time.to_string());
+    id && time && same("email") && same("provider_user_id") && same("external_id") && same("org")
+}
+
+/// The events' names that a person may take for departures as well.
+fn also(file: &str) -> &'static str {
+    match file {
+        "auth0.event.user.updated.blocked.json" => "\nalso = [\"user.updated\"]",
+        "auth0.event.organization.member.deleted.json" => "\nalso = [\"organization.member.deleted\"]",
+        _ => "",
+    }
+}
+
+#[test]
+fn every_recorded_body_says_what_its_index_says() {
+    let index: Vec<Value> = serde_json::from_str(include_str!("payloads/INDEX.json")).unwrap();
+    let mut told = String::new();
+    for entry in &index {
+        let file = entry["file"].as_str().unwrap();
+        let body = std::fs::read(format!("{}/tests/payloads/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let plain = verdicts(&read(&source(&table(file)), &entry["headers"], &body));
+        let widest = verdicts(&read(&source(&(table(file) + also(file))), &entry["headers"], &body));
+        let expected = entry["expect"].as_array().unwrap();
+        assert_eq!(plain.len(), expected.len(), "{file}");
+        for expected in expected {
+            let reason = match expected["verdict"].as_str().unwrap() {
+                verdict @ ("leaver" | "unresolvable") => {
+                    let found = |read: &&Value| {
+                        // A SCIM operation names nobody: the person is in the address that it is sent to.
+                        let nobody = verdict == "leaver"
+                            && expected["email"].is_null()
+                            && expected["provider_user_id"].is_null();
+                        let as_expected = read["verdict"] == verdict || nobody && read["verdict"] == "unresolvable";
+                        as_expected && agrees(read, expected)
+                    };
+                    assert!(plain.iter().any(|read| found(&read)), "{file}: {expected} is not among {plain:#?}");
+                    continue;
+                }
+                "suspended" => "a suspension",
+                "org-removed" => "left a group or an organisation",
+                // Another's item, and one that would have to be looked up: neither says that somebody left.
+                "ignore" | "reject" | "lookup" => "not a departure",
+                other => panic!("{file}: {other}"),
+            };
+            let ignored = |read: &&Value| read["verdict"] == "ignore" && read["reason"] == reason;
+            assert!(plain.iter().any(|read| ignored(&read)), "{file}: {expected} is not among {plain:#?}");
+            if !also(file).is_empty() {
+                assert!(
+                    widest.iter().any(|read| read["verdict"] == "leaver" && agrees(read, expected)),
+                    "{file}: {widest:#?}"
+                );
+            }
+        }
+        told += &format!("{file}\n");
+        for read in &plain {
+            told += &format!("  {read}\n");
+        }
+    }
+    insta::assert_snapshot!(told);
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/payloads")).unwrap().count();
+    assert_eq!(files, index.len() + 1, "every file stands in the index");
+}
