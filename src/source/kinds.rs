@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     Challenge, Reply,
     reading::Unfold,
-    rules::{EventTable, PersonTable},
+    rules::{EventTable, PersonTable, Rule},
 };
 use crate::webhook::{Jwt, Signature, Token};
 
@@ -121,6 +121,58 @@ pub(super) struct Sample {
 /// Few senders say how long they wait for an answer; those who do wait for 10 to 30 seconds.
 fn ten_seconds() -> std::time::Duration {
     std::time::Duration::from_secs(10)
+}
+
+impl Row {
+    /// The types of the events that are departures, some of them under conditions.
+    pub fn departures(&self) -> Vec<&str> {
+        types(&[&self.event.departures])
+    }
+
+    /// The types that a source may name under `also`.
+    pub fn also(&self) -> Vec<&str> {
+        types(&[&self.event.suspensions, &self.event.removals, &self.event.optional])
+    }
+
+    /// The types of the events that teach the directory.
+    pub fn lessons(&self) -> Vec<&str> {
+        let event = &self.event;
+        types(&[&event.returns, &event.people, &event.claims, &event.confirmations])
+    }
+
+    /// Whether it has a sample of an event that teaches the directory.
+    pub fn samples(&self) -> Vec<&str> {
+        self.samples.keys().map(String::as_str).collect()
+    }
+
+    /// How long the sender waits for an answer, unless configured.
+    pub fn patience(&self) -> std::time::Duration {
+        self.patience
+    }
+
+    /// What the sender is answered, unless configured.
+    pub fn reply(&self) -> Reply {
+        self.reply
+    }
+
+    /// Under which key of a source's secret the key stands: `signing_secret` or `token`.
+    pub fn secret_key(&self) -> Option<&'static str> {
+        match self.token {
+            _ if self.published => None,
+            Some(_) => Some("token"),
+            None => Some("signing_secret"),
+        }
+    }
+}
+
+fn types<'a>(groups: &[&'a Option<Vec<Rule>>]) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    for rule in groups.iter().copied().flatten().flatten() {
+        if !names.contains(&rule.kind.as_str()) {
+            names.push(&rule.kind);
+        }
+    }
+    names
 }
 
 impl Kind {

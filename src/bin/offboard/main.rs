@@ -13,6 +13,7 @@ mod replay;
 mod sandbox;
 mod screen;
 mod send;
+mod sources;
 mod standins;
 mod stored;
 
@@ -38,6 +39,8 @@ enum Command {
     Plan(plan::Plan),
     /// Sign a sample departure as a source would, and send or print it
     Send(send::Send),
+    /// List the senders that can report a departure, and what to enter in their settings
+    Sources(sources::Sources),
     /// Look into the ledger; release, reject or replay what waits for a person
     Departures(departures::Departures),
     /// Have the queue's dead letters tried again
@@ -56,6 +59,7 @@ async fn main() -> ExitCode {
         Command::Check(command) => command.run().await,
         Command::Plan(command) => command.run().await,
         Command::Send(command) => command.run().await,
+        Command::Sources(command) => command.run(),
         Command::Departures(command) => command.run().await,
         Command::Replay(command) => command.run().await,
         Command::Evidence(command) => command.run().await,
