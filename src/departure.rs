@@ -11,6 +11,8 @@ pub struct Delivery {
     pub departures: Vec<Departure>,
     /// The people of whom it says that they are there.
     pub returns: Vec<Return>,
+    /// What it says of whom the source's ids stand for.
+    pub lessons: Vec<Lesson>,
     /// The events that are none of our business.
     pub ignored: Vec<Ignored>,
 }
@@ -35,6 +37,28 @@ pub struct Return {
     pub person: Person,
     /// When that was, if the source tells.
     pub at: Option<OffsetDateTime>,
+}
+
+/// An event by which a source's directory learns who one of its ids stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lesson {
+    /// Whose id it is ([`Person::idp_id`]; without one nothing is learned), and what the event says of them.
+    pub person: Person,
+    /// What its addresses are worth.
+    pub verified: Verification,
+    /// When that was, if the source tells.
+    pub at: Option<OffsetDateTime>,
+}
+
+/// What a lesson's addresses are worth. Whoever may write any address into a profile must not become that address's owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// They are proven: the organisation gave them, or their owner answered a message.
+    Proven,
+    /// The main address was entered and nothing more; nobody is removed by it until it is confirmed.
+    Claimed,
+    /// There is no address: the one that this id claimed last is proven.
+    Confirms,
 }
 
 /// An event as its source names it.

@@ -75,6 +75,8 @@ pub struct Person {
     pub external_id: Option<String>,
     /// The person's address.
     pub email: Option<Email>,
+    /// Further addresses known for this person, former or parallel, the one last in use first.
+    pub other_emails: Vec<Email>,
 }
 
 /// By which of a person's traits a provider knows its accounts.
@@ -98,12 +100,28 @@ pub enum Identity<'a> {
 }
 
 impl Person {
-    /// The trait a provider asks for, if the source told it.
+    /// All addresses, the main one first.
+    pub fn emails(&self) -> impl Iterator<Item = &Email> {
+        self.email.iter().chain(&self.other_emails)
+    }
+
+    /// The main trait of the kind that a provider asks for, if it is known.
     pub fn identity(&self, known_by: KnownBy) -> Option<Identity<'_>> {
-        match known_by {
-            KnownBy::Email => self.email.as_ref().map(Identity::Email),
-            KnownBy::ExternalId => self.external_id.as_deref().map(Identity::ExternalId),
+        self.identities(known_by).into_iter().next()
+    }
+
+    /// Everything of the kind that a provider asks for, each once: a person may have several addresses.
+    pub fn identities(&self, known_by: KnownBy) -> Vec<Identity<'_>> {
+        if known_by == KnownBy::ExternalId {
+            return self.external_id.as_deref().map(Identity::ExternalId).into_iter().collect();
         }
+        let mut emails: Vec<&Email> = Vec::new();
+        for email in self.emails() {
+            if !emails.iter().any(|known| known.is(email.expose())) {
+                emails.push(email);
+            }
+        }
+        emails.into_iter().map(Identity::Email).collect()
     }
 }
 

@@ -42,7 +42,12 @@ fn departure(event_id: &str, kind: &str, at: Option<OffsetDateTime>, person: [Op
         id: format!("s/{event_id}"),
         source: "s".to_owned(),
         event: Event { id: event_id.to_owned(), kind: kind.to_owned(), occurred_at: at },
-        person: Person { idp_id, external_id, email: email.and_then(|email| Email::parse(&email)) },
+        person: Person {
+            idp_id,
+            external_id,
+            email: email.and_then(|email| Email::parse(&email)),
+            ..Person::default()
+        },
     }
 }
 
@@ -66,7 +71,7 @@ fn a_directory_that_was_torn_down_and_an_active_user_are_no_departures() {
     let active = include_str!("payloads/workos.dsync.user.updated.inactive.json").replace("\"inactive\"", "\"active\"");
     for (kind, body, returns) in [("dsync.deleted", torn_down, 0), ("dsync.user.updated", active.into_bytes(), 1)] {
         let ignored = Ignored { id: "event_01HZX3ABCDEF".to_owned(), kind: kind.to_owned(), reason: "not a departure" };
-        let Delivery { departures, returns: returned, ignored: left } = read(&workos, &body).unwrap();
+        let Delivery { departures, returns: returned, ignored: left, .. } = read(&workos, &body).unwrap();
         assert_eq!((departures, returned.len(), left), (vec![], returns, vec![ignored]));
     }
 }

@@ -5,7 +5,10 @@ use std::fmt;
 use time::OffsetDateTime;
 
 use super::{Action, Ledger, LedgerDown, ROUNDS, Record, Standing, State};
-use crate::outcome::{Outcome, Status};
+use crate::{
+    outcome::{Outcome, Status},
+    report::Finding,
+};
 
 /// What a person decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +98,16 @@ fn reopen(record: &mut Record, keep: impl Fn(Outcome) -> bool) {
     record.reason = None;
     // Until the queue has taken a new reminder, whoever delivers again shall ask for one.
     record.reminded = false;
-    record.providers.retain(|_, settled| keep(settled.entry.finding.outcome));
+    record.providers.retain(|_, settled| {
+        let entry = &mut settled.entry;
+        if keep(entry.finding.outcome) {
+            return true;
+        }
+        // Of several accounts some may be removed: what is known of them stays.
+        entry.accounts.retain(|account| account.finding.is_removal());
+        entry.finding = Finding::of(Outcome::NotAttempted).reason("pending");
+        !entry.accounts.is_empty()
+    });
 }
 
 impl Ledger {
@@ -137,7 +149,7 @@ mod tests {
         departure::{Departure, Event},
         ledger::{Begun, Lease, memory::Memory},
         person::{Email, Person},
-        report::{Entry, Finding},
+        report::Entry,
     };
 
     const NOW: OffsetDateTime = datetime!(2026-01-31 12:00 UTC);
@@ -153,7 +165,8 @@ mod tests {
     async fn ledger(state: State, lease: Option<Lease>, outcomes: &[(&str, Outcome)]) -> Ledger {
         let ledger = Ledger::new(Arc::new(Memory::default()));
         let event = Event { id: "1".into(), kind: "left".into(), occurred_at: None };
-        let person = Person { idp_id: None, external_id: Some("8931".into()), email: Email::parse("ann@example.com") };
+        let person =
+            Person { external_id: Some("8931".into()), email: Email::parse("ann@example.com"), ..Person::default() };
         let departure = Departure { id: ID.into(), source: "hr".into(), event, person };
         let mut record = Record::new(&departure, NOW, Duration::from_secs(86_400), lease.clone());
         for (provider, outcome) in outcomes {

@@ -148,7 +148,7 @@ pub(super) fn delivery(
     let read = |pointer: &Option<String>| pointer.as_ref().map_or(Ok(None), |pointer| text(&body, pointer));
     let person = |map: &PersonMap| {
         let email = read(&map.email)?.and_then(|text| Email::parse(&text));
-        Ok(Person { idp_id: read(&map.idp_id)?, external_id: read(&map.external_id)?, email })
+        Ok(Person { idp_id: read(&map.idp_id)?, external_id: read(&map.external_id)?, email, ..Person::default() })
     };
     let mut delivery = Delivery::default();
     if left {

@@ -142,9 +142,9 @@ fn expanded(line: &str) -> String {
 fn person(text: &str) -> Person {
     let table: BTreeMap<String, String> = toml::from_str(text).unwrap();
     Person {
-        idp_id: None,
         external_id: table.get("external_id").cloned(),
         email: table.get("email").map(|email| Email::parse(email).unwrap()),
+        ..Person::default()
     }
 }
 

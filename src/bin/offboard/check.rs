@@ -119,7 +119,7 @@ async fn shape<T>(store: &Secrets, name: &str, read: impl Fn(&Secret) -> Result<
 
 /// A harmless read at every provider.
 async fn credentials(config: &mut Config) -> Result<Vec<Looked>, String> {
-    let person = Person { idp_id: None, external_id: Some(NOBODY.to_owned()), email: Email::parse(NOBODY) };
+    let person = Person { external_id: Some(NOBODY.to_owned()), email: Email::parse(NOBODY), ..Person::default() };
     let (entries, _) = look(config, person).await?;
     let looked = entries.into_iter().map(|entry| {
         let finding = entry.finding;

@@ -37,7 +37,8 @@ impl Plan {
         let mut config = self.configured.load()?;
         let screen = Screen::new(self.configured.json);
         screen.line(&format!("Looking for {} at {} providers …", self.email, config.providers.len()));
-        let person = Person { idp_id: None, external_id: self.external_id.clone(), email: Some(self.email.clone()) };
+        let person =
+            Person { external_id: self.external_id.clone(), email: Some(self.email.clone()), ..Person::default() };
         let (entries, _) = look(&mut config, person).await?;
         let worst = entries.iter().map(|entry| entry.finding.outcome.status()).max().unwrap_or(Status::Incomplete);
         // A product without a look-up plans with a reason: it has found nobody yet.
