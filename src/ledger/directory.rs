@@ -259,8 +259,9 @@ impl Heard {
     fn addresses(&self) -> Vec<Told> {
         let mut proven = self.proven.clone();
         for at in &self.confirmed {
+            // Its time stays that of the claim: somebody else may have been given the address before the confirmation.
             if let Some(told) = self.main_at(*at) {
-                note(&mut proven, Told { at: *at, ..told.clone() });
+                note(&mut proven, told.clone());
             }
         }
         proven.into_iter().rev().collect()
