@@ -21,8 +21,8 @@ use crate::{
     person::{Email, Person},
 };
 
-/// How much of a kind is kept of one id: the newest.
-const MOST: usize = 20;
+/// How many addresses are kept of one id: the newest.
+pub const MOST_ADDRESSES: usize = 20;
 /// By how much an item's end may be too early before it is written for that alone.
 const SLACK: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -245,10 +245,10 @@ impl Heard {
             Verification::Claimed => self.claimed.extend(main.map(told)),
             Verification::Confirms => _ = self.confirmed.insert(at),
         }
-        while self.claimed.len() > MOST {
+        while self.claimed.len() > MOST_ADDRESSES {
             self.claimed.pop_first();
         }
-        while self.confirmed.len() > MOST {
+        while self.confirmed.len() > MOST_ADDRESSES {
             self.confirmed.pop_first();
         }
         let external_id = person.external_id.clone().map(|text| Told { at, main: true, text });
@@ -297,7 +297,7 @@ fn note(known: &mut BTreeSet<Told>, told: Told) {
     let last = known.iter().filter(|known| known.is(&told.text)).max().max(Some(&told)).cloned();
     known.retain(|known| !known.is(&told.text));
     known.extend(last);
-    while known.len() > MOST {
+    while known.len() > MOST_ADDRESSES {
         known.pop_first();
     }
 }
