@@ -180,7 +180,8 @@ pub struct DirectorySettings {
 
 impl Default for DirectorySettings {
     fn default() -> Self {
-        Self { retention: Duration::from_secs(3 * 365 * 24 * 60 * 60) }
+        // What "3y" is read as: years of 365.25 days.
+        Self { retention: Duration::from_secs(3 * 31_557_600) }
     }
 }
 

@@ -31,7 +31,7 @@ use crate::support::{self, Call, Vault, serve};
 
 pub const NOW: OffsetDateTime = datetime!(2026-01-31 12:00 UTC);
 pub const DAY: Duration = Duration::from_secs(86_400);
-pub const RETENTION: Duration = Duration::from_secs(3 * 365 * 86_400);
+pub const RETENTION: Duration = Duration::from_secs(3 * 31_557_600);
 const WHO: &str = "arn:aws:iam::123456789012:user/op";
 
 /// Who has an account where (`access` or `instaply`), and for whom it was asked.
