@@ -48,7 +48,7 @@ fn departure(event_id: &str, kind: &str, at: Option<OffsetDateTime>, person: [Op
             idp_id,
             external_id,
             email: email.and_then(|email| Email::parse(&email)),
-            other_emails: vec![],
+            ..Person::default()
         },
     }
 }

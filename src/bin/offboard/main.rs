@@ -5,6 +5,7 @@ mod check;
 mod configured;
 mod delivery;
 mod departures;
+mod directory;
 mod envelope;
 mod evidence;
 mod moment;
@@ -43,6 +44,8 @@ enum Command {
     Sources(sources::Sources),
     /// Look into the ledger; release, reject or replay what waits for a person
     Departures(departures::Departures),
+    /// Learn from a file whom a source's ids stand for, or show what is known of one
+    Directory(directory::Directory),
     /// Have the queue's dead letters tried again
     Replay(replay::Replay),
     /// Write down for an auditor who left, and when each account was gone
@@ -61,6 +64,7 @@ async fn main() -> ExitCode {
         Command::Send(command) => command.run().await,
         Command::Sources(command) => command.run(),
         Command::Departures(command) => command.run().await,
+        Command::Directory(command) => command.run().await,
         Command::Replay(command) => command.run().await,
         Command::Evidence(command) => command.run().await,
         Command::Function => function().await,
