@@ -135,6 +135,17 @@ impl Durable {
         Ok(())
     }
 
+    /// Notes who left, before any of them is looked up: two ids of one person may leave together.
+    ///
+    /// # Errors
+    /// If it cannot be noted.
+    pub async fn depart(&self, departures: &[Departure], now: OffsetDateTime) -> Result<(), NotDurable> {
+        for departure in departures {
+            self.ledger.depart(departure, now).await.map_err(not_recorded)?;
+        }
+        Ok(())
+    }
+
     /// What would be done about a departure: for a dry run, which records nothing.
     ///
     /// # Errors

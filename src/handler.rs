@@ -106,7 +106,8 @@ impl App {
         Ok(answer::report(&report, source.reply))
     }
 
-    /// Acts on what a source's delivery says: first learns whom its ids stand for, in every mode, then sees to who left.
+    /// Acts on what a source's delivery says: first learns whom its ids stand for and who left, in every mode, then sees to
+    /// those.
     ///
     /// # Errors
     /// If there is a ledger, and it or the queue cannot be used.
@@ -118,6 +119,7 @@ impl App {
     ) -> Result<Report, NotDurable> {
         if let Some(durable) = &self.durable {
             durable.learn(&source.name, &delivery.lessons, invocation.now).await?;
+            durable.depart(&delivery.departures, invocation.now).await?;
         }
         let departures = match &self.durable {
             Some(durable) if self.policy.mode != Mode::DryRun => {

@@ -2,9 +2,10 @@
 //! an id and no address.
 //!
 //! Two items, both forgotten after a time without news. `#directory/SOURCE/HASH OF THE ID` has what was told of one id.
-//! `#address/SOURCE/HASH OF THE ADDRESS` has the id (its hash) of which the source said last that the address is theirs: an
-//! address that was Ann's may be another Ann's today, and she must not be removed when the first one leaves. An address is
-//! used for an id only while both items agree. No id of an item holds an address.
+//! `#address/SOURCE/HASH OF THE ADDRESS` has the ids (their hashes) that have or had the address: one that was Ann's may be
+//! another Ann's today, and she must not be removed when the first one leaves; and one person may have two ids that are
+//! merged into one, which some sources report as the end of the other. So an address is used for an id only while no other
+//! id has it that has not left as well. No id of an item holds an address.
 //!
 //! Events come late, twice, and in any order. Everything is kept with the event's own time, and what holds follows from the
 //! times alone.
@@ -17,9 +18,13 @@ use time::OffsetDateTime;
 
 use super::{Kept, Ledger, LedgerDown, ROUNDS, person_key, short};
 use crate::{
-    departure::{Lesson, Verification},
+    departure::{Departure, Lesson, Verification},
     person::{Email, Person},
 };
+
+mod holders;
+
+use holders::{Holders, Owner, View};
 
 /// How many addresses are kept of one id: the newest.
 pub const MOST_ADDRESSES: usize = 20;
@@ -31,7 +36,7 @@ const SLACK: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub struct Completed {
     /// The person. Addresses that are somebody else's are left out, but for the one that the event itself named.
     pub person: Person,
-    /// Whether the address that the event named, or every address that is known instead, is somebody else's by now.
+    /// Whether another id has the address that the event named, or every address that is known instead.
     pub taken_over: bool,
 }
 
@@ -65,7 +70,7 @@ pub enum AddressStanding {
     Used,
     /// It is not: nobody has confirmed it.
     Claimed,
-    /// It is not: it is another id's by now.
+    /// It is not: another id has it, too, and has not left.
     OfAnother,
     /// It is not: whose it is was told too long ago.
     Forgotten,
@@ -84,13 +89,6 @@ struct Heard {
     external_id: Option<Told>,
 }
 
-/// The item of an address: by whom it was used last. At the same moment by two: it is nobody's.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Holder {
-    at: Moment,
-    id: Option<String>,
-}
-
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Told {
     at: Moment,
@@ -101,14 +99,6 @@ struct Told {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Moment(#[serde(with = "time::serde::rfc3339")] OffsetDateTime);
-
-/// To whom an address belongs, as one id sees it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Owner {
-    This,
-    Another,
-    Unknown,
-}
 
 impl Ledger {
     /// Learns whom an id of a source stands for. Writes only what is news, and what would soon be forgotten.
@@ -135,10 +125,12 @@ impl Ledger {
                 return Ok(());
             }
             // First whose an address is: whoever is stopped in between has taken it from others, and not used it.
-            let known = before.addresses();
+            let known = before.views();
             let named = |told: &Told| lesson.person.emails().any(|email| email.is(&told.text));
-            for told in heard.addresses().iter().filter(|told| !known.contains(told) || !lasts && named(told)) {
-                self.hold(source, told, &key, expires_at).await?;
+            for (told, view) in heard.views() {
+                if !known.contains(&(told.clone(), view)) || !lasts && named(&told) {
+                    self.hold(source, &told.text, &key, view, expires_at).await?;
+                }
             }
             if self.write(&id, &heard, version, expires_at).await? {
                 return Ok(());
@@ -209,17 +201,49 @@ impl Ledger {
         Ok(Some(Known { addresses, external_id: heard.external_id.map(|told| told.text), expires_at }))
     }
 
-    /// Notes that an address was used by the id of this hash.
-    async fn hold(&self, source: &str, told: &Told, key: &str, expires_at: OffsetDateTime) -> Result<(), LedgerDown> {
-        let id = address_id(source, &told.text);
+    /// Notes that a source says of an id that it left: its addresses are free for whoever else has them. Those who leave
+    /// together are all noted before the first of them is looked up.
+    ///
+    /// # Errors
+    /// If the ledger cannot be reached.
+    pub async fn depart(&self, departure: &Departure, now: OffsetDateTime) -> Result<(), LedgerDown> {
+        let source = &departure.source;
+        let Some(key) = departure.person.idp_id.as_deref().map(short) else { return Ok(()) };
+        let at = Moment(departure.event.occurred_at.unwrap_or(now).clamp(OffsetDateTime::UNIX_EPOCH, now));
+        let heard = self.read::<Heard>(&heard_id(source, &key)).await?.value;
+        for told in heard.addresses() {
+            self.change(source, &told.text, None, |holders| holders.depart(&key, at)).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes that an id has an address, or had it.
+    async fn hold(
+        &self,
+        source: &str,
+        address: &str,
+        key: &str,
+        view: View,
+        expires_at: OffsetDateTime,
+    ) -> Result<(), LedgerDown> {
+        self.change(source, address, Some(expires_at), |holders| holders.hold(key, view)).await
+    }
+
+    /// Changes who holds an address; without `expires_at` an item ends when it would have ended.
+    async fn change(
+        &self,
+        source: &str,
+        address: &str,
+        expires_at: Option<OffsetDateTime>,
+        change: impl Fn(&mut Holders),
+    ) -> Result<(), LedgerDown> {
+        let id = address_id(source, address);
         for _ in 0..ROUNDS {
-            let Kept { value: before, version, expires_at: expiry } = self.read::<Option<Holder>>(&id).await?;
-            let holder = Holder { at: told.at, id: Some(key.to_owned()) }.or_newer(before.as_ref());
-            if before.as_ref() == Some(&holder) && (is_lasting(expiry, expires_at) || holder.id.as_deref() != Some(key))
-            {
-                return Ok(());
-            }
-            if self.write(&id, &Some(holder), version, expires_at).await? {
+            let Kept { value: before, version, expires_at: expiry } = self.read::<Holders>(&id).await?;
+            let mut holders = before.clone();
+            change(&mut holders);
+            let Some(end) = expires_at.or(OffsetDateTime::from_unix_timestamp(expiry).ok()) else { return Ok(()) };
+            if holders == before && is_lasting(expiry, end) || self.write(&id, &holders, version, end).await? {
                 return Ok(());
             }
         }
@@ -227,11 +251,7 @@ impl Ledger {
     }
 
     async fn owner(&self, source: &str, address: &str, key: &str) -> Result<Owner, LedgerDown> {
-        Ok(match self.read::<Option<Holder>>(&address_id(source, address)).await?.value {
-            None => Owner::Unknown,
-            Some(holder) if holder.id.as_deref() == Some(key) => Owner::This,
-            Some(_) => Owner::Another,
-        })
+        Ok(self.read::<Holders>(&address_id(source, address)).await?.value.owner(key))
     }
 }
 
@@ -267,6 +287,14 @@ impl Heard {
         proven.into_iter().rev().collect()
     }
 
+    /// The addresses, each with whether it is still in use: a source that tells one address at a time has replaced the
+    /// former one.
+    fn views(&self) -> Vec<(Told, View)> {
+        let addresses = self.addresses();
+        let Some(as_of) = addresses.first().map(|newest| newest.at) else { return Vec::new() };
+        addresses.into_iter().map(|told| (told.clone(), View { as_of, current: told.at == as_of })).collect()
+    }
+
     /// The main address at a moment, if it is certain which. Only this one is confirmed then: somebody may have claimed a
     /// colleague's address before their own.
     fn main_at(&self, at: Moment) -> Option<&Told> {
@@ -279,16 +307,6 @@ impl Heard {
 impl Told {
     fn is(&self, address: &str) -> bool {
         self.text.eq_ignore_ascii_case(address)
-    }
-}
-
-impl Holder {
-    fn or_newer(self, other: Option<&Self>) -> Self {
-        match other {
-            Some(other) if other.at > self.at => other.clone(),
-            Some(other) if other.at == self.at && other.id != self.id => Self { id: None, ..self },
-            _ => self,
-        }
     }
 }
 

@@ -90,10 +90,10 @@ async fn a_clock_that_is_ahead_does_not_have_the_last_word() {
     let world = World::new().await;
     let ahead = Lesson { at: Some(NOW + 3650 * DAY), ..lesson("u1", "ann@example.com", 0) };
     world.ledger.learn("idp", &ahead, NOW, RETENTION).await.unwrap();
-    let later = Lesson { at: None, ..lesson("u2", "ann@example.com", 0) };
+    let later = Lesson { at: None, ..lesson("u1", "jones@example.com", 0) };
     world.ledger.learn("idp", &later, NOW + DAY, RETENTION).await.unwrap();
-    assert!(world.ledger.complete("idp", &id("u1")).await.unwrap().taken_over);
-    assert!(!world.ledger.complete("idp", &id("u2")).await.unwrap().taken_over);
+    let completed = world.ledger.complete("idp", &id("u1")).await.unwrap();
+    assert_eq!(completed.person.email, Some(email("jones@example.com")));
 }
 
 #[tokio::test]

@@ -1,14 +1,16 @@
 //! An address that is somebody else's: nobody is removed by it.
 
 use offboard::{
-    departure::Delivery,
+    departure::{Delivery, Lesson},
     durable::Next,
     ledger::{State, directory::AddressStanding, operator::Decision},
     outcome::{Outcome, Status},
     person::Person,
 };
 
-use crate::world::{World, claim, confirmation, departure, email, id, invocation, lesson, outcomes};
+use crate::world::{
+    DAY, NOW, RETENTION, World, claim, confirmation, departure, email, id, invocation, lesson, outcomes,
+};
 
 #[tokio::test]
 async fn a_colleague_who_has_the_address_now_is_not_touched() {
@@ -72,16 +74,47 @@ async fn an_address_that_passes_on_while_work_is_left_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn an_address_that_two_have_at_once_is_nobodys_until_one_has_it_later() {
-    let world = World::new().await;
-    world.learn([lesson("u1", "ann@example.com", 1), lesson("u2", "ann@example.com", 1)]).await;
+async fn an_address_that_two_have_is_nobodys_until_one_was_renamed_or_left() {
+    let renamed = World::new().await;
+    renamed.learn([lesson("u1", "ann@example.com", 1), lesson("u2", "ann@example.com", 2)]).await;
     for person in ["u1", "u2"] {
-        assert!(world.ledger.complete("idp", &id(person)).await.unwrap().taken_over, "{person}");
+        assert!(renamed.ledger.complete("idp", &id(person)).await.unwrap().taken_over, "{person}");
     }
-    world.learn([lesson("u2", "ann@example.com", 2)]).await;
-    assert!(world.ledger.complete("idp", &id("u1")).await.unwrap().taken_over);
-    let second = world.ledger.complete("idp", &id("u2")).await.unwrap();
+    renamed.learn([lesson("u1", "jones@example.com", 3)]).await;
+    let first = renamed.ledger.complete("idp", &id("u1")).await.unwrap();
+    assert_eq!((first.person.email, first.person.other_emails), (Some(email("jones@example.com")), vec![]));
+    let second = renamed.ledger.complete("idp", &id("u2")).await.unwrap();
     assert_eq!((second.person.email, second.taken_over), (Some(email("ann@example.com")), false));
+}
+
+/// Two accounts of one person are merged, and the source reports the end of the newer one: nobody has left.
+#[tokio::test]
+async fn a_person_whose_second_account_was_merged_is_not_removed() {
+    let world = World::new().await;
+    world.products.have(&["ann@example.com"]);
+    world.learn([lesson("first", "ann@example.com", 1), lesson("second", "ann@example.com", 2)]).await;
+    let named = |id: &str| Person { email: Some(email("ann@example.com")), ..self::id(id) };
+    let report = world.leave("1", named("second")).await;
+    let held = vec![(Outcome::NotAttempted, Some("address_of_another")); 2];
+    assert_eq!((report.status, outcomes(&report), world.products.left().len()), (Status::Held, held, 2));
+    // When the person does leave, nobody stands in the way.
+    let report = world.leave("2", named("first")).await;
+    assert_eq!((report.status, world.products.left()), (Status::Done, vec![]));
+}
+
+#[tokio::test]
+async fn a_person_with_two_ids_who_leaves_by_both_is_removed() {
+    let world = World::new().await;
+    world.products.have(&["ann@example.com"]);
+    world.learn([lesson("u1", "ann@example.com", 1), lesson("u2", "ann@example.com", 2)]).await;
+    let departures = vec![departure("idp", "1", id("u1")), departure("idp", "2", id("u2"))];
+    let delivery = Delivery { departures, ..Delivery::default() };
+    let report = world.app.act(&world.source, delivery, &invocation()).await.unwrap();
+    assert_eq!((report.status, world.products.left()), (Status::Done, vec![]));
+    // Somebody who is told of again after having left is there again.
+    let back = Lesson { at: None, ..lesson("u2", "ann@example.com", 0) };
+    world.ledger.learn("idp", &back, NOW + DAY, RETENTION).await.unwrap();
+    assert!(world.ledger.complete("idp", &id("u1")).await.unwrap().taken_over);
 }
 
 #[tokio::test]

@@ -1,0 +1,43 @@
+//! The README and the guides say what the code does.
+
+use std::path::Path;
+
+use offboard::source::KINDS;
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+        .unwrap_or_else(|fault| panic!("{path}: {fault}"))
+}
+
+#[test]
+fn the_readme_lists_every_kind_of_source_as_its_file_tells_it() {
+    let mut table = "| kind | sender | how a delivery is known to be the sender's | what can be missing |\n| --- | --- | --- | --- |\n".to_owned();
+    for kind in KINDS {
+        let row = kind.row().unwrap_or_else(|fault| panic!("{fault}"));
+        let guide = format!("docs/sources/{}.md", kind.name);
+        let exists = Path::new(env!("CARGO_MANIFEST_DIR")).join(&guide).exists();
+        let name = if exists { format!("[`{}`]({guide})", kind.name) } else { format!("`{}`", kind.name) };
+        table += &format!("| {name} | [{}]({}) | {} | {} |\n", row.sender, row.page, row.proof, row.lacks);
+    }
+    assert!(text("README.md").contains(&table), "README.md should hold:\n{table}");
+}
+
+#[test]
+fn every_file_that_a_page_links_to_is_there() {
+    let pages = ["README.md", "docs/deploy.md", "docs/operate.md", "docs/sam-local.md"].map(str::to_owned);
+    let guides = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sources")).unwrap();
+    let guides = guides.map(|entry| format!("docs/sources/{}", entry.unwrap().file_name().to_str().unwrap()));
+    let mut links = 0;
+    for page in pages.into_iter().chain(guides) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(&page);
+        let content = text(&page);
+        for link in content.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = link.split('#').next().unwrap_or_default();
+            if !link.contains("://") && !file.is_empty() {
+                assert!(folder.parent().unwrap().join(file).exists(), "{page} links to {link}");
+                links += 1;
+            }
+        }
+    }
+    assert!(links > 20, "only {links} links were found");
+}
