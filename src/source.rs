@@ -89,7 +89,7 @@ mod header_name {
 }
 
 /// `[sources.NAME]`.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Table {
     secret: Option<String>,
     reply: Option<Reply>,
@@ -123,6 +123,14 @@ impl Source {
                 None
             }
         }
+    }
+
+    /// A source of this kind and name that is configured in nothing else.
+    ///
+    /// # Errors
+    /// If there is no such kind, or it needs more.
+    pub fn of_kind(kind: &str) -> Result<Self, String> {
+        Self::of(kind, kind, Table::default())
     }
 
     fn of(name: &str, kind: &str, mut given: Table) -> Result<Self, String> {

@@ -89,6 +89,10 @@ impl Sources {
         };
         screen.section("Who has left", [none(row.departures(), "as configured: event = { departures = [\"…\"] }")]);
         screen.section("What teaches the directory", [none(row.lessons(), "nothing: import it, if it is needed")]);
+        let mut samples = row.samples();
+        samples.retain(|sample| *sample != "departure");
+        samples.insert(0, "departure");
+        screen.section("What `offboard send --sample` knows", [samples.join(", ")]);
         if !row.lacks.is_empty() {
             screen.section("What can be missing", [row.lacks.clone()]);
         }
