@@ -274,7 +274,7 @@ impl DepartureReport {
                 id: mask_addresses(&event.id),
                 r#type: event.kind.clone(),
                 occurred_at: event.occurred_at,
-                organization: event.organization.clone(),
+                organization: masked(&event.organization),
             },
             person: PersonReport {
                 idp_id: masked(&person.idp_id),

@@ -194,3 +194,33 @@ async fn a_security_event_is_acknowledged_with_202_and_nothing_else() {
     assert_eq!(world.provider.calls().len(), 1, "only the purged account's person has left");
     assert_eq!(key_set.calls().len(), 1, "the keys are kept");
 }
+
+#[tokio::test]
+async fn no_answer_and_no_line_of_the_log_has_an_address_or_a_secret() {
+    let mut world = World::new().await;
+    let target = json!([{"id": "00u1", "type": "User", "alternateId": "lee@example.com"}]);
+    let unproven = json!({
+        "type": "user.deleted", "id": "evt_1", "a0tenant": "t",
+        "data": {"object": {"user_id": "auth0|1", "email": "lee@example.com", "email_verified": false}},
+    });
+    let mut answers = String::new();
+    for (source, shown, body) in [
+        ("okta", TOKEN.to_owned(), okta(&target)),
+        ("okta", "Basic bGVl".to_owned(), okta(&target)),
+        ("okta", TOKEN.to_owned(), okta(&json!("lee@example.com"))),
+        ("auth0", format!("Bearer {TOKEN}"), unproven.to_string()),
+        ("auth0", format!("Bearer {TOKEN}"), r#"{"type": {"lee@example.com": 1}}"#.to_owned()),
+        (
+            "pingone",
+            TOKEN.to_owned(),
+            r#"[{"id": "lee@example.com", "action": {"type": ["lee@example.com"]}}]"#.to_owned(),
+        ),
+    ] {
+        answers += &world.function.request(v2(source, &[("authorization", &shown)], &body)).await.text;
+    }
+    let shown = answers + &world.function.end().await;
+    for hidden in ["lee@example.com", "admin@example.com", TOKEN, "bGVl", "instaply-token-1"] {
+        assert!(!shown.contains(hidden), "{hidden} in {shown}");
+    }
+    assert!(shown.contains("email_verified says that the address is not proven"), "{shown}");
+}
