@@ -12,7 +12,7 @@ use super::{
 };
 use crate::webhook::{Jwt, Signature, Token};
 
-mod auth0_logs;
+mod bamboohr;
 mod clerk;
 mod github;
 mod google_workspace;
@@ -44,9 +44,9 @@ macro_rules! kinds {
 /// All kinds, by name.
 pub const KINDS: &[Kind] = kinds![
     auth0,
-    auth0_logs auth0_logs::unfold,
+    auth0_logs,
     authentik,
-    bamboohr,
+    bamboohr bamboohr::unfold,
     clerk clerk::unfold,
     descope,
     frontegg,
@@ -80,13 +80,12 @@ pub struct Row {
     pub page: String,
     /// How a delivery is known to be the sender's, in a few words.
     pub proof: String,
-    /// What its events can lack.
-    #[serde(default)]
+    /// What its events and its proof lack: what an administrator has to know before relying on them.
     pub lacks: String,
     /// What to enter in the sender's settings, a step a line. `{url}` stands for the webhook's address.
     pub setup: Vec<String>,
-    /// Another kind that signs in the same way.
-    pub(super) signature_of: Option<String>,
+    /// Another kind, like which it signs and reads where this file says nothing of it: each table as a whole.
+    like: Option<String>,
     pub(super) signature: Option<Signature>,
     pub(super) token: Option<Token>,
     pub(super) jwt: Option<Jwt>,
@@ -100,16 +99,17 @@ pub struct Row {
     pub(super) challenge: Option<Challenge>,
     #[serde(default)]
     pub(super) accept_unreadable: bool,
-    #[serde(default)]
-    pub(super) event: EventTable,
-    #[serde(default)]
-    pub(super) person: PersonTable,
-    /// Bodies as the sender shapes them, by the name of what they report.
-    #[serde(default)]
-    pub(super) samples: BTreeMap<String, Sample>,
+    pub(super) event: Option<EventTable>,
+    pub(super) person: Option<PersonTable>,
+    /// Bodies as the sender shapes them, by the name of what they report. None where it must be configured what stands where.
+    pub(super) samples: Option<Samples>,
 }
 
-/// A body as a sender shapes it. `{id}`, `{email}`, `{idp_id}`, `{time}`, `{seconds}` and `{milliseconds}` are filled in.
+/// Samples by what they report: `departure`, `created`.
+pub(super) type Samples = BTreeMap<String, Sample>;
+
+/// A body as a sender shapes it. `{id}`, `{email}`, `{idp_id}`, `{number}` (a numeric id of the person), `{time}` and
+/// `{milliseconds}` are filled in.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Sample {
     pub(super) body: String,
@@ -142,9 +142,12 @@ impl Kind {
         if !unknown.is_empty() {
             return Err(fault(format!("unknown key {}", unknown.join(", "))));
         }
-        if let Some(other) = &row.signature_of {
-            let kind = Self::named(other).ok_or_else(|| fault(format!("no kind {other}")))?;
-            row.signature = kind.row()?.signature;
+        if let Some(other) = &row.like {
+            let other = Self::named(other).ok_or_else(|| fault(format!("no kind {other}")))?.row()?;
+            row.signature = row.signature.or(other.signature);
+            row.event = row.event.or(other.event);
+            row.person = row.person.or(other.person);
+            row.samples = row.samples.or(other.samples);
         }
         Ok(row)
     }
