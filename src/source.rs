@@ -3,7 +3,7 @@
 //! A source is data: a [`Scheme`] to verify with and places (JSON Pointers) to read with. The senders known by name are
 //! [`KINDS`], a file each; `kind = "hmac"` and `kind = "token"` take the same keys from the configuration.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use http::HeaderName;
 use serde::Deserialize;
@@ -15,12 +15,15 @@ use crate::{
     webhook::{Scheme, Signature, Token, Verified},
 };
 
+mod delivery;
+mod json;
 mod kinds;
 mod place;
 mod reading;
 mod rules;
 mod sample;
 
+use kinds::Samples;
 pub use kinds::{KINDS, Kind, Row};
 use reading::Reader;
 pub use reading::Unreadable;
@@ -44,7 +47,7 @@ pub struct Source {
     /// What it asks once, to see that the address is ours.
     pub challenge: Option<Challenge>,
     reader: Reader,
-    samples: BTreeMap<String, kinds::Sample>,
+    samples: Option<Samples>,
 }
 
 /// Where a source's keys are.
@@ -88,26 +91,30 @@ mod header_name {
     }
 }
 
-/// `[sources.NAME]`.
+/// `[sources.NAME]`, without its `kind`.
 #[derive(Default, Deserialize)]
 struct Table {
+    /// The secret's name; `offboard/sources/NAME` unless it is given.
     secret: Option<String>,
     reply: Option<Reply>,
     #[serde(default, deserialize_with = "crate::config::duration::option")]
     patience: Option<Duration>,
+    /// How a sender of kind `hmac` signs.
     signature: Option<Signature>,
+    /// Where a sender shows its secret.
     token: Option<Token>,
+    /// Where a sender of JSON Web Tokens publishes its keys.
     jwks: Option<BaseUrl>,
     issuer: Option<String>,
     audience: Option<String>,
+    /// Types of events that count as departures as well.
     #[serde(default)]
     also: Vec<String>,
+    /// Whether an address is believed that its sender calls unproven.
     #[serde(default)]
     accept_unverified: bool,
-    #[serde(default)]
-    event: EventTable,
-    #[serde(default)]
-    person: PersonTable,
+    event: Option<EventTable>,
+    person: Option<PersonTable>,
 }
 
 impl Source {
@@ -140,8 +147,10 @@ impl Source {
         })?;
         let row = known.row()?;
         let (scheme, keys) = proof(name, known, &row, &mut given)?;
-        let event = given.event.over(row.event).check(&given.also)?;
-        let person = given.person.over(row.person).check()?;
+        // What a sender's own samples look like is no longer what is read, unless code of ours lies between.
+        let is_remapped = known.unfold.is_none() && (given.event.is_some() || given.person.is_some());
+        let event = given.event.unwrap_or_default().over(row.event.unwrap_or_default()).check(&given.also)?;
+        let person = given.person.unwrap_or_default().over(row.person.unwrap_or_default()).check()?;
         Ok(Self {
             name: name.to_owned(),
             kind: known,
@@ -157,7 +166,7 @@ impl Source {
                 accept_unverified: given.accept_unverified,
                 accept_unreadable: row.accept_unreadable,
             },
-            samples: row.samples,
+            samples: row.samples.filter(|_| !is_remapped),
         })
     }
 
@@ -178,38 +187,31 @@ impl Source {
     }
 
     /// A delivery of a person with this address as this source would send it at `now`: the headers that belong to the body,
-    /// and the body. `what` is `departure` or, where the source has such events, `created`.
+    /// and the body. `what` is one of [`Source::samples`]; `None` if it is not. One address always has the same id.
     pub fn sample(&self, what: &str, email: &str, event_id: &str, now: OffsetDateTime) -> Option<sample::Body> {
-        match self.samples.get(what) {
-            Some(sample) => Some(sample::filled(sample, email, event_id, now)),
-            None if what == sample::DEPARTURE => Some(sample::put(&self.reader, email, event_id, now)),
-            None => None,
+        match &self.samples {
+            Some(own) => Some(sample::filled(own.get(what)?, email, event_id, now)),
+            None => Some(sample::put(&self.reader, sample::rule(&self.reader, what)?, email, event_id, now)),
         }
     }
 
-    /// What this source can report in a sample.
+    /// What this source can report in a sample: `departure` and, where it has such events, `created`.
     pub fn samples(&self) -> Vec<&str> {
-        let own = self.samples.keys().map(String::as_str).filter(|name| *name != sample::DEPARTURE);
-        [sample::DEPARTURE].into_iter().chain(own).collect()
+        match &self.samples {
+            Some(own) => own.keys().map(String::as_str).collect(),
+            None => [sample::DEPARTURE, sample::CREATED]
+                .into_iter()
+                .filter(|what| sample::rule(&self.reader, what).is_some())
+                .collect(),
+        }
     }
 }
 
 /// How a source proves to be itself, and with which keys. A sender that signs is not believed without its signature; one
 /// that shows a secret lets its administrator choose the header; one that publishes its keys has none to share.
 fn proof(name: &str, kind: &Kind, row: &Row, given: &mut Table) -> Result<(Scheme, KeySource), String> {
-    if given.signature.is_some() && kind.name != "hmac" {
-        return Err(format!("`signature` goes with kind `hmac`: how `{}` signs is known", kind.name));
-    }
-    if given.token.is_some() && kind.name != "token" && row.token.is_none() {
-        return Err(format!("`token` goes with senders that show a secret; `{}` does not", kind.name));
-    }
+    check_proof(kind, row, given)?;
     let published = given.jwks.take();
-    if published.is_some() && row.jwt.is_none() {
-        return Err(format!("`jwks` goes with senders that sign JSON Web Tokens; `{}` does not", kind.name));
-    }
-    if published.is_some() && given.secret.is_some() {
-        return Err("`jwks` and `secret` exclude each other: a token is checked with one kind of key".to_owned());
-    }
     let signature = given.signature.take().or(row.signature.clone());
     // A sender that can do both signs tokens where its published keys are named.
     let jwt = row.jwt.clone().filter(|_| published.is_some() || signature.is_none());
@@ -225,10 +227,30 @@ fn proof(name: &str, kind: &Kind, row: &Row, given: &mut Table) -> Result<(Schem
             return Err(format!("`{}` is missing", if kind.name == "hmac" { "signature" } else { "token" }));
         }
     };
-    let secret = || given.secret.clone().unwrap_or_else(|| format!("offboard/sources/{name}"));
     match published {
         Some(url) => Ok((scheme, KeySource::Set(url))),
         None if row.published => Err("`jwks` must say where the sender publishes its keys".to_owned()),
-        None => Ok((scheme, KeySource::Secret(secret()))),
+        None => {
+            let secret = given.secret.take().unwrap_or_else(|| format!("offboard/sources/{name}"));
+            Ok((scheme, KeySource::Secret(secret)))
+        }
     }
+}
+
+/// Refuses what does not go with the kind, and what does not go together.
+fn check_proof(kind: &Kind, row: &Row, given: &Table) -> Result<(), String> {
+    let kind_name = kind.name;
+    if given.signature.is_some() && kind_name != "hmac" {
+        return Err(format!("`signature` goes with kind `hmac`: how `{kind_name}` signs is known"));
+    }
+    if given.token.is_some() && kind_name != "token" && row.token.is_none() {
+        return Err(format!("`token` goes with senders that show a secret; `{kind_name}` does not"));
+    }
+    if given.jwks.is_some() && row.jwt.is_none() {
+        return Err(format!("`jwks` goes with senders that sign JSON Web Tokens; `{kind_name}` does not"));
+    }
+    if given.jwks.is_some() && given.secret.is_some() {
+        return Err("`jwks` and `secret` exclude each other: a token is checked with one kind of key".to_owned());
+    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::webhook::{Jwt, Signature, Token};
 
-mod auth0_logs;
+mod bamboohr;
 mod clerk;
 mod github;
 mod google_workspace;
@@ -44,9 +44,9 @@ macro_rules! kinds {
 /// All kinds, by name.
 pub const KINDS: &[Kind] = kinds![
     auth0,
-    auth0_logs auth0_logs::unfold,
+    auth0_logs,
     authentik,
-    bamboohr,
+    bamboohr bamboohr::unfold,
     clerk clerk::unfold,
     descope,
     frontegg,
@@ -80,13 +80,12 @@ pub struct Row {
     pub page: String,
     /// How a delivery is known to be the sender's, in a few words.
     pub proof: String,
-    /// What its events can lack.
-    #[serde(default)]
+    /// What its events and its proof lack: what an administrator has to know before relying on them.
     pub lacks: String,
     /// What to enter in the sender's settings, a step a line. `{url}` stands for the webhook's address.
     pub setup: Vec<String>,
-    /// Another kind that signs in the same way.
-    pub(super) signature_of: Option<String>,
+    /// Another kind, like which it signs and reads where this file says nothing of it: each table as a whole.
+    like: Option<String>,
     pub(super) signature: Option<Signature>,
     pub(super) token: Option<Token>,
     pub(super) jwt: Option<Jwt>,
@@ -100,16 +99,17 @@ pub struct Row {
     pub(super) challenge: Option<Challenge>,
     #[serde(default)]
     pub(super) accept_unreadable: bool,
-    #[serde(default)]
-    pub(super) event: EventTable,
-    #[serde(default)]
-    pub(super) person: PersonTable,
-    /// Bodies as the sender shapes them, by the name of what they report.
-    #[serde(default)]
-    pub(super) samples: BTreeMap<String, Sample>,
+    pub(super) event: Option<EventTable>,
+    pub(super) person: Option<PersonTable>,
+    /// Bodies as the sender shapes them, by the name of what they report. None where it must be configured what stands where.
+    pub(super) samples: Option<Samples>,
 }
 
-/// A body as a sender shapes it. `{id}`, `{email}`, `{idp_id}`, `{time}`, `{seconds}` and `{milliseconds}` are filled in.
+/// Samples by what they report: `departure`, `created`.
+pub(super) type Samples = BTreeMap<String, Sample>;
+
+/// A body as a sender shapes it. `{id}`, `{email}`, `{idp_id}`, `{number}` (a numeric id of the person), `{time}` and
+/// `{milliseconds}` are filled in.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Sample {
     pub(super) body: String,
@@ -126,23 +126,33 @@ fn ten_seconds() -> std::time::Duration {
 impl Row {
     /// The types of the events that are departures, some of them under conditions.
     pub fn departures(&self) -> Vec<&str> {
-        types(&[&self.event.departures])
+        self.types(|event| vec![&event.departures])
     }
 
     /// The types that a source may name under `also`.
     pub fn also(&self) -> Vec<&str> {
-        types(&[&self.event.suspensions, &self.event.removals, &self.event.optional])
+        self.types(|event| vec![&event.suspensions, &event.removals, &event.optional])
     }
 
     /// The types of the events that teach the directory.
     pub fn lessons(&self) -> Vec<&str> {
-        let event = &self.event;
-        types(&[&event.returns, &event.people, &event.claims, &event.confirmations])
+        self.types(|event| vec![&event.returns, &event.people, &event.claims, &event.confirmations])
     }
 
-    /// Whether it has a sample of an event that teaches the directory.
+    /// The names of its samples.
     pub fn samples(&self) -> Vec<&str> {
-        self.samples.keys().map(String::as_str).collect()
+        self.samples.iter().flatten().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The types in these lists, each once.
+    fn types<'a>(&'a self, lists: impl Fn(&'a EventTable) -> Vec<&'a Option<Vec<Rule>>>) -> Vec<&'a str> {
+        let mut names: Vec<&str> = Vec::new();
+        for rule in self.event.iter().flat_map(lists).flatten().flatten() {
+            if !names.contains(&rule.kind.as_str()) {
+                names.push(&rule.kind);
+            }
+        }
+        names
     }
 
     /// How long the sender waits for an answer, unless configured.
@@ -165,16 +175,6 @@ impl Row {
     }
 }
 
-fn types<'a>(groups: &[&'a Option<Vec<Rule>>]) -> Vec<&'a str> {
-    let mut names: Vec<&str> = Vec::new();
-    for rule in groups.iter().copied().flatten().flatten() {
-        if !names.contains(&rule.kind.as_str()) {
-            names.push(&rule.kind);
-        }
-    }
-    names
-}
-
 impl Kind {
     /// The kind of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -194,9 +194,12 @@ impl Kind {
         if !unknown.is_empty() {
             return Err(fault(format!("unknown key {}", unknown.join(", "))));
         }
-        if let Some(other) = &row.signature_of {
-            let kind = Self::named(other).ok_or_else(|| fault(format!("no kind {other}")))?;
-            row.signature = kind.row()?.signature;
+        if let Some(other) = &row.like {
+            let other = Self::named(other).ok_or_else(|| fault(format!("no kind {other}")))?.row()?;
+            row.signature = row.signature.or(other.signature);
+            row.event = row.event.or(other.event);
+            row.person = row.person.or(other.person);
+            row.samples = row.samples.or(other.samples);
         }
         Ok(row)
     }

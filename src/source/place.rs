@@ -124,6 +124,11 @@ impl Places {
         self.0.first()
     }
 
+    /// What stands at each of the places, nulls and all.
+    pub(super) fn all<'a>(&self, body: &'a Value) -> impl Iterator<Item = (&Place, &'a Value)> {
+        self.0.iter().filter_map(|place| Some((place, place.find(body)?)))
+    }
+
     /// What stands at the first of the places where something stands.
     pub(super) fn find<'a>(&self, body: &'a Value) -> Option<(&Place, &'a Value)> {
         let found = |place| Place::find(place, body).filter(|value| !is_nothing(value)).map(|value| (place, value));

@@ -1,4 +1,4 @@
-//! Reading a verified delivery: its events, what each means, and whom it is about.
+//! What stands in an event: its id, its time, and the person whom it is about.
 
 use std::fmt;
 
@@ -7,22 +7,20 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::{
+    json,
     place::{LONGEST_TEXT, Places, text},
     rules::{EventMap, Meaning, PersonMap},
 };
 use crate::{
-    departure::{Delivery, Departure, Event, Ignored, Lesson, Return, Verification, parse_time},
+    departure::parse_time,
     person::{Email, Person},
     webhook::Verified,
 };
 
-/// Why a delivery is ignored that only tries the connection.
-const A_TEST: &str = "a test";
-
 /// How a sender's own form becomes JSON documents that places can point into.
 pub(super) type Unfold = fn(&Verified) -> Result<Vec<Value>, Unreadable>;
 
-/// What a source's deliveries mean.
+/// How to read a source's deliveries.
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
     pub(super) event: EventMap,
@@ -39,21 +37,27 @@ pub(super) struct Reader {
 pub enum Unreadable {
     /// It is no JSON.
     NotJson,
+    /// It is JSON, but an object in it names a key twice: which of the two counts, nobody can say.
+    KeyTwice,
     /// A field that is needed is missing.
     Missing(String),
     /// A field has another form than the source promises.
     Malformed(String),
-    /// The source says that the person's address is not proven to be theirs.
+    /// The source does not say that the person's address is proven to be theirs.
     Unproven(String),
+    /// The id stands for somebody else's departure in the same delivery.
+    IdOfAnother,
 }
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotJson => f.write_str("the body is not JSON"),
+            Self::KeyTwice => f.write_str("the body names a key twice in one object"),
             Self::Missing(pointer) => write!(f, "field {pointer} is missing"),
             Self::Malformed(pointer) => write!(f, "field {pointer} cannot be read"),
-            Self::Unproven(pointer) => write!(f, "field {pointer} says that the address is not proven"),
+            Self::Unproven(pointer) => write!(f, "field {pointer} does not say that the address is proven"),
+            Self::IdOfAnother => f.write_str("two departures in the delivery have one id"),
         }
     }
 }
@@ -61,158 +65,85 @@ impl fmt::Display for Unreadable {
 impl std::error::Error for Unreadable {}
 
 impl Reader {
-    /// What a delivery of this source says.
-    ///
-    /// In a delivery of several events, one that cannot be read costs no other: it is among the faults.
-    pub(super) fn delivery(&self, source: &str, verified: &Verified) -> Result<Delivery, Unreadable> {
-        match self.events(verified) {
-            Ok(events) => self.read_all(source, &events, verified),
-            Err(fault) => self.accepted(Delivery::default(), fault),
-        }
-    }
-
-    /// The events in a delivery.
-    fn events(&self, verified: &Verified) -> Result<Vec<Value>, Unreadable> {
+    /// The events in a delivery, each as far as it can be read at all.
+    pub(super) fn events(&self, verified: &Verified) -> Result<Vec<Result<Value, Unreadable>>, Unreadable> {
         let documents = match self.unfold {
-            Some(unfold) => unfold(verified)?,
-            None if self.event.lines => documents(verified.body())?,
-            None => vec![document(verified.body())?],
+            Some(unfold) => unfold(verified)?.into_iter().map(Ok).collect(),
+            None if self.event.lines => json::documents(verified.body())?,
+            None => vec![Ok(json::document(verified.body())?)],
         };
         let Some(items) = &self.event.items else { return Ok(documents) };
-        let mut events = Vec::new();
-        for document in documents {
-            let malformed = || Unreadable::Malformed(items.name());
-            match items.find(&document) {
-                Some((_, Value::Array(list))) => events.extend(list.iter().cloned()),
-                Some((_, event @ Value::Object(_))) => events.push(event.clone()),
-                Some(_) => return Err(malformed()),
-                None => return Err(Unreadable::Missing(items.name())),
-            }
-        }
-        Ok(events)
+        let listed = |document: Result<Value, Unreadable>| match document.and_then(|whole| list(items, &whole)) {
+            Ok(events) => events.into_iter().map(Ok).collect(),
+            Err(fault) => vec![Err(fault)],
+        };
+        Ok(documents.into_iter().flat_map(listed).collect())
     }
 
-    fn read_all(&self, source: &str, events: &[Value], verified: &Verified) -> Result<Delivery, Unreadable> {
-        let mut delivery = Delivery::default();
-        let mut faults = Vec::new();
-        for event in events {
-            let signed = (events.len() == 1).then_some(verified);
-            if let Err(fault) = self.read(source, event, signed, &mut delivery) {
-                self.salvage(source, event, &mut delivery);
-                faults.push(fault);
-            }
-        }
-        // If nothing in it makes sense, the sender shall know.
-        if faults.len() == events.len()
-            && let Some(fault) = faults.pop()
-        {
-            return self.accepted(Delivery::default(), fault);
-        }
-        delivery.faults.append(&mut faults);
-        Ok(delivery)
+    /// The type of an event.
+    pub(super) fn kind(&self, event: &Value) -> Result<String, Unreadable> {
+        self.event.kind.text(event)?.ok_or_else(|| Unreadable::Missing(self.event.kind.name()))
     }
 
-    /// What cannot be read, but says that somebody left, is a departure of nobody known: a person has to look at it.
-    fn salvage(&self, source: &str, event: &Value, delivery: &mut Delivery) {
-        let (id, occurred_at, organization) = (hash(event), None, None);
-        match self.event.kind.text(event) {
-            Ok(Some(kind)) if self.meaning(&kind, event) == Some(Meaning::Departure) => {
-                let (whole_id, source) = (format!("{source}/{id}"), source.to_owned());
-                let event = Event { id, kind, occurred_at, organization };
-                delivery.departures.push(Departure { id: whole_id, source, event, person: Person::default() });
-            }
-            _ => delivery.ignored.push(Ignored { id, kind: "unknown".to_owned(), reason: "unreadable" }),
-        }
-    }
-
-    fn meaning(&self, kind: &str, event: &Value) -> Option<Meaning> {
+    /// What an event of this type means; `None` if it is none of our business.
+    pub(super) fn meaning(&self, kind: &str, event: &Value) -> Option<Meaning> {
         self.event.meaning(kind, event).filter(|_| self.event.r#where.hold(event))
     }
 
-    fn accepted(&self, mut delivery: Delivery, fault: Unreadable) -> Result<Delivery, Unreadable> {
-        if !self.accept_unreadable {
-            return Err(fault);
-        }
-        delivery.faults.push(fault);
-        Ok(delivery)
+    /// Whether an event was only sent to try the connection.
+    pub(super) fn is_test(&self, event: &Value) -> bool {
+        self.event.tests.as_ref().is_some_and(|tests| tests.hold(event))
     }
 
-    /// Reads one event. `signed` is the delivery that it is alone in.
-    fn read(
-        &self,
-        source: &str,
-        event: &Value,
-        signed: Option<&Verified>,
-        delivery: &mut Delivery,
-    ) -> Result<(), Unreadable> {
-        let map = &self.event;
-        let kind = map.kind.text(event)?.ok_or_else(|| Unreadable::Missing(map.kind.name()))?;
-        let id = self.event_id(event, signed);
-        let meaning = self.meaning(&kind, event);
-        let reason = match meaning {
-            _ if map.tests.as_ref().is_some_and(|tests| tests.hold(event)) => A_TEST,
-            Some(Meaning::Departure) => return self.departure(source, (id?, kind), event, delivery),
-            Some(Meaning::Suspension) => "a suspension",
-            Some(Meaning::Removal) => "left a group or an organisation",
-            _ => "not a departure",
+    /// The id that all deliveries of an event share: the one in the event, the one that is signed, or a hash. `alone` is the
+    /// delivery, if the event is the only one in it.
+    pub(super) fn event_id(&self, event: &Value, alone: Option<&Verified>) -> Result<String, Unreadable> {
+        if let Some(id) = read(&self.event.id, event)? {
+            return Ok(id);
+        }
+        match (alone.and_then(Verified::id), &self.event.id, alone) {
+            (Some(id), ..) if id.len() <= LONGEST_TEXT => Ok(id.to_owned()),
+            (Some(_), ..) => Err(Unreadable::Malformed("the delivery's id".to_owned())),
+            (None, Some(places), _) => Err(Unreadable::Missing(places.name())),
+            (None, None, Some(verified)) => Ok(hex::encode(Sha256::digest(verified.body()))),
+            (None, None, None) => Ok(hash(event)),
+        }
+    }
+
+    /// When an event happened, if it tells.
+    pub(super) fn occurred_at(&self, event: &Value) -> Result<Option<OffsetDateTime>, Unreadable> {
+        let Some((place, value)) = self.event.occurred_at.as_ref().and_then(|places| places.find(event)) else {
+            return Ok(None);
         };
-        if let Some(worth) = meaning.and_then(worth).filter(|_| reason != A_TEST) {
-            let ((person, proven), at) = (self.person(event)?, self.occurred_at(event)?);
-            if meaning == Some(Meaning::Return) {
-                delivery.returns.push(Return { person: person.clone(), at });
-            }
-            let verified = if proven.is_ok() { worth } else { Verification::Claimed };
-            delivery.lessons.push(Lesson { person, verified, at });
-        }
-        // What nobody works on needs no id of its own.
-        delivery.ignored.push(Ignored { id: id.unwrap_or_else(|_| hash(event)), kind, reason });
-        Ok(())
+        parse_time(value).map(Some).ok_or_else(|| Unreadable::Malformed(place.text().to_owned()))
     }
 
-    fn departure(
-        &self,
-        source: &str,
-        (id, kind): (String, String),
-        event: &Value,
-        delivery: &mut Delivery,
-    ) -> Result<(), Unreadable> {
-        let whole_id = format!("{source}/{id}");
-        if delivery.departures.iter().any(|known| known.id == whole_id) {
-            delivery.ignored.push(Ignored { id, kind, reason: "stands twice in this delivery" });
-            return Ok(());
-        }
-        let (mut person, proven) = self.person(event)?;
-        if let Some(fault) = proven.err()
-            && person.email.take().is_some()
-        {
-            person.other_emails.clear();
-            delivery.faults.push(fault);
-        }
-        let organization = self.text(&self.event.organization, event)?;
-        let event = Event { occurred_at: self.occurred_at(event)?, id, kind, organization };
-        delivery.departures.push(Departure { id: whole_id, source: source.to_owned(), event, person });
-        Ok(())
+    /// Where an event happened, if it tells.
+    pub(super) fn organization(&self, event: &Value) -> Result<Option<String>, Unreadable> {
+        read(&self.event.organization, event)
     }
 
-    /// The person whom an event is about, and whether the address is proven to be theirs.
-    fn person(&self, event: &Value) -> Result<(Person, Result<(), Unreadable>), Unreadable> {
-        let map = &self.person;
+    /// The person whom an event is about, whether their address is proven or not.
+    pub(super) fn person(&self, event: &Value) -> Result<Person, Unreadable> {
         let mut emails = self.emails(event)?.into_iter();
         let email = emails.next();
-        let person = Person {
-            idp_id: self.text(&map.idp_id, event)?,
-            external_id: self.text(&map.external_id, event)?,
+        Ok(Person {
+            idp_id: read(&self.person.idp_id, event)?,
+            external_id: read(&self.person.external_id, event)?,
             email,
             other_emails: emails.collect(),
-        };
-        let verified = map.verified.as_ref().and_then(|places| places.find(event));
-        let proven = match verified {
-            Some((place, Value::Bool(false))) if !self.accept_unverified => {
-                Err(Unreadable::Unproven(place.text().to_owned()))
-            }
-            _ => Ok(()),
-        };
-        Ok((person, proven))
+        })
+    }
+
+    /// Whether the sender vouches for the person's address. Where it says something of it, nothing but `true` will do: Frontegg
+    /// writes null of an address that nobody proved. Where it says nothing, the address is the organisation's own.
+    pub(super) fn proven(&self, event: &Value) -> Result<(), Unreadable> {
+        let places = self.person.verified.as_ref().filter(|_| !self.accept_unverified);
+        let mut said = places.into_iter().flat_map(|places| places.all(event));
+        match said.find(|(_, value)| **value != Value::Bool(true)) {
+            Some((place, _)) => Err(Unreadable::Unproven(place.text().to_owned())),
+            None => Ok(()),
+        }
     }
 
     /// The usable addresses, the main one first. What is none (a user name, say) identifies nobody.
@@ -222,60 +153,27 @@ impl Reader {
                 list.iter().map(|value| text(place, value)).collect::<Result<Vec<_>, _>>()?
             }
             Some((place, _)) => return Err(Unreadable::Malformed(place.text().to_owned())),
-            None => self.text(&self.person.email, event)?.into_iter().collect(),
+            None => read(&self.person.email, event)?.into_iter().collect(),
         };
         Ok(texts.iter().filter_map(|text| Email::parse(text)).collect())
     }
+}
 
-    /// The id that all deliveries of an event share: the one in the event, the one that is signed, or a hash.
-    fn event_id(&self, event: &Value, signed: Option<&Verified>) -> Result<String, Unreadable> {
-        if let Some(id) = self.text(&self.event.id, event)? {
-            return Ok(id);
-        }
-        match (signed.and_then(Verified::id), &self.event.id, signed) {
-            (Some(id), ..) if id.len() <= LONGEST_TEXT => Ok(id.to_owned()),
-            (Some(_), ..) => Err(Unreadable::Malformed("the delivery's id".to_owned())),
-            (None, Some(places), _) => Err(Unreadable::Missing(places.name())),
-            (None, None, Some(verified)) => Ok(hex::encode(Sha256::digest(verified.body()))),
-            (None, None, None) => Ok(hash(event)),
-        }
-    }
-
-    fn occurred_at(&self, event: &Value) -> Result<Option<OffsetDateTime>, Unreadable> {
-        let Some((place, value)) = self.event.occurred_at.as_ref().and_then(|places| places.find(event)) else {
-            return Ok(None);
-        };
-        parse_time(value).map(Some).ok_or_else(|| Unreadable::Malformed(place.text().to_owned()))
-    }
-
-    fn text(&self, places: &Option<Places>, event: &Value) -> Result<Option<String>, Unreadable> {
-        places.as_ref().map_or(Ok(None), |places| places.text(event))
+/// The events that a document lists, or the one that stands there.
+fn list(items: &Places, document: &Value) -> Result<Vec<Value>, Unreadable> {
+    match items.find(document) {
+        Some((_, Value::Array(list))) => Ok(list.clone()),
+        Some((_, event @ Value::Object(_))) => Ok(vec![event.clone()]),
+        Some((place, _)) => Err(Unreadable::Malformed(place.text().to_owned())),
+        None => Err(Unreadable::Missing(items.name())),
     }
 }
 
-/// What an event that is no departure teaches of a person's addresses.
-fn worth(meaning: Meaning) -> Option<Verification> {
-    match meaning {
-        Meaning::Return | Meaning::Person => Some(Verification::Proven),
-        Meaning::Claim => Some(Verification::Claimed),
-        Meaning::Confirmation => Some(Verification::Confirms),
-        Meaning::Departure | Meaning::Suspension | Meaning::Removal | Meaning::Optional => None,
-    }
-}
-
-/// The body as one JSON document.
-pub(super) fn document(body: &[u8]) -> Result<Value, Unreadable> {
-    serde_json::from_slice(body).map_err(|_| Unreadable::NotJson)
-}
-
-/// The body as JSON documents, one after the other.
-pub(super) fn documents(body: &[u8]) -> Result<Vec<Value>, Unreadable> {
-    let documents = serde_json::Deserializer::from_slice(body).into_iter();
-    let documents: Vec<_> = documents.collect::<Result<_, _>>().map_err(|_| Unreadable::NotJson)?;
-    if documents.is_empty() { Err(Unreadable::NotJson) } else { Ok(documents) }
+fn read(places: &Option<Places>, event: &Value) -> Result<Option<String>, Unreadable> {
+    places.as_ref().map_or(Ok(None), |places| places.text(event))
 }
 
 /// The same for every delivery of an event that has no id: its members are in the order of their names.
-fn hash(event: &Value) -> String {
+pub(super) fn hash(event: &Value) -> String {
     hex::encode(Sha256::digest(event.to_string()))
 }

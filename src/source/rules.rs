@@ -115,6 +115,7 @@ impl TryFrom<BTreeMap<String, Value>> for Conditions {
     fn try_from(table: BTreeMap<String, Value>) -> Result<Self, String> {
         let condition = |(place, value)| {
             let values = match value {
+                Value::Array(values) if values.is_empty() => return Err(format!("`{place}` cannot be one of nothing")),
                 Value::Array(values) => values,
                 value => vec![value],
             };
@@ -201,7 +202,9 @@ impl EventTable {
         let mut rules: Vec<_> = groups.into_iter().flat_map(of).collect();
         name_departures(&mut rules, also)?;
         if !rules.iter().any(|(meaning, _)| *meaning == Meaning::Departure) {
-            return Err("`departures` names no event".to_owned());
+            return Err(
+                "`event` must name the `departures`: the types of the events that say that somebody left".to_owned()
+            );
         }
         Ok(EventMap {
             items: self.items,
@@ -242,9 +245,9 @@ impl EventMap {
         fitting().find(|meaning| *meaning == Meaning::Departure).or_else(|| fitting().next())
     }
 
-    /// The first kind of departure.
-    pub(super) fn departure(&self) -> Option<&Rule> {
-        self.rules.iter().find(|(meaning, _)| *meaning == Meaning::Departure).map(|(_, rule)| rule)
+    /// The first rule for events that mean this.
+    pub(super) fn rule(&self, meant: Meaning) -> Option<&Rule> {
+        self.rules.iter().find(|(meaning, _)| *meaning == meant).map(|(_, rule)| rule)
     }
 }
 

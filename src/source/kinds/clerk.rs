@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::{
-    source::reading::{Unreadable, document},
+    source::{Unreadable, json::document},
     webhook::Verified,
 };
 
@@ -16,7 +16,7 @@ pub(super) fn unfold(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
     let primary = &event["data"]["primary_email_address_id"];
     proven.sort_by_key(|one| one["id"] != *primary);
     let addresses: Vec<_> = proven.into_iter().map(|one| one["email_address"].clone()).collect();
-    if let (Value::Object(fields), false) = (&mut event, addresses.is_empty()) {
+    if let Value::Object(fields) = &mut event {
         fields.insert("addresses".to_owned(), addresses.into());
     }
     Ok(vec![event])

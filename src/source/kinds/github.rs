@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::{
-    source::reading::{Unreadable, document},
+    source::{Unreadable, json::document},
     webhook::Verified,
 };
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    source::reading::{Unreadable, document},
+    source::{Unreadable, json::document},
     webhook::Verified,
 };
 

@@ -5,7 +5,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 
 use crate::{
-    source::reading::{Unreadable, document},
+    source::{Unreadable, json::document},
     webhook::Verified,
 };
 
@@ -28,7 +28,7 @@ pub(super) fn unfold(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
 fn payload(written: &Value) -> Option<Value> {
     match written {
         Value::String(text) if text.is_empty() => Some(Value::Null),
-        Value::String(text) => serde_json::from_slice(&BASE64_STANDARD.decode(text).ok()?).ok(),
+        Value::String(text) => document(&BASE64_STANDARD.decode(text).ok()?).ok(),
         other => Some(other.clone()),
     }
 }

@@ -1,0 +1,153 @@
+//! Reading a verified delivery: what each of its events means for whom.
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use serde_json::Value;
+
+use super::{
+    reading::{Reader, Unreadable, hash},
+    rules::Meaning,
+};
+use crate::{
+    departure::{Delivery, Departure, Event, Ignored, Lesson, Return, Verification},
+    person::Person,
+    webhook::Verified,
+};
+
+/// A delivery as far as it is read.
+struct Reading<'a> {
+    reader: &'a Reader,
+    /// The source's name.
+    source: &'a str,
+    /// The delivery, if it holds a single event.
+    alone: Option<&'a Verified>,
+    delivery: Delivery,
+    /// Where in the delivery the departure of an id stands.
+    known: HashMap<String, usize>,
+}
+
+impl Reader {
+    /// What a delivery of this source says.
+    ///
+    /// In a delivery of several events, one that cannot be read costs no other: it is among the faults.
+    ///
+    /// # Errors
+    /// Why nothing in it can be read. The sender is told, unless it would repeat the delivery for days.
+    pub(super) fn delivery(&self, source: &str, verified: &Verified) -> Result<Delivery, Unreadable> {
+        let events = match self.events(verified) {
+            Ok(events) => events,
+            Err(fault) if self.accept_unreadable => return Ok(Delivery { faults: vec![fault], ..Delivery::default() }),
+            Err(fault) => return Err(fault),
+        };
+        let alone = (events.len() == 1).then_some(verified);
+        let (delivery, known) = (Delivery::default(), HashMap::new());
+        let mut reading = Reading { reader: self, source, alone, delivery, known };
+        let faults: Vec<_> = events.iter().filter_map(|event| reading.take(event).err()).collect();
+        match faults.first() {
+            Some(fault) if faults.len() == events.len() && !self.accept_unreadable => Err(fault.clone()),
+            _ => {
+                reading.delivery.faults.extend(faults);
+                Ok(reading.delivery)
+            }
+        }
+    }
+}
+
+impl Reading<'_> {
+    /// Reads an event, or saves what can be saved of it.
+    fn take(&mut self, event: &Result<Value, Unreadable>) -> Result<(), Unreadable> {
+        let read = event.as_ref().map_err(Unreadable::clone).and_then(|event| self.read(event));
+        if read.is_err() {
+            self.salvage(event.as_ref().unwrap_or(&Value::Null));
+        }
+        read
+    }
+
+    fn read(&mut self, event: &Value) -> Result<(), Unreadable> {
+        let kind = self.reader.kind(event)?;
+        let id = self.reader.event_id(event, self.alone);
+        let meaning = self.reader.meaning(&kind, event);
+        let reason = match meaning {
+            _ if self.reader.is_test(event) => "a test",
+            Some(Meaning::Departure) => return self.departure(id?, kind, event),
+            Some(Meaning::Suspension) => "a suspension",
+            Some(Meaning::Removal) => "left a group or an organisation",
+            None | Some(Meaning::Optional) => "not a departure",
+            Some(meaning) => match self.learn(meaning, event) {
+                Ok(()) => "not a departure",
+                // The directory goes without it. A delivery that is refused for it could cost those who leave.
+                Err(fault) => {
+                    self.delivery.faults.push(fault);
+                    "unreadable"
+                }
+            },
+        };
+        // What nobody works on needs no id of its own.
+        self.ignore(id.unwrap_or_else(|_| hash(event)), kind, reason);
+        Ok(())
+    }
+
+    /// What cannot be read, but says that somebody left, is a departure of nobody known: a person has to look at it.
+    fn salvage(&mut self, event: &Value) {
+        let id = hash(event);
+        match self.reader.kind(event) {
+            Ok(kind) if self.reader.meaning(&kind, event) == Some(Meaning::Departure) => {
+                let event = Event { id, kind, occurred_at: None, organization: None };
+                // Its id is nobody else's.
+                self.depart(event, Person::default()).ok();
+            }
+            _ => self.ignore(id, "unknown".to_owned(), "unreadable"),
+        }
+    }
+
+    fn departure(&mut self, id: String, kind: String, event: &Value) -> Result<(), Unreadable> {
+        let reader = self.reader;
+        let mut person = reader.person(event)?;
+        let (occurred_at, organization) = (reader.occurred_at(event)?, reader.organization(event)?);
+        let unproven = reader.proven(event).err().filter(|_| person.email.is_some());
+        if unproven.is_some() {
+            person = Person { email: None, other_emails: Vec::new(), ..person };
+        }
+        self.depart(Event { id, kind, occurred_at, organization }, person)?;
+        self.delivery.faults.extend(unproven);
+        Ok(())
+    }
+
+    /// Adds a departure, once.
+    fn depart(&mut self, event: Event, person: Person) -> Result<(), Unreadable> {
+        let departures = &mut self.delivery.departures;
+        match self.known.entry(event.id.clone()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(departures.len());
+                let id = format!("{}/{}", self.source, event.id);
+                departures.push(Departure { id, source: self.source.to_owned(), event, person });
+            }
+            Entry::Occupied(known) if departures[*known.get()].person == person => {
+                self.ignore(event.id, event.kind, "stands twice in this delivery");
+            }
+            // To leave out either of the two would be to lose somebody's departure.
+            Entry::Occupied(_) => return Err(Unreadable::IdOfAnother),
+        }
+        Ok(())
+    }
+
+    /// Learns from an event that is no departure who came back, and whose address is whose.
+    fn learn(&mut self, meaning: Meaning, event: &Value) -> Result<(), Unreadable> {
+        let worth = match meaning {
+            Meaning::Claim => Verification::Claimed,
+            Meaning::Confirmation => Verification::Confirms,
+            _ => Verification::Proven,
+        };
+        let (person, at) = (self.reader.person(event)?, self.reader.occurred_at(event)?);
+        let verified = if self.reader.proven(event).is_ok() { worth } else { Verification::Claimed };
+        if meaning == Meaning::Return {
+            self.delivery.returns.push(Return { person: person.clone(), at });
+        }
+        self.delivery.lessons.push(Lesson { person, verified, at });
+        Ok(())
+    }
+
+    fn ignore(&mut self, id: String, kind: String, reason: &'static str) {
+        self.delivery.ignored.push(Ignored { id, kind, reason });
+    }
+}
