@@ -40,7 +40,7 @@ class Function:
             )
         end = time.monotonic() + PATIENCE
         while not self.ready.wait(0.05):
-            assert self.process.poll() is None, f"the function ended with {self.process.returncode}"
+            assert self.process.poll() is None, f"the function ended: {self.log.read_text()[-2000:]}"
             assert time.monotonic() < end, "the function never asked for work"
 
     def answer(self, method, path, headers, body):
