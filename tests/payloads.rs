@@ -1,20 +1,12 @@
 //! Bodies as the senders document them, each read as its index says: the subject and never the actor, every departure in a
 //! delivery, and nothing that is none.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use offboard::{
-    config::Config,
-    departure::{Delivery, parse_time},
-    secrets::Secret,
-    source::Source,
-};
-use secrecy::SecretString;
+use offboard::departure::{Delivery, parse_time};
 use serde_json::{Value, json};
-use time::{OffsetDateTime, macros::datetime};
 
-const NOW: OffsetDateTime = datetime!(2026-01-31 18:42:00 UTC);
-/// A key of every form: base64 behind `whsec_`, and long enough for a token.
-const KEY: &str = "whsec_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
+mod signing;
+
+use signing::source;
 
 /// Doors that are not there yet, their bodies read by a mapping of one's own: lists, conditions, alternatives.
 const GRAPH: &str = r#"kind = "token"
@@ -48,26 +40,6 @@ fn table(file: &str) -> String {
         [] => unreachable!("a file has a name"),
     };
     format!("kind = \"{kind}\"")
-}
-
-fn source(table: &str) -> Source {
-    let text = format!("[sources.s]\n{table}\n[providers.instaply]\nkind = \"instaply\"\n");
-    Config::parse(&text, None).unwrap_or_else(|faults| panic!("{faults}")).sources["s"].clone()
-}
-
-/// What a source makes of a body with these headers, signed as its sender signs.
-fn read(source: &Source, headers: &Value, body: &[u8]) -> Delivery {
-    let signed = source.scheme.sign(&SecretString::from(KEY), "msg_1", NOW, body).unwrap();
-    let given = headers.as_object().into_iter().flatten();
-    let given = given.map(|(name, value)| (name.to_lowercase(), value.as_str().unwrap().to_owned()));
-    let mut all = HeaderMap::new();
-    for (name, value) in given.chain(signed.headers) {
-        all.insert(HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap());
-    }
-    let secret = json!({ source.scheme.secret_keys().0: KEY }).to_string();
-    let keys = source.scheme.keys(&Secret::parse("s", &secret).unwrap()).unwrap();
-    let verified = source.scheme.verify(&all, &signed.body, &keys, NOW).unwrap();
-    source.delivery(&verified).unwrap_or_else(|unreadable| panic!("{unreadable}"))
 }
 
 /// What the index calls a departure or an event that is none.
@@ -121,8 +93,12 @@ fn every_recorded_body_says_what_its_index_says() {
     for entry in &index {
         let file = entry["file"].as_str().unwrap();
         let body = std::fs::read(format!("{}/tests/payloads/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
-        let plain = verdicts(&read(&source(&table(file)), &entry["headers"], &body));
-        let widest = verdicts(&read(&source(&(table(file) + also(file))), &entry["headers"], &body));
+        let read = |table: &str| {
+            let given = entry["headers"].as_object().into_iter().flatten();
+            let headers = given.map(|(name, value)| (name.to_lowercase(), value.as_str().unwrap().to_owned()));
+            signing::read(&source(table), &headers.collect::<Vec<_>>(), &body).unwrap_or_else(|why| panic!("{why}"))
+        };
+        let (plain, widest) = (verdicts(&read(&table(file))), verdicts(&read(&(table(file) + also(file)))));
         let expected = entry["expect"].as_array().unwrap();
         assert_eq!(plain.len(), expected.len(), "{file}");
         for expected in expected {

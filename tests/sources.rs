@@ -1,41 +1,25 @@
 //! What verified bodies mean: recorded payloads, and bodies that cannot be read.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
 use offboard::{
-    config::Config,
     departure::{Delivery, Departure, Event, Ignored},
     person::{Email, Person},
-    secrets::Secret,
     source::{Source, Unreadable},
 };
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use time::{OffsetDateTime, macros::datetime};
 
-const NOW: OffsetDateTime = datetime!(2026-01-31 18:42:00 UTC);
-const KEY: &str = "whsec_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
+mod signing;
+
+use signing::{NOW, fault, source, told};
 
 const HR: &str = r#"kind = "hmac"
 signature = { header = "x-hr-signature", prefix = "sha256=" }
 event = { id = "/id", type = "/event", departures = ["employee.terminated"], occurred_at = "/at" }
 person = { email = "/data/email", external_id = "/data/employee_no" }"#;
 
-fn source(table: &str) -> Source {
-    let text = format!("[sources.s]\n{table}\n[providers.instaply]\nkind = \"instaply\"\n");
-    Config::parse(&text, None).unwrap_or_else(|faults| panic!("{faults}")).sources["s"].clone()
-}
-
 /// What a source makes of a body that its sender signed.
 fn read(source: &Source, body: &[u8]) -> Result<Delivery, Unreadable> {
-    let signed = source.scheme.sign(&SecretString::from(KEY), "msg_1", NOW, body).unwrap();
-    let pairs = signed
-        .headers
-        .iter()
-        .map(|(name, value)| (HeaderName::try_from(name).unwrap(), HeaderValue::from_str(value).unwrap()));
-    let headers: HeaderMap = pairs.collect();
-    let secret = Secret::parse("s", &json!({ "signing_secret": KEY }).to_string()).unwrap();
-    let verified = source.scheme.verify(&headers, body, &source.scheme.keys(&secret).unwrap(), NOW).unwrap();
-    source.delivery(&verified)
+    signing::read(source, &[], body)
 }
 
 fn departure(event_id: &str, kind: &str, at: Option<OffsetDateTime>, person: [Option<&str>; 3]) -> Departure {
@@ -180,5 +164,211 @@ fn a_sample_is_what_its_source_reads() {
         let departure = &delivery.departures[0];
         assert!(departure.person.email.as_ref().is_some_and(|email| email.is("ann@example.com")), "{table}");
         assert_eq!(departure.event.occurred_at, Some(NOW), "{table}");
+    }
+}
+
+/// A batch: a list somewhere in the body, conditions on every event, tests, steps into lists.
+const BATCH: &str = r#"kind = "token"
+token = { header = "x-token" }
+event = { items = ["/page/events", "/events"], id = "/id", type = ["/type", "/kind"], occurred_at = "/at", where = { "/tenant" = ["a", "b"] }, tests = { "/test" = true }, departures = ["gone", { type = "changed", where = { "/to" = ["left", 9, false] } }], suspensions = [{ type = "paused", where = { "/by" = "admin" } }], people = ["changed"] }
+person = { idp_id = "/who/[role=subject]/id", email = ["/who/[role=subject]/mail", "/mail"], verified = "/proven" }"#;
+
+#[test]
+fn a_batch_is_read_event_by_event() {
+    let batch = source(BATCH);
+    let event = |id: u32, kind: &str| {
+        json!({ "id": id, "type": kind, "tenant": "a", "mail": format!("p{id}@example.com"),
+            "who": [{ "role": "witness", "id": "w", "mail": "w@example.com" }, { "role": "subject", "id": id }] })
+    };
+    let with = |id: u32, kind: &str, changes: Value| {
+        let mut event = event(id, kind);
+        event.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        event
+    };
+    let two_subjects = json!([{ "role": "subject", "id": 1 }, { "role": "subject", "id": 2 }]);
+    for (events, expected) in [
+        (json!([event(1, "gone"), event(2, "gone")]), "left #1 p1@example.com; left #2 p2@example.com"),
+        (json!([with(1, "gone", json!({ "tenant": "b" }))]), "left #1 p1@example.com"),
+        (json!([with(1, "gone", json!({ "tenant": "c" }))]), "gone: not a departure"),
+        (json!([with(1, "gone", json!({ "tenant": null }))]), "gone: not a departure"),
+        (json!([with(1, "gone", json!({ "test": true }))]), "gone: a test"),
+        (json!([with(1, "gone", json!({ "test": "true" }))]), "left #1 p1@example.com"),
+        (json!([with(1, "gone", json!({ "who": two_subjects }))]), "left p1@example.com"),
+        (json!([with(1, "gone", json!({ "type": null, "kind": "gone" }))]), "left #1 p1@example.com"),
+        (json!([with(1, "changed", json!({ "to": "left" }))]), "left #1 p1@example.com"),
+        (json!([with(1, "changed", json!({ "to": 9 }))]), "left #1 p1@example.com"),
+        (json!([with(1, "changed", json!({ "to": false }))]), "left #1 p1@example.com"),
+        (json!([with(1, "changed", json!({ "to": "9" }))]), "proven #1 p1@example.com; changed: not a departure"),
+        (json!([with(1, "paused", json!({ "by": "admin" }))]), "paused: a suspension"),
+        (json!([event(1, "paused")]), "paused: not a departure"),
+        (
+            json!([with(1, "gone", json!({ "proven": 0 }))]),
+            "left #1; fault: field /proven does not say that the address is proven",
+        ),
+        // What is taught and cannot be read costs nothing but itself.
+        (json!([with(1, "changed", json!({ "mail": {} }))]), "changed: unreadable; fault: field /mail cannot be read"),
+        (
+            json!([with(1, "gone", json!({ "at": "late" })), event(2, "gone")]),
+            "left nobody; left #2 p2@example.com; fault: field /at cannot be read",
+        ),
+        (
+            json!([event(1, "gone"), with(2, "gone", json!({ "id": null }))]),
+            "left #1 p1@example.com; left nobody; fault: field /id is missing",
+        ),
+        (json!([with(1, "gone", json!({ "at": "late" })), 7]), "400: field /at cannot be read"),
+        (json!(event(1, "gone")), "left #1 p1@example.com"),
+        (json!([]), ""),
+        (json!(7), "400: field /events cannot be read"),
+    ] {
+        let told = told(&read(&batch, json!({ "events": events }).to_string().as_bytes()));
+        assert_eq!(told, expected, "{events}");
+    }
+    let page = json!({ "page": { "events": [event(1, "gone")] }, "events": [event(2, "gone")] });
+    assert_eq!(told(&read(&batch, page.to_string().as_bytes())), "left #1 p1@example.com");
+    assert_eq!(told(&read(&batch, b"{}")), "400: field /page/events is missing");
+}
+
+#[test]
+fn ten_thousand_departures_are_ten_thousand_departures() {
+    let events: Vec<_> = (0..10_000).map(|id| json!({ "id": id, "type": "gone", "tenant": "a" })).collect();
+    let delivery = read(&source(BATCH), json!({ "events": events }).to_string().as_bytes()).unwrap();
+    assert_eq!((delivery.departures.len(), delivery.departures[9_999].id.as_str()), (10_000, "s/9999"));
+}
+
+#[test]
+fn a_body_that_can_be_read_in_two_ways_is_refused() {
+    let hr = source(HR);
+    for body in [
+        r#"{"id": "1", "event": "employee.hired", "event": "employee.terminated", "data": {"email": "ann@example.com"}}"#,
+        r#"{"id": "1", "event": "employee.terminated", "data": {"email": "ann@example.com", "email": "bob@example.com"}}"#,
+    ] {
+        assert_eq!(read(&hr, body.as_bytes()), Err(Unreadable::KeyTwice), "{body}");
+    }
+    let deep =
+        format!(r#"{{"id": "1", "event": "employee.terminated", "data": {}1{}}}"#, "[".repeat(500), "]".repeat(500));
+    assert_eq!(read(&hr, deep.as_bytes()), Err(Unreadable::NotJson));
+}
+
+#[test]
+fn numbers_are_ids_to_the_last_digit() {
+    for (written, expected) in [
+        ("9007199254740993", "left +9007199254740993"),
+        ("18446744073709551615", "left +18446744073709551615"),
+        ("18446744073709551616", "400: field /data/employee_no cannot be read"),
+        ("-7", "left +-7"),
+        ("1.0", "400: field /data/employee_no cannot be read"),
+        ("\" 8931 \"", "left +8931"),
+        ("\"08931\"", "left +08931"),
+    ] {
+        let body = format!(r#"{{"id": "1", "event": "employee.terminated", "data": {{"employee_no": {written}}}}}"#);
+        assert_eq!(told(&read(&source(HR), body.as_bytes())), expected, "{written}");
+    }
+}
+
+#[test]
+fn an_address_in_two_forms_is_one_and_a_name_with_an_address_is_none() {
+    let list = source(&HR.replace("email = \"/data/email\"", "emails = \"/data/emails\""));
+    let body =
+        |emails: Value| json!({ "id": "1", "event": "employee.terminated", "data": { "emails": emails } }).to_string();
+    let delivery =
+        read(&list, body(json!(["Ann@Example.com", " ann@example.com", "a.nn@example.com"])).as_bytes()).unwrap();
+    let known = delivery.departures[0].person.identities(Default::default());
+    assert_eq!(known.len(), 2, "{known:?}");
+    for (emails, expected) in [
+        (json!(["Ann <ann@example.com>", "mailto:ann@example.com", ""]), "left nobody"),
+        (json!(["ann", "ann@example.com"]), "left ann@example.com"),
+        (json!("ann@example.com"), "400: field /data/emails cannot be read"),
+        (json!([["ann@example.com"]]), "400: field /data/emails cannot be read"),
+        (json!([]), "left nobody"),
+    ] {
+        assert_eq!(told(&read(&list, body(emails.clone()).as_bytes())), expected, "{emails}");
+    }
+}
+
+#[test]
+fn every_senders_way_to_write_a_time_is_read() {
+    let utc = datetime!(2026-01-31 18:42:00 UTC);
+    for (sender, written, expected) in [
+        ("Okta", json!("2026-01-31T18:42:00.000Z"), utc),
+        ("Scalekit", json!("2026-01-31T18:42:00.000000000Z"), utc),
+        ("WorkOS", json!("2026-01-31 18:42:00.000"), utc),
+        ("Zitadel", json!("2026-01-31T19:42:00.000000+01:00"), utc),
+        ("BambooHR", json!("2026-01-31T18:42:00+0000"), utc),
+        ("HiBob", json!("2026-01-31T18:42:00.000000"), utc),
+        ("OneLogin", json!("2026-01-31 18:42:00 UTC"), utc),
+        ("Clerk, Keycloak, FusionAuth", json!(1_769_884_920_000_u64), utc),
+        ("Clerk's examples, tokens", json!(1_769_884_920), utc),
+    ] {
+        let body = json!({ "id": "1", "event": "employee.terminated", "at": written });
+        let delivery = read(&source(HR), body.to_string().as_bytes()).unwrap();
+        assert_eq!(delivery.departures[0].event.occurred_at, Some(expected), "{sender}");
+    }
+}
+
+#[test]
+fn a_configuration_that_cannot_work_is_told_why() {
+    let known = "kind = \"standard_webhooks\"";
+    let published = "jwks = \"https://idp.example.com/jwks.json\"";
+    for (table, expected) in [
+        (
+            format!("{known}\nalso = [\"user.renamed\"]"),
+            "`also` cannot name `user.renamed`: it may name user.suspended",
+        ),
+        (
+            format!("{known}\nsignature = {{ header = \"x\" }}"),
+            "`signature` goes with kind `hmac`: how `standard_webhooks` signs is known",
+        ),
+        (
+            format!("{known}\ntoken = {{ header = \"x\" }}"),
+            "`token` goes with senders that show a secret; `standard_webhooks` does not",
+        ),
+        (
+            format!("{known}\n{published}"),
+            "`jwks` goes with senders that sign JSON Web Tokens; `standard_webhooks` does not",
+        ),
+        (format!("{known}\nissuer = \"x\""), "`issuer` and `audience` go with JSON Web Tokens"),
+        (
+            format!("kind = \"fusionauth\"\n{published}\nsecret = \"x\""),
+            "`jwks` and `secret` exclude each other: a token is checked with one kind of key",
+        ),
+        (
+            format!("kind = \"shared_signals\"\n{published}\naudience = \"us\""),
+            "`issuer` must say whose tokens to take",
+        ),
+        (format!("kind = \"shared_signals\"\n{published}\nissuer = \"x\""), "`audience` must say whose tokens to take"),
+        (
+            "kind = \"shared_signals\"\nissuer = \"x\"\naudience = \"us\"".to_owned(),
+            "`jwks` must say where the sender publishes its keys",
+        ),
+        (format!("kind = \"keycloak\"\n{published}\nissuer = \"x\""), "`audience` must say whose tokens to take"),
+        (
+            HR.replace("signature = { header = \"x-hr-signature\", prefix = \"sha256=\" }\n", ""),
+            "`signature` is missing",
+        ),
+        (BATCH.replace("token = { header = \"x-token\" }\n", ""), "`token` is missing"),
+        (
+            HR.replace("departures = [\"employee.terminated\"], ", ""),
+            "`event` must name the `departures`: the types of the events that say that somebody left",
+        ),
+        (
+            HR.replace("\"employee.terminated\"", ""),
+            "`event` must name the `departures`: the types of the events that say that somebody left",
+        ),
+        (HR.replace("type = \"/event\", ", ""), "`event` must say where an event's `type` stands (a JSON Pointer)"),
+        (
+            HR.replace("email = \"/data/email\", external_id = \"/data/employee_no\"", ""),
+            "`person` must say where an `email`, an `external_id` or an `idp_id` stands",
+        ),
+        (HR.replace("\"/event\"", "\"event\""), "a place is a JSON Pointer, which begins with a /, or a list of them"),
+        (BATCH.replace("[\"a\", \"b\"]", "[]"), "`/tenant` must be one of something"),
+        (
+            BATCH.replace("\"/by\"", "\"by\""),
+            "an event is named by its type, or by { type = \"…\", where = { \"/pointer\" = value } }",
+        ),
+        (BATCH.replace("\"/test\"", "\"test\""), "`test` is no JSON Pointer: it begins with a /"),
+        ("kind = \"descope\"".to_owned(), "`event` must say where an event's `type` stands (a JSON Pointer)"),
+    ] {
+        let told = fault(&table);
+        assert!(told.starts_with("line ") && told.contains(expected), "{table}\n{told}");
     }
 }

@@ -55,6 +55,7 @@ impl fmt::Display for Unreadable {
             Self::NotJson => f.write_str("the body is not JSON"),
             Self::KeyTwice => f.write_str("the body names a key twice in one object"),
             Self::Missing(pointer) => write!(f, "field {pointer} is missing"),
+            Self::Malformed(pointer) if pointer.is_empty() => f.write_str("the body is not of the source's form"),
             Self::Malformed(pointer) => write!(f, "field {pointer} cannot be read"),
             Self::Unproven(pointer) => write!(f, "field {pointer} does not say that the address is proven"),
             Self::IdOfAnother => f.write_str("two departures in the delivery have one id"),

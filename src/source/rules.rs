@@ -115,7 +115,7 @@ impl TryFrom<BTreeMap<String, Value>> for Conditions {
     fn try_from(table: BTreeMap<String, Value>) -> Result<Self, String> {
         let condition = |(place, value)| {
             let values = match value {
-                Value::Array(values) if values.is_empty() => return Err(format!("`{place}` cannot be one of nothing")),
+                Value::Array(values) if values.is_empty() => return Err(format!("`{place}` must be one of something")),
                 Value::Array(values) => values,
                 value => vec![value],
             };
