@@ -33,7 +33,7 @@ fn read(source: &Source, body: &[u8]) -> Result<Delivery, Unreadable> {
         .iter()
         .map(|(name, value)| (HeaderName::try_from(name).unwrap(), HeaderValue::from_str(value).unwrap()));
     let headers: HeaderMap = pairs.collect();
-    let secret = Secret::parse("s", &json!({ "signing_secret": KEY }).to_string()).unwrap();
+    let secret = Secret::parse("s", &json!({ source.scheme.secret_keys().0: KEY }).to_string()).unwrap();
     let verified = source.scheme.verify(&headers, body, &source.scheme.keys(&secret).unwrap(), NOW).unwrap();
     source.delivery(&verified)
 }
@@ -181,4 +181,15 @@ fn a_sample_is_what_its_source_reads() {
         assert!(departure.person.email.as_ref().is_some_and(|email| email.is("ann@example.com")), "{table}");
         assert_eq!(departure.event.occurred_at, Some(NOW), "{table}");
     }
+}
+
+#[test]
+fn an_event_that_cannot_be_read_and_stands_twice_is_one_departure() {
+    let onelogin = source("kind = \"onelogin\"\nevent = { departures = [\"17\"] }");
+    let good = json!({"uuid": "e_1", "event_type_id": 17, "user_id": 1});
+    let unreadable = json!({"uuid": "e_2", "event_type_id": 17, "user_id": {}});
+    let delivery = read(&onelogin, json!([good, unreadable, unreadable]).to_string().as_bytes()).unwrap();
+    let ids: Vec<_> = delivery.departures.iter().map(|departure| &departure.id).collect();
+    assert!(ids.len() == 2 && ids[0] != ids[1], "{ids:?}");
+    assert_eq!(delivery.ignored[0].reason, "stands twice in this delivery");
 }

@@ -18,6 +18,7 @@ use crate::{
 
 /// Why a delivery is ignored that only tries the connection.
 const A_TEST: &str = "a test";
+const TWICE: &str = "stands twice in this delivery";
 
 /// How a sender's own form becomes JSON documents that places can point into.
 pub(super) type Unfold = fn(&Verified) -> Result<Vec<Value>, Unreadable>;
@@ -118,6 +119,9 @@ impl Reader {
         match self.event.kind.text(event) {
             Ok(Some(kind)) if self.meaning(&kind, event) == Some(Meaning::Departure) => {
                 let (whole_id, source) = (format!("{source}/{id}"), source.to_owned());
+                if delivery.departures.iter().any(|known| known.id == whole_id) {
+                    return delivery.ignored.push(Ignored { id, kind, reason: TWICE });
+                }
                 let event = Event { id, kind, occurred_at, organization };
                 delivery.departures.push(Departure { id: whole_id, source, event, person: Person::default() });
             }
@@ -178,7 +182,7 @@ impl Reader {
     ) -> Result<(), Unreadable> {
         let whole_id = format!("{source}/{id}");
         if delivery.departures.iter().any(|known| known.id == whole_id) {
-            delivery.ignored.push(Ignored { id, kind, reason: "stands twice in this delivery" });
+            delivery.ignored.push(Ignored { id, kind, reason: TWICE });
             return Ok(());
         }
         let (mut person, proven) = self.person(event)?;
