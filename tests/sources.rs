@@ -27,7 +27,11 @@ fn source(table: &str) -> Source {
 
 /// What a source makes of a body that its sender signed.
 fn read(source: &Source, body: &[u8]) -> Result<Delivery, Unreadable> {
-    let signed = source.scheme.sign(&SecretString::from(KEY), "msg_1", NOW, body).unwrap();
+    read_with_id(source, "msg_1", body)
+}
+
+fn read_with_id(source: &Source, id: &str, body: &[u8]) -> Result<Delivery, Unreadable> {
+    let signed = source.scheme.sign(&SecretString::from(KEY), id, NOW, body).unwrap();
     let pairs = signed
         .headers
         .iter()
@@ -192,4 +196,14 @@ fn an_event_that_cannot_be_read_and_stands_twice_is_one_departure() {
     let ids: Vec<_> = delivery.departures.iter().map(|departure| &departure.id).collect();
     assert!(ids.len() == 2 && ids[0] != ids[1], "{ids:?}");
     assert_eq!(delivery.ignored[0].reason, "stands twice in this delivery");
+}
+
+#[test]
+fn a_signed_id_with_a_control_character_is_none() {
+    let directory = source("kind = \"standard_webhooks\"");
+    let body = br#"{"type": "user.deleted", "data": {"email": "ann@example.com"}}"#;
+    let expected = Err(Unreadable::Malformed("the delivery's id".to_owned()));
+    assert_eq!(read_with_id(&directory, "msg\t1", body), expected);
+    assert_eq!(read_with_id(&directory, &"m".repeat(513), body), expected);
+    assert_eq!(read_with_id(&directory, "msg 1", body).unwrap().departures[0].event.id, "msg 1");
 }
