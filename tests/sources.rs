@@ -335,12 +335,12 @@ fn a_configuration_that_cannot_work_is_told_why() {
             format!("kind = \"shared_signals\"\n{published}\naudience = \"us\""),
             "`issuer` must say whose tokens to take",
         ),
-        (format!("kind = \"shared_signals\"\n{published}\nissuer = \"x\""), "`audience` must say whose tokens to take"),
+        (format!("kind = \"shared_signals\"\n{published}\nissuer = \"x\""), "`audience` must say for whom they are"),
         (
             "kind = \"shared_signals\"\nissuer = \"x\"\naudience = \"us\"".to_owned(),
             "`jwks` must say where the sender publishes its keys",
         ),
-        (format!("kind = \"keycloak\"\n{published}\nissuer = \"x\""), "`audience` must say whose tokens to take"),
+        (format!("kind = \"keycloak\"\n{published}\nissuer = \"x\""), "`audience` must say for whom they are"),
         (
             HR.replace("signature = { header = \"x-hr-signature\", prefix = \"sha256=\" }\n", ""),
             "`signature` is missing",
@@ -371,4 +371,25 @@ fn a_configuration_that_cannot_work_is_told_why() {
         let told = fault(&table);
         assert!(told.starts_with("line ") && told.contains(expected), "{table}\n{told}");
     }
+}
+
+#[test]
+fn an_event_that_cannot_be_read_and_stands_twice_is_one_departure() {
+    let onelogin = source("kind = \"onelogin\"\nevent = { departures = [\"17\"] }");
+    let good = json!({"uuid": "e_1", "event_type_id": 17, "user_id": 1});
+    let unreadable = json!({"uuid": "e_2", "event_type_id": 17, "user_id": {}});
+    let delivery = read(&onelogin, json!([good, unreadable, unreadable]).to_string().as_bytes()).unwrap();
+    let ids: Vec<_> = delivery.departures.iter().map(|departure| &departure.id).collect();
+    assert!(ids.len() == 2 && ids[0] != ids[1], "{ids:?}");
+    assert_eq!(delivery.ignored[0].reason, "stands twice in this delivery");
+}
+
+#[test]
+fn a_signed_id_with_a_control_character_is_none() {
+    let directory = source("kind = \"standard_webhooks\"");
+    let body = br#"{"type": "user.deleted", "data": {"email": "ann@example.com"}}"#;
+    let expected = Err(Unreadable::Malformed("the delivery's id".to_owned()));
+    assert_eq!(signing::read_with_id(&directory, "msg\t1", &[], body), expected);
+    assert_eq!(signing::read_with_id(&directory, &"m".repeat(513), &[], body), expected);
+    assert_eq!(signing::read_with_id(&directory, "msg 1", &[], body).unwrap().departures[0].event.id, "msg 1");
 }

@@ -103,7 +103,8 @@ impl Reader {
             return Ok(id);
         }
         match (alone.and_then(Verified::id), &self.event.id, alone) {
-            (Some(id), ..) if id.len() <= LONGEST_TEXT => Ok(id.to_owned()),
+            // A header may hold a tab, and a token any character.
+            (Some(id), ..) if id.len() <= LONGEST_TEXT && !id.chars().any(char::is_control) => Ok(id.to_owned()),
             (Some(_), ..) => Err(Unreadable::Malformed("the delivery's id".to_owned())),
             (None, Some(places), _) => Err(Unreadable::Missing(places.name())),
             (None, None, Some(verified)) => Ok(hex::encode(Sha256::digest(verified.body()))),

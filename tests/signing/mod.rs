@@ -50,9 +50,19 @@ pub fn fault(table: &str) -> String {
 
 /// What a source makes of a body with these headers, signed as its sender signs.
 pub fn read(source: &Source, headers: &[(String, String)], body: &[u8]) -> Result<Delivery, Unreadable> {
+    read_with_id(source, "msg_1", headers, body)
+}
+
+/// The same, where the sender signs this id.
+pub fn read_with_id(
+    source: &Source,
+    id: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Result<Delivery, Unreadable> {
     let published = matches!(source.keys, KeySource::Set(_));
     let secret = if published { PRIVATE_KEY.clone() } else { SecretString::from(KEY) };
-    let signed = source.scheme.sign(&secret, "msg_1", NOW, body).unwrap();
+    let signed = source.scheme.sign(&secret, id, NOW, body).unwrap();
     let mut all = HeaderMap::new();
     for (name, value) in headers.iter().cloned().chain(signed.headers) {
         all.insert(HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap());
