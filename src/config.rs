@@ -36,6 +36,8 @@ pub struct Config {
     pub http: HttpSettings,
     /// What is kept of a departure.
     pub ledger: LedgerSettings,
+    /// What is kept of whom the sources' ids stand for.
+    pub directory: DirectorySettings,
     /// Who may report departures, by name.
     pub sources: BTreeMap<String, Source>,
     /// Where people are removed, sorted by name. Providers that are switched off are not among them.
@@ -167,6 +169,22 @@ impl Default for LedgerSettings {
     }
 }
 
+/// `[directory]`: what is kept of whom the sources' ids stand for, where there is a ledger.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct DirectorySettings {
+    /// For how long after the last news. Nobody may change anything about a person for years before they leave.
+    #[serde(with = "duration")]
+    pub retention: Duration,
+}
+
+impl Default for DirectorySettings {
+    fn default() -> Self {
+        // What "3y" is read as: years of 365.25 days.
+        Self { retention: Duration::from_secs(3 * 31_557_600) }
+    }
+}
+
 /// `[providers.NAME]`: one product.
 #[derive(Debug)]
 pub struct ProviderConfig {
@@ -246,6 +264,7 @@ impl Config {
         let policy = root.table_named("policy", findings).and_then(|section| section.read(findings));
         let http = root.table_named("http", findings).and_then(|section| section.read(findings));
         let ledger = root.table_named("ledger", findings).and_then(|section| section.read(findings));
+        let directory = root.table_named("directory", findings).and_then(|section| section.read(findings));
         let sources = sources(&mut root, findings);
         let providers = providers(&mut root, findings);
         root.refuse_the_rest(findings);
@@ -255,8 +274,9 @@ impl Config {
             Err(message) => findings.add(None, format!("OFFBOARD_MODE: {message}")),
         }
         let (http, ledger) = (http.unwrap_or_default(), ledger.unwrap_or_default());
+        let directory = directory.unwrap_or_default();
         let faults = std::mem::take(&mut findings.faults).sorted();
-        if faults.is_empty() { Ok(Self { policy, http, ledger, sources, providers }) } else { Err(faults) }
+        if faults.is_empty() { Ok(Self { policy, http, ledger, directory, sources, providers }) } else { Err(faults) }
     }
 
     /// The extra certificate authority's text.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     config::Policy,
-    departure::{Departure, Return},
+    departure::{Departure, Lesson, Return},
     engine::{Engine, Gate, Run},
     ledger::{Begun, Lease, Ledger, LedgerDown, Record, Standing, State},
     outcome::{Outcome, Status},
@@ -41,6 +41,8 @@ pub struct Durable {
     pub queue: Option<Queue>,
     /// How long a record is kept.
     pub retention: Duration,
+    /// How long the directory remembers an id of which nothing new is told.
+    pub directory_retention: Duration,
 }
 
 /// One worker's view of one invocation.
@@ -86,9 +88,10 @@ impl Durable {
     /// # Errors
     /// If it cannot be recorded, or nothing would remind of what is left.
     pub async fn receive(&self, departure: Departure, worker: Worker<'_>) -> Result<DepartureReport, NotDurable> {
-        let plan = self.plan(departure, Standing::New, worker.now.0, worker).await?;
+        let plan = self.plan(departure.clone(), Standing::New, worker.now.0, worker).await?;
         let lease = (plan.intent == Intent::Remove).then(|| worker.lease());
-        let mut record = Record::new(&plan.departure, worker.now.0, self.retention, lease);
+        let mut record = Record::new(&departure, worker.now.0, self.retention, lease);
+        record.complete(&plan.departure.person);
         if let Intent::Leave(outcome, reason) = plan.intent {
             leave(&mut record, worker, outcome, reason);
         }
@@ -107,7 +110,8 @@ impl Durable {
             Begun::New(record) => self.work(record, worker, false).await,
             Begun::Resumed(mut record) => {
                 // Judged again as of when it first came.
-                let plan = self.plan(record.departure(), record.standing, record.received_at, worker).await?;
+                let plan = self.plan(record.told(), record.standing, record.received_at, worker).await?;
+                record.complete(&plan.departure.person);
                 let Intent::Leave(outcome, reason) = plan.intent else { return self.work(record, worker, true).await };
                 leave(&mut record, worker, outcome, reason);
                 let saved = self.ledger.save(&mut record).await.map_err(not_recorded)?;
@@ -118,6 +122,41 @@ impl Durable {
                 }
             }
         }
+    }
+
+    /// Learns whom the ids of a source stand for.
+    ///
+    /// # Errors
+    /// If it cannot be noted.
+    pub async fn learn(&self, source: &str, lessons: &[Lesson], now: OffsetDateTime) -> Result<(), NotDurable> {
+        for lesson in lessons {
+            self.ledger.learn(source, lesson, now, self.directory_retention).await.map_err(not_recorded)?;
+        }
+        Ok(())
+    }
+
+    /// Notes who left, before any of them is looked up: two ids of one person may leave together.
+    ///
+    /// # Errors
+    /// If it cannot be noted.
+    pub async fn depart(&self, departures: &[Departure], now: OffsetDateTime) -> Result<(), NotDurable> {
+        for departure in departures {
+            self.ledger.depart(departure, now).await.map_err(not_recorded)?;
+        }
+        Ok(())
+    }
+
+    /// What would be done about a departure: for a dry run, which records nothing.
+    ///
+    /// # Errors
+    /// If the directory cannot be asked.
+    pub async fn preview(&self, departure: Departure, worker: Worker<'_>) -> Result<Plan, NotDurable> {
+        let (departure, taken_over) = self.complete(departure).await?;
+        let mut plan = Plan::new(worker.policy, departure, worker.now.0);
+        if plan.intent == Intent::LookOnly && taken_over {
+            plan.intent = Intent::Leave(Outcome::NotAttempted, Reason::AddressOfAnother);
+        }
+        Ok(plan)
     }
 
     /// Notes that a person is there: a departure that happened before is held.
@@ -144,7 +183,8 @@ impl Durable {
                 return Ok(Next::Forget);
             }
         };
-        let plan = self.plan(record.departure(), record.standing, record.received_at, worker).await?;
+        let plan = self.plan(record.told(), record.standing, record.received_at, worker).await?;
+        record.complete(&plan.departure.person);
         if let Intent::Leave(outcome, reason) = plan.intent {
             leave(&mut record, worker, outcome, reason);
             report(&record, worker, false).log(worker.name);
@@ -179,6 +219,7 @@ impl Durable {
         received_at: OffsetDateTime,
         worker: Worker<'_>,
     ) -> Result<Plan, NotDurable> {
+        let (departure, taken_over) = self.complete(departure).await?;
         let mut plan = Plan::new(worker.policy, departure, worker.now.0);
         match plan.intent {
             // Its age was judged when it came.
@@ -189,16 +230,26 @@ impl Durable {
             Intent::LookOnly => plan.intent = Intent::Leave(Outcome::NotAttempted, Reason::ModeDryRun),
             _ => {}
         }
-        if plan.intent == Intent::Remove
-            && let Some(reason) =
-                self.held_back(&plan.departure, standing, received_at, worker).await.map_err(not_recorded)?
-        {
-            plan.intent = Intent::Leave(Outcome::NotAttempted, reason);
+        // What a person has released is not held back again.
+        if plan.intent == Intent::Remove && standing < Standing::Released {
+            let reason = match taken_over {
+                true => Some(Reason::AddressOfAnother),
+                false => self.held_back(&plan.departure, standing, received_at, worker).await.map_err(not_recorded)?,
+            };
+            if let Some(reason) = reason {
+                plan.intent = Intent::Leave(Outcome::NotAttempted, reason);
+            }
         }
         Ok(plan)
     }
 
-    /// Why the ledger holds a departure back, unless a person has released it.
+    /// Adds what the directory knows. Says whether the person's address is somebody else's by now.
+    async fn complete(&self, departure: Departure) -> Result<(Departure, bool), NotDurable> {
+        let completed = self.ledger.complete(&departure.source, &departure.person).await.map_err(not_recorded)?;
+        Ok((Departure { person: completed.person, ..departure }, completed.taken_over))
+    }
+
+    /// Why the ledger holds a departure back.
     async fn held_back(
         &self,
         departure: &Departure,
@@ -206,9 +257,6 @@ impl Durable {
         received_at: OffsetDateTime,
         worker: Worker<'_>,
     ) -> Result<Option<Reason>, LedgerDown> {
-        if standing == Standing::Released {
-            return Ok(None);
-        }
         let returned = self.ledger.returned(&departure.source, &departure.person).await?;
         // A source that tells no time: they had left by when it first said so, however much later work goes on.
         let left_at = departure.event.occurred_at.unwrap_or(received_at);

@@ -168,67 +168,74 @@ fn store_down(down: &StoreDown) -> Finding {
 impl Job {
     async fn run(self) -> Entry {
         let started = Instant::now();
-        let (finding, accounts, attempts) = match self.intent {
-            Intent::Leave(outcome, reason) => (Finding::of(outcome).reason(reason.to_string()), Vec::new(), 0),
+        let entry = match self.intent {
+            Intent::Leave(outcome, reason) => self.entry(Finding::of(outcome).reason(reason.to_string()), 0),
             _ => timeout_at(self.deadline + GRACE, self.with_credentials()).await.unwrap_or_else(|_| {
                 // Something may have been sent: that nothing was attempted cannot be said.
-                (Finding::of(Outcome::Unavailable).reason("deadline"), Vec::new(), 1)
+                self.entry(Finding::of(Outcome::Unavailable).reason("deadline"), 1)
             }),
         };
-        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Entry { provider: self.connection.name().to_owned(), finding, accounts, attempts, elapsed_ms }
+        Entry { elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX), ..entry }
+    }
+
+    fn entry(&self, finding: Finding, attempts: u32) -> Entry {
+        Entry { provider: self.connection.name().to_owned(), finding, accounts: Vec::new(), attempts, elapsed_ms: 0 }
     }
 
     /// A refusal of the credentials makes them be read once more: they may have been rotated.
-    async fn with_credentials(&self) -> (Finding, Vec<AccountReport>, u32) {
+    async fn with_credentials(&self) -> Entry {
         let name = self.connection.secret_name();
         let cached = match self.secrets.get(name).await {
             Ok(secret) => secret,
-            Err(down) => return (store_down(&down), Vec::new(), 0),
+            Err(down) => return self.entry(store_down(&down), 0),
         };
         let first = self.everywhere(&cached).await;
-        if first.0.outcome != Outcome::Unauthorized {
+        if first.finding.outcome != Outcome::Unauthorized {
             return first;
         }
         match self.secrets.fresh(name).await {
-            Ok(fresh) if fresh != cached => self.everywhere(&fresh).await,
+            Ok(fresh) if fresh != cached => {
+                let mut second = self.everywhere(&fresh).await;
+                second.keep_removed(&first);
+                second
+            }
             Ok(_) => first,
             // Whether the credentials are outdated is not known: that would be a person's business, this is not yet.
-            Err(down) => (store_down(&down), first.1, first.2),
+            Err(down) => Entry { finding: store_down(&down), ..first },
         }
     }
 
-    /// All places of the provider at once, merged into one finding.
-    async fn everywhere(&self, secret: &Lookup) -> (Finding, Vec<AccountReport>, u32) {
+    /// All places of the provider at once, merged into one entry.
+    async fn everywhere(&self, secret: &Lookup) -> Entry {
         let connected = secret.clone().and_then(|secret| Ok((self.connection.places(&secret)?, secret)));
         let (places, secret) = match connected {
             Ok(connected) => connected,
             Err(fault) => {
                 let finding = Finding::of(Outcome::Unauthorized).reason(fault.reason()).detail(fault.to_string());
-                return (finding, Vec::new(), 0);
+                return self.entry(finding, 0);
             }
         };
-        let mut findings = Vec::new();
-        let mut attempts = 0;
         let work = places.iter().map(|place| self.in_place(place, &secret));
-        for (scope, finding, needed) in futures_util::future::join_all(work).await {
+        let (mut accounts, mut attempts) = (Vec::new(), 0);
+        for (found, needed) in futures_util::future::join_all(work).await {
             attempts = attempts.max(needed);
-            findings.push((scope, finding));
+            accounts.extend(found);
         }
-        let worst = findings.iter().map(|(_, finding)| finding).max_by_key(|finding| finding.outcome).cloned();
-        let several = findings.len() > 1;
-        let accounts = findings
-            .into_iter()
-            .filter(|_| several)
-            .map(|(scope, finding)| AccountReport { scope: scope.unwrap_or_default(), finding });
-        (worst.unwrap_or(Finding::of(Outcome::NotAttempted)), accounts.collect(), attempts)
+        let worst = accounts.iter().map(|account| &account.finding).max_by_key(|finding| finding.outcome).cloned();
+        let entry = self.entry(worst.unwrap_or(Finding::of(Outcome::NotAttempted)), attempts);
+        Entry { accounts: if accounts.len() > 1 { accounts } else { Vec::new() }, ..entry }
     }
 
-    async fn in_place(&self, place: &AnyPlace, secret: &Secret) -> (Option<String>, Finding, u32) {
+    /// What is found in one place: an account for each of the person's addresses.
+    async fn in_place(&self, place: &AnyPlace, secret: &Secret) -> (Vec<AccountReport>, u32) {
         let config = self.connection.config();
+        let report = |name: Option<String>, finding| {
+            let scope: Vec<_> = place.scope.clone().into_iter().chain(name).collect();
+            AccountReport { scope: scope.join(" · "), finding }
+        };
         let http = match place_url(config, place) {
             Some(base) => Http::new(self.client.clone(), base, config.limits.clone(), self.deadline),
-            None => return (place.scope.clone(), Finding::of(Outcome::Rejected).reason("unusable_base_url"), 0),
+            None => return (vec![report(None, Finding::of(Outcome::Rejected).reason("unusable_base_url"))], 0),
         };
         let removing = Removing {
             provider: place.provider.as_ref(),
@@ -238,7 +245,7 @@ impl Job {
             look_only: self.intent == Intent::LookOnly,
             gate: &self.gate,
         };
-        let finding = removing.run(&self.person).await;
+        let findings = removing.run(&self.person).await;
         // Whatever a vendor wrote may quote what it was sent.
         let clean = |text: String| -> String {
             mask_addresses(&http.redact(&secret.redact(&text)))
@@ -247,7 +254,8 @@ impl Job {
                 .take(LONGEST_TEXT)
                 .collect()
         };
-        (place.scope.clone(), finding.cleaned(clean), http.attempts())
+        let found = findings.into_iter().map(|(name, finding)| report(name, finding.cleaned(clean)));
+        (found.collect(), http.attempts())
     }
 }
 

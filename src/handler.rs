@@ -98,21 +98,39 @@ impl App {
         for fault in &delivery.faults {
             tracing::error!(request_id = invocation.request_id, source = source.name, reason = %fault, "an event could not be read");
         }
-        let ended = match &self.durable {
-            Some(durable) if self.policy.mode != Mode::DryRun => {
-                self.durably(durable, source, &delivery, invocation).await
-            }
-            _ => {
-                Ok(join_all(delivery.departures.into_iter().map(|departure| self.depart(departure, invocation))).await)
-            }
-        };
-        let departures = ended.map_err(|NotDurable(why)| {
+        let report = self.act(source, delivery, invocation).await.map_err(|NotDurable(why)| {
             log(&why, "a delivery could not be recorded");
             Problem::NotRecorded
         })?;
-        let report = Report::new(invocation.request_id.clone(), departures, delivery.ignored);
         report.log();
         Ok(answer::report(&report, source.reply))
+    }
+
+    /// Acts on what a source's delivery says: first learns whom its ids stand for and who left, in every mode, then sees to
+    /// those.
+    ///
+    /// # Errors
+    /// If there is a ledger, and it or the queue cannot be used.
+    pub async fn act(
+        &self,
+        source: &Source,
+        delivery: Delivery,
+        invocation: &Invocation,
+    ) -> Result<Report, NotDurable> {
+        if let Some(durable) = &self.durable {
+            durable.learn(&source.name, &delivery.lessons, invocation.now).await?;
+            durable.depart(&delivery.departures, invocation.now).await?;
+        }
+        let departures = match &self.durable {
+            Some(durable) if self.policy.mode != Mode::DryRun => {
+                self.durably(durable, source, &delivery, invocation).await?
+            }
+            _ => {
+                let depart = |departure: &Departure| self.depart(departure.clone(), invocation);
+                join_all(delivery.departures.iter().map(depart)).await.into_iter().collect::<Result<_, _>>()?
+            }
+        };
+        Ok(Report::new(invocation.request_id.clone(), departures, delivery.ignored))
     }
 
     /// Works on a delivery with a ledger: notes who came back, and records who left before anything is done.
@@ -182,10 +200,14 @@ impl App {
         }
     }
 
-    async fn depart(&self, departure: Departure, invocation: &Invocation) -> DepartureReport {
-        let plan = Plan::new(&self.policy, departure, invocation.now);
+    /// Works on a departure that is not recorded.
+    async fn depart(&self, departure: Departure, invocation: &Invocation) -> Result<DepartureReport, NotDurable> {
+        let plan = match &self.durable {
+            Some(durable) => durable.preview(departure, self.worker(invocation, invocation.deadline)).await?,
+            None => Plan::new(&self.policy, departure, invocation.now),
+        };
         let entries = self.engine.execute(&self.secrets, &plan, invocation.deadline).await;
-        DepartureReport::new(&plan, entries)
+        Ok(DepartureReport::new(&plan, entries))
     }
 }
 

@@ -108,7 +108,12 @@ async fn durable(config: &Config, table: Option<String>, queue: Option<String>) 
         _ => Arc::new(DynamoDb::new(aws_sdk_dynamodb::Client::new(&aws), table)),
     };
     let queue = queue.filter(|url| !url.is_empty()).map(|url| Queue::new(aws_sdk_sqs::Client::new(&aws), url));
-    Ok(Some(Durable { ledger: Ledger::new(store), queue, retention: config.ledger.retention }))
+    Ok(Some(Durable {
+        ledger: Ledger::new(store),
+        queue,
+        retention: config.ledger.retention,
+        directory_retention: config.directory.retention,
+    }))
 }
 
 fn invocation(context: &Context, now: OffsetDateTime) -> Invocation {

@@ -6,8 +6,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
+pub mod directory;
 pub mod dynamodb;
 mod guard;
 pub mod memory;
@@ -152,6 +155,46 @@ impl Ledger {
         let records = items.iter().filter(|item| !item.state.is_empty()).map(record);
         Ok((records.collect::<Result<_, _>>()?, next))
     }
+
+    /// What an item says that is no record.
+    async fn read<T: DeserializeOwned + Default>(&self, id: &str) -> Result<Kept<T>, LedgerDown> {
+        let Some(item) = self.store.load(id).await? else { return Ok(Kept::default()) };
+        let value = serde_json::from_str(&item.document).map_err(|_| LedgerDown("an unreadable item".to_owned()))?;
+        Ok(Kept { value, version: Some(item.version), expires_at: item.expires_at })
+    }
+
+    /// Writes an item that was read and is no record, if nobody has changed it since. Says whether it did.
+    async fn write(
+        &self,
+        id: &str,
+        value: &impl Serialize,
+        version: Option<u64>,
+        expires_at: OffsetDateTime,
+    ) -> Result<bool, LedgerDown> {
+        let document = serde_json::to_string(value).map_err(|_| LedgerDown("an unwritable item".to_owned()))?;
+        let item = Item {
+            id: id.to_owned(),
+            version: version.unwrap_or(0) + 1,
+            expires_at: expires_at.unix_timestamp(),
+            state: String::new(),
+            document,
+        };
+        self.store.store(&item, version).await
+    }
+}
+
+/// An item that is no record. Its id begins with a `#`, which no departure's does: names of sources hold none.
+#[derive(Default)]
+struct Kept<T> {
+    value: T,
+    /// `None` if there is none yet.
+    version: Option<u64>,
+    expires_at: i64,
+}
+
+/// A hash for what may be an address, or too long for an id.
+fn short(text: &str) -> String {
+    hex::encode(&Sha256::digest(text)[..16])
 }
 
 fn item(record: &Record, version: u64) -> Result<Item, LedgerDown> {

@@ -50,12 +50,14 @@ pub enum Reason {
     TooManyDepartures,
     /// The same source said later that the person is there.
     PersonReturned,
+    /// The person's address has passed to somebody else of the same source.
+    AddressOfAnother,
 }
 
 impl Reason {
     /// Whether the departure is held until a person decides.
     pub fn holds(self) -> bool {
-        matches!(self, Self::EventTooOld | Self::EventInFuture)
+        matches!(self, Self::EventTooOld | Self::EventInFuture | Self::AddressOfAnother)
     }
 }
 
@@ -69,6 +71,7 @@ impl fmt::Display for Reason {
             Self::ModeDryRun => "mode_dry_run",
             Self::TooManyDepartures => "too_many_departures",
             Self::PersonReturned => "person_returned",
+            Self::AddressOfAnother => "address_of_another",
         })
     }
 }
@@ -77,7 +80,8 @@ impl Plan {
     /// Decides about a departure. `now` is when its delivery arrived.
     pub fn new(policy: &Policy, departure: Departure, now: OffsetDateTime) -> Self {
         let leave = |outcome, reason| Intent::Leave(outcome, reason);
-        let protected = departure.person.email.as_ref().is_some_and(|email| policy.protects(email.expose()));
+        // One protected address protects the person, also one that they no longer use.
+        let protected = departure.person.emails().any(|email| policy.protects(email.expose()));
         let age = departure.event.occurred_at.map(|at| now - at);
         let intent = match policy.mode {
             Mode::Off => leave(Outcome::NotAttempted, Reason::ModeOff),

@@ -76,10 +76,11 @@ impl Account {
         }
     }
 
-    /// Whether its address is known not to be the person's. Two sources may give two people the same id.
+    /// Whether its address is known to be none of the person's. Two sources may give two people the same id.
     pub fn is_another_address_than(&self, person: &Person) -> bool {
-        let addresses = self.email.as_deref().zip(person.email.as_ref());
-        addresses.is_some_and(|(own, email)| !own.is_empty() && !email.is(own))
+        let own = self.email.as_deref().filter(|own| !own.is_empty());
+        let known = person.emails().next().is_some();
+        known && own.is_some_and(|own| !person.emails().any(|email| email.is(own)))
     }
 }
 

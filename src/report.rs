@@ -69,6 +69,8 @@ pub struct PersonReport {
     external_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    other_emails: Vec<String>,
 }
 
 /// An event that is no departure, in the report.
@@ -87,7 +89,7 @@ pub struct Entry {
     /// What was found and done there.
     #[serde(flatten)]
     pub finding: Finding,
-    /// Each account, where the product keeps one per organisation and there are several.
+    /// Each account, where there are several: the product keeps one per organisation, or the person has several addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<AccountReport>,
     /// How often the call that needed most was attempted; 0 if nothing was called.
@@ -99,7 +101,7 @@ pub struct Entry {
 /// What is now true of one account in one organisation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountReport {
-    /// The organisation.
+    /// The organisation, the address (masked), or both.
     pub scope: String,
     /// What was found and done there.
     #[serde(flatten)]
@@ -135,6 +137,23 @@ pub struct Finding {
 }
 
 impl Entry {
+    /// Keeps the accounts that an earlier run removed: a later one finds nobody there any more, and what was removed, and how
+    /// that is known, would be lost.
+    pub(crate) fn keep_removed(&mut self, earlier: &Self) {
+        for before in earlier.accounts.iter().filter(|account| account.finding.is_removal()) {
+            match self.accounts.iter_mut().find(|account| account.scope == before.scope) {
+                Some(now) if now.finding.outcome == Outcome::AlreadyAbsent => now.finding = before.finding.clone(),
+                Some(now) if now.finding.account_id == before.finding.account_id => {}
+                _ => self.accounts.push(before.clone()),
+            }
+        }
+        if let Some(removal) = self.accounts.iter().map(|account| &account.finding).max_by_key(|one| one.outcome)
+            && removal.outcome > self.finding.outcome
+        {
+            self.finding = removal.clone();
+        }
+    }
+
     fn log(&self, request_id: &str, departure_id: &str) {
         let Self { provider, finding, attempts, elapsed_ms, .. } = self;
         let outcome = finding.outcome.to_string();
@@ -166,6 +185,11 @@ impl Finding {
             references: Vec::new(),
             retry_after: None,
         }
+    }
+
+    /// Whether an account was there and is gone, or can no longer be used.
+    pub(crate) fn is_removal(&self) -> bool {
+        matches!(self.outcome, Outcome::Deleted | Outcome::Deactivated)
     }
 
     /// Adds how it is known.
@@ -250,12 +274,13 @@ impl DepartureReport {
                 id: mask_addresses(&event.id),
                 r#type: event.kind.clone(),
                 occurred_at: event.occurred_at,
-                organization: event.organization.clone(),
+                organization: masked(&event.organization),
             },
             person: PersonReport {
                 idp_id: masked(&person.idp_id),
                 external_id: masked(&person.external_id),
                 email: person.email.as_ref().map(ToString::to_string),
+                other_emails: person.other_emails.iter().map(ToString::to_string).collect(),
             },
             status,
             duplicate,
@@ -268,6 +293,14 @@ impl DepartureReport {
         let departure_id = &self.id;
         for entry in &self.providers {
             entry.log(request_id, departure_id);
+        }
+        let unidentified = |entry: &Entry| entry.finding.outcome == Outcome::Unidentified;
+        if !self.duplicate && !self.providers.is_empty() && self.providers.iter().all(unidentified) {
+            let source = &self.source;
+            error!(
+                request_id,
+                departure_id, source, "somebody left, and nobody knows who it is: no account was looked for"
+            );
         }
         let (status, duplicate) = (self.status.to_string(), self.duplicate);
         match self.status {

@@ -92,7 +92,7 @@ mod header_name {
 }
 
 /// `[sources.NAME]`, without its `kind`.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Table {
     /// The secret's name; `offboard/sources/NAME` unless it is given.
     secret: Option<String>,
@@ -130,6 +130,14 @@ impl Source {
                 None
             }
         }
+    }
+
+    /// A source of this kind and name that is configured in nothing else.
+    ///
+    /// # Errors
+    /// If there is no such kind, or it needs more.
+    pub fn of_kind(kind: &str) -> Result<Self, String> {
+        Self::of(kind, kind, Table::default())
     }
 
     fn of(name: &str, kind: &str, mut given: Table) -> Result<Self, String> {

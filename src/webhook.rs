@@ -184,6 +184,14 @@ impl Scheme {
         }
     }
 
+    /// The key set that a sender of signed tokens publishes, if this is its private key in PEM.
+    pub fn key_set(&self, private_key: &SecretString) -> Option<serde_json::Value> {
+        match self {
+            Self::Jwt(jwt) => jwt.key_set(private_key),
+            Self::Hmac(_) | Self::Token(_) => None,
+        }
+    }
+
     fn key(&self, text: &SecretString) -> Option<Key> {
         match self {
             Self::Hmac(hmac) => hmac.key(text),

@@ -26,6 +26,7 @@ fn everything_has_a_default() {
     let config = Config::parse(&format!("{SOURCE}{PROVIDER}"), None).unwrap();
     assert_eq!(config.policy.mode, Mode::Live);
     assert_eq!(config.policy.max_event_age, Duration::from_secs(7 * 24 * 60 * 60));
+    assert_eq!(config.directory.retention, Duration::from_secs(3 * 31_557_600));
     assert_eq!(config.http.max_body, 1024 * 1024);
     assert_eq!(config.secret_names(), ["offboard/providers/instaply", "offboard/sources/directory"]);
     let provider = &config.providers[0];
@@ -57,6 +58,14 @@ fn the_policy_is_read() {
     ] {
         assert_eq!(config.policy.protects(address), protected, "{address}");
     }
+}
+
+#[test]
+fn how_long_the_directory_remembers_is_read() {
+    let text = format!("[directory]\nretention = \"400d\"\n{SOURCE}{PROVIDER}");
+    assert_eq!(Config::parse(&text, None).unwrap().directory.retention, Duration::from_secs(400 * 24 * 60 * 60));
+    let faults = faults(&text.replace("400d", "a while").replace("retention", "forget"));
+    assert!(faults.contains("line 2: unknown key `forget`"), "{faults}");
 }
 
 #[test]

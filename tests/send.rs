@@ -102,7 +102,7 @@ fn what_cannot_be_sent_is_told() {
         stdout(&output, code);
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
-    let unknown = errors(&["okta", "lee@example.com", "--to", &webhook], 1);
+    let unknown = errors(&["nosuch", "lee@example.com", "--to", &webhook], 1);
     assert!(unknown.contains("directory, hr, workos"), "{unknown}");
     let down = errors(&["workos", "lee@example.com", "--to", "http://127.0.0.1:1"], 1);
     assert!(down.contains("127.0.0.1:1 does not answer"), "{down}");
@@ -112,4 +112,57 @@ fn what_cannot_be_sent_is_told() {
     // Another source's address: the signature is not what is expected there.
     let refused = served.send(&["workos", "lee@example.com", "--to", served.text("/webhooks/hr")]);
     assert!(stdout(&refused, 1).starts_with("HTTP 401"));
+}
+
+/// A configuration that has none of the kinds.
+const OTHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/offboard.toml");
+
+fn offboard(arguments: &[&str], secret: &str) -> Output {
+    let mut command = Command::new(BINARY);
+    command.args(arguments).env("OFFBOARD_SIGNING_SECRET", secret).env_remove("OFFBOARD_CONFIG");
+    command.output().expect("it runs")
+}
+
+#[test]
+fn every_kind_is_listed_and_signs_for_itself_unless_it_must_be_configured() {
+    let listed: Value = serde_json::from_slice(&offboard(&["sources", "--json"], "").stdout).expect("JSON");
+    let mut needs_more = Vec::new();
+    for kind in listed.as_array().expect("a list") {
+        let name = kind["kind"].as_str().expect("a name");
+        let text = stdout(&offboard(&["sources", name, "--url", "https://api.example.com/"], ""), 0);
+        assert!(text.contains(&format!("https://api.example.com/webhooks/{name}")), "{text}");
+        let sent = offboard(
+            &["send", name, "lee@example.com", "--print-event", "--config", OTHER],
+            "whsec_c2VjcmV0LXNlY3JldA==",
+        );
+        if !sent.status.success() {
+            let why = String::from_utf8_lossy(&sent.stderr).into_owned();
+            needs_more.push(format!("{name}: {}", why.lines().last().unwrap_or_default()));
+            continue;
+        }
+        let event: Value = serde_json::from_slice(&sent.stdout).expect("an event");
+        assert_eq!(event["rawPath"], format!("/webhooks/{name}"));
+        let headers = event["headers"].as_object().expect("headers");
+        let proof = ["signature", "authorization", "webhook", "token", "s256"];
+        assert!(headers.keys().any(|header| proof.iter().any(|part| header.contains(part))), "{name}: {headers:?}");
+    }
+    insta::assert_snapshot!(needs_more.join("\n"));
+}
+
+#[test]
+fn a_key_set_is_printed_that_goes_with_the_private_key() {
+    let recorded: Value = serde_json::from_str(include_str!("vectors/jwt_pyjwt.json")).expect("JSON");
+    let pem = recorded["keys"]["p256"]["private_pem"].as_str().expect("a key");
+    let printed = offboard(&["send", "fusionauth", "lee@example.com", "--print-key-set", "--config", OTHER], pem);
+    let key_set: Value = serde_json::from_str(&stdout(&printed, 0)).expect("JSON");
+    assert_eq!((&key_set["keys"][0]["kty"], &key_set["keys"][0]["d"]), (&Value::from("EC"), &Value::Null));
+    let refused = offboard(&["send", "github", "lee@example.com", "--print-key-set", "--config", OTHER], pem);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no private key in PEM"));
+    stdout(&refused, 1);
+}
+
+#[test]
+fn what_is_no_address_is_wrong_usage() {
+    let sent = offboard(&["send", "okta", "lee\"@example.com", "--print-event"], "x");
+    assert_eq!(sent.status.code(), Some(2), "{}", String::from_utf8_lossy(&sent.stderr));
 }

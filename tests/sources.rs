@@ -32,7 +32,7 @@ fn departure(event_id: &str, kind: &str, at: Option<OffsetDateTime>, person: [Op
             idp_id,
             external_id,
             email: email.and_then(|email| Email::parse(&email)),
-            other_emails: vec![],
+            ..Person::default()
         },
     }
 }
@@ -335,12 +335,12 @@ fn a_configuration_that_cannot_work_is_told_why() {
             format!("kind = \"shared_signals\"\n{published}\naudience = \"us\""),
             "`issuer` must say whose tokens to take",
         ),
-        (format!("kind = \"shared_signals\"\n{published}\nissuer = \"x\""), "`audience` must say whose tokens to take"),
+        (format!("kind = \"shared_signals\"\n{published}\nissuer = \"x\""), "`audience` must say for whom they are"),
         (
             "kind = \"shared_signals\"\nissuer = \"x\"\naudience = \"us\"".to_owned(),
             "`jwks` must say where the sender publishes its keys",
         ),
-        (format!("kind = \"keycloak\"\n{published}\nissuer = \"x\""), "`audience` must say whose tokens to take"),
+        (format!("kind = \"keycloak\"\n{published}\nissuer = \"x\""), "`audience` must say for whom they are"),
         (
             HR.replace("signature = { header = \"x-hr-signature\", prefix = \"sha256=\" }\n", ""),
             "`signature` is missing",

@@ -9,7 +9,7 @@ use crate::{
     config::Policy,
     http::Http,
     outcome::{Failure, FailureKind, Outcome, Proof},
-    person::{Identity, Person},
+    person::{Identity, Person, mask_addresses},
     providers::{Account, LookUp, Provider, Removal},
     report::Finding,
 };
@@ -28,16 +28,22 @@ pub(super) struct Removing<'a> {
 }
 
 impl Removing<'_> {
-    /// What is true in the end.
-    pub(super) async fn run(&self, person: &Person) -> Finding {
-        let Some(identity) = person.identity(self.provider.known_by()) else {
-            return Finding::of(Outcome::Unidentified).reason("no_identity");
-        };
-        let ended = match self.provider.look_up() {
-            Some(look_up) => self.listed(look_up, identity, person).await,
-            None => self.unlisted(identity).await,
-        };
-        ended.unwrap_or_else(failed)
+    /// What is true in the end. Somebody with several addresses may have as many accounts: each address is seen to by itself,
+    /// one after the other, and named (masked).
+    pub(super) async fn run(&self, person: &Person) -> Vec<(Option<String>, Finding)> {
+        let identities = person.identities(self.provider.known_by());
+        if identities.is_empty() {
+            return vec![(None, Finding::of(Outcome::Unidentified).reason("no_identity"))];
+        }
+        let mut findings = Vec::new();
+        for (identity, name) in identities.iter().zip(names(&identities)) {
+            let ended = match self.provider.look_up() {
+                Some(look_up) => self.listed(look_up, *identity, person).await,
+                None => self.unlisted(*identity).await,
+            };
+            findings.push((name, ended.unwrap_or_else(failed)));
+        }
+        findings
     }
 
     /// Removes an account that can be looked up.
@@ -145,6 +151,22 @@ impl Removing<'_> {
     }
 }
 
+/// What several identities are called. Two addresses of a person often look the same when they are masked.
+fn names(identities: &[Identity<'_>]) -> Vec<Option<String>> {
+    let masked: Vec<_> = identities
+        .iter()
+        .map(|identity| match identity {
+            Identity::Email(email) => email.masked(),
+            Identity::ExternalId(id) => mask_addresses(id),
+        })
+        .collect();
+    let name = |(n, name): (usize, &String)| match masked[..n].iter().filter(|other| *other == name).count() {
+        0 => name.clone(),
+        before => format!("{name} ({})", before + 1),
+    };
+    masked.iter().enumerate().map(|one| (identities.len() > 1).then(|| name(one))).collect()
+}
+
 fn unconfirmed(finding: Finding, reason: &str) -> Finding {
     Finding { outcome: Outcome::Unconfirmed, ..finding.reason(reason) }
 }
@@ -203,8 +225,9 @@ mod tests {
         let http = Http::new(Client::new(None, false).unwrap(), base, limits, Instant::now() + PATIENCE);
         let gate = Gate::open();
         let removing = Removing { provider: &Slow, http: &http, policy, confirm: true, look_only: false, gate: &gate };
-        let finding = removing.run(&Person { email: Email::parse(ADDRESS), ..Person::default() }).await;
-        (finding.outcome, finding.reason)
+        let findings = removing.run(&Person { email: Email::parse(ADDRESS), ..Person::default() }).await;
+        let [(None, finding)] = &findings[..] else { panic!("one address has one finding: {findings:?}") };
+        (finding.outcome, finding.reason.clone())
     }
 
     #[tokio::test]

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Item, Ledger, LedgerDown, ROUNDS, SKEW};
+use super::{Kept, Ledger, LedgerDown, ROUNDS, SKEW, short};
 use crate::{
     config::MaxDepartures,
     person::{Identity, KnownBy, Person},
 };
 
-/// What is no record of a departure has a key that no departure can have: names of sources hold no `#`.
 const BREAKER: &str = "#breaker";
 
 /// The departures that were let through lately: what the circuit breaker counts, over all environments.
@@ -39,7 +37,7 @@ impl Ledger {
         let milliseconds = now.unix_timestamp_nanos() / 1_000_000;
         let oldest = milliseconds - i128::try_from(limit.per.as_millis()).unwrap_or(i128::MAX);
         for _ in 0..ROUNDS {
-            let (mut breaker, version): (Breaker, _) = self.read(BREAKER).await?;
+            let Kept { value: mut breaker, version, .. } = self.read::<Breaker>(BREAKER).await?;
             breaker.admitted.retain(|(at, _)| *at > oldest);
             if breaker.admitted.iter().any(|(_, known)| *known == key) {
                 return Ok(true);
@@ -69,7 +67,7 @@ impl Ledger {
     ) -> Result<(), LedgerDown> {
         for id in return_ids(source, person) {
             for _ in 0..ROUNDS {
-                let (known, version): (Return, _) = self.read(&id).await?;
+                let Kept { value: known, version, .. } = self.read::<Return>(&id).await?;
                 // Events come in any order.
                 let newer = known.at.is_none_or(|known| known < at);
                 if !newer || self.write(&id, &Return { at: Some(at) }, version, at + retention).await? {
@@ -87,39 +85,9 @@ impl Ledger {
     pub async fn returned(&self, source: &str, person: &Person) -> Result<Option<OffsetDateTime>, LedgerDown> {
         let mut last = None;
         for id in return_ids(source, person) {
-            let (known, _): (Return, _) = self.read(&id).await?;
-            last = last.max(known.at);
+            last = last.max(self.read::<Return>(&id).await?.value.at);
         }
         Ok(last)
-    }
-
-    async fn read<T: DeserializeOwned + Default>(&self, id: &str) -> Result<(T, Option<u64>), LedgerDown> {
-        match self.store.load(id).await? {
-            None => Ok((T::default(), None)),
-            Some(item) => {
-                let value =
-                    serde_json::from_str(&item.document).map_err(|_| LedgerDown("an unreadable item".to_owned()))?;
-                Ok((value, Some(item.version)))
-            }
-        }
-    }
-
-    async fn write(
-        &self,
-        id: &str,
-        value: &impl Serialize,
-        version: Option<u64>,
-        expires_at: OffsetDateTime,
-    ) -> Result<bool, LedgerDown> {
-        let document = serde_json::to_string(value).map_err(|_| LedgerDown("an unwritable item".to_owned()))?;
-        let item = Item {
-            id: id.to_owned(),
-            version: version.unwrap_or(0) + 1,
-            expires_at: expires_at.unix_timestamp(),
-            state: String::new(),
-            document,
-        };
-        self.store.store(&item, version).await
     }
 }
 
@@ -132,8 +100,4 @@ fn return_ids(source: &str, person: &Person) -> Vec<String> {
         Identity::ExternalId(id) => id.to_owned(),
     });
     own.into_iter().chain(others).take(1).map(|id| format!("#returned/{source}/{}", short(&id))).collect()
-}
-
-fn short(text: &str) -> String {
-    hex::encode(&Sha256::digest(text)[..16])
 }

@@ -5,7 +5,10 @@ use std::fmt;
 use time::OffsetDateTime;
 
 use super::{Action, Ledger, LedgerDown, ROUNDS, Record, Standing, State};
-use crate::outcome::{Outcome, Status};
+use crate::{
+    outcome::{Outcome, Status},
+    report::Finding,
+};
 
 /// What a person decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +98,16 @@ fn reopen(record: &mut Record, keep: impl Fn(Outcome) -> bool) {
     record.reason = None;
     // Until the queue has taken a new reminder, whoever delivers again shall ask for one.
     record.reminded = false;
-    record.providers.retain(|_, settled| keep(settled.entry.finding.outcome));
+    record.providers.retain(|_, settled| {
+        let entry = &mut settled.entry;
+        if keep(entry.finding.outcome) {
+            return true;
+        }
+        // Of several accounts some may be removed: what is known of them stays.
+        entry.accounts.retain(|account| account.finding.is_removal());
+        entry.finding = Finding::of(Outcome::NotAttempted).reason("pending");
+        !entry.accounts.is_empty()
+    });
 }
 
 impl Ledger {
@@ -137,7 +149,7 @@ mod tests {
         departure::{Departure, Event},
         ledger::{Begun, Lease, memory::Memory},
         person::{Email, Person},
-        report::{Entry, Finding},
+        report::Entry,
     };
 
     const NOW: OffsetDateTime = datetime!(2026-01-31 12:00 UTC);

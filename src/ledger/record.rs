@@ -71,6 +71,13 @@ pub struct KnownPerson {
     idp_id: Option<String>,
     external_id: Option<String>,
     email: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    other_keys: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    other_emails: Vec<String>,
+    /// What of it the directory added. It is asked again whenever work goes on: an address may pass to somebody else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    learned: Vec<String>,
 }
 
 /// What was judged about a departure already.
@@ -168,21 +175,31 @@ impl Record {
         }
     }
 
-    /// The departure that it records.
+    /// The departure that it records, with what the directory knew.
     pub fn departure(&self) -> Departure {
+        self.of(self.person.person(|_| true))
+    }
+
+    /// The departure as its event told it.
+    pub fn told(&self) -> Departure {
+        self.of(self.person.person(|text| !self.person.learned.contains(text)))
+    }
+
+    fn of(&self, person: Person) -> Departure {
         let event = Event {
             id: self.event_id.clone(),
             kind: self.event_type.clone(),
             occurred_at: self.occurred_at,
             organization: self.organization.clone(),
         };
-        let person = Person {
-            idp_id: self.person.idp_id.clone(),
-            external_id: self.person.external_id.clone(),
-            email: self.person.email.as_deref().and_then(Email::parse),
-            other_emails: Vec::new(),
-        };
         Departure { id: self.id.clone(), source: self.source.clone(), event, person }
+    }
+
+    /// Notes what the directory made of the person whom the event told.
+    pub fn complete(&mut self, person: &Person) {
+        let told = KnownPerson::from(&self.told().person).texts();
+        self.person = KnownPerson::from(person);
+        self.person.learned = self.person.texts().into_iter().filter(|text| !told.contains(text)).collect();
     }
 
     /// What shall not be done again: everything but what is left to a later try.
@@ -192,8 +209,12 @@ impl Record {
     }
 
     /// Notes what is now true at a provider.
-    pub fn settle(&mut self, entry: Entry, now: OffsetDateTime) {
-        let runs = self.providers.get(&entry.provider).map_or(0, |settled| settled.runs) + 1;
+    pub fn settle(&mut self, mut entry: Entry, now: OffsetDateTime) {
+        let before = self.providers.get(&entry.provider);
+        let runs = before.map_or(0, |settled| settled.runs) + 1;
+        if let Some(before) = before {
+            entry.keep_removed(&before.entry);
+        }
         self.providers.insert(entry.provider.clone(), Settled { entry, at: now, runs });
     }
 
@@ -243,8 +264,16 @@ fn is_settled(outcome: Outcome) -> bool {
 impl From<&Person> for KnownPerson {
     fn from(person: &Person) -> Self {
         let email = person.email.as_ref().map(|email| email.expose().to_owned());
-        let key = email.as_deref().map(person_key);
-        Self { key, idp_id: person.idp_id.clone(), external_id: person.external_id.clone(), email }
+        let other_emails: Vec<_> = person.other_emails.iter().map(|email| email.expose().to_owned()).collect();
+        Self {
+            key: email.as_deref().map(person_key),
+            idp_id: person.idp_id.clone(),
+            external_id: person.external_id.clone(),
+            email,
+            other_keys: other_emails.iter().map(|email| person_key(email)).collect(),
+            other_emails,
+            learned: Vec::new(),
+        }
     }
 }
 
@@ -260,10 +289,33 @@ impl KnownPerson {
         self.email.as_deref().map(crate::person::mask_addresses)
     }
 
+    /// Whether one of the addresses has this [`person_key`].
+    pub fn has_key(&self, key: &str) -> bool {
+        self.key.iter().chain(&self.other_keys).any(|known| known == key)
+    }
+
+    /// The person, as far as the texts are `wanted`.
+    fn person(&self, wanted: impl Fn(&String) -> bool) -> Person {
+        let email = |text: &String| Email::parse(text).filter(|_| wanted(text));
+        Person {
+            idp_id: self.idp_id.clone(),
+            external_id: self.external_id.clone().filter(&wanted),
+            email: self.email.as_ref().and_then(email),
+            other_emails: self.other_emails.iter().filter_map(email).collect(),
+        }
+    }
+
+    /// Whatever the directory may have added.
+    fn texts(&self) -> Vec<String> {
+        self.external_id.iter().chain(&self.email).chain(&self.other_emails).cloned().collect()
+    }
+
     pub(super) fn mask(&mut self) {
-        for text in [&mut self.idp_id, &mut self.external_id, &mut self.email].into_iter().flatten() {
+        let one = [&mut self.idp_id, &mut self.external_id, &mut self.email].into_iter().flatten();
+        for text in one.chain(&mut self.other_emails) {
             *text = crate::person::mask_addresses(text);
         }
+        self.learned.clear();
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     Challenge, Reply,
     reading::Unfold,
-    rules::{EventTable, PersonTable},
+    rules::{EventTable, PersonTable, Rule},
 };
 use crate::webhook::{Jwt, Signature, Token};
 
@@ -121,6 +121,58 @@ pub(super) struct Sample {
 /// Few senders say how long they wait for an answer; those who do wait for 10 to 30 seconds.
 fn ten_seconds() -> std::time::Duration {
     std::time::Duration::from_secs(10)
+}
+
+impl Row {
+    /// The types of the events that are departures, some of them under conditions.
+    pub fn departures(&self) -> Vec<&str> {
+        self.types(|event| vec![&event.departures])
+    }
+
+    /// The types that a source may name under `also`.
+    pub fn also(&self) -> Vec<&str> {
+        self.types(|event| vec![&event.suspensions, &event.removals, &event.optional])
+    }
+
+    /// The types of the events that teach the directory.
+    pub fn lessons(&self) -> Vec<&str> {
+        self.types(|event| vec![&event.returns, &event.people, &event.claims, &event.confirmations])
+    }
+
+    /// The names of its samples.
+    pub fn samples(&self) -> Vec<&str> {
+        self.samples.iter().flatten().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The types in these lists, each once.
+    fn types<'a>(&'a self, lists: impl Fn(&'a EventTable) -> Vec<&'a Option<Vec<Rule>>>) -> Vec<&'a str> {
+        let mut names: Vec<&str> = Vec::new();
+        for rule in self.event.iter().flat_map(lists).flatten().flatten() {
+            if !names.contains(&rule.kind.as_str()) {
+                names.push(&rule.kind);
+            }
+        }
+        names
+    }
+
+    /// How long the sender waits for an answer, unless configured.
+    pub fn patience(&self) -> std::time::Duration {
+        self.patience
+    }
+
+    /// What the sender is answered, unless configured.
+    pub fn reply(&self) -> Reply {
+        self.reply
+    }
+
+    /// Under which key of a source's secret the key stands: `signing_secret` or `token`.
+    pub fn secret_key(&self) -> Option<&'static str> {
+        match self.token {
+            _ if self.published => None,
+            Some(_) => Some("token"),
+            None => Some("signing_secret"),
+        }
+    }
 }
 
 impl Kind {

@@ -135,10 +135,12 @@ impl Jwt {
     /// # Errors
     /// Names the one that the sender always sends and the configuration does not tell.
     pub fn expecting(self, issuer: Option<String>, audience: Option<String>) -> Result<Self, String> {
-        for (claim, key, told) in [(Registered::Iss, "issuer", &issuer), (Registered::Aud, "audience", &audience)] {
-            if told.as_ref().map_or(self.requires(claim), String::is_empty) {
-                return Err(format!("`{key}` must say whose tokens to take"));
-            }
+        let lacks = |claim, told: &Option<String>| told.as_ref().map_or(self.requires(claim), String::is_empty);
+        if lacks(Registered::Iss, &issuer) {
+            return Err("`issuer` must say whose tokens to take".to_owned());
+        }
+        if lacks(Registered::Aud, &audience) {
+            return Err("`audience` must say for whom they are".to_owned());
         }
         Ok(Self { issuer, audience, ..self })
     }

@@ -16,7 +16,7 @@ use super::JwkSet;
 use crate::{
     config::BaseUrl,
     http::{Answer, Client, Http, Limits},
-    outcome::Failure,
+    outcome::{Failure, FailureKind},
 };
 
 /// How long a set is believed without being read again.
@@ -129,7 +129,10 @@ impl KeySets {
             Err(failure) => {
                 let down = KeysDown(failure.reason);
                 tracing::warn!(reason = %down, kept = slot.good.is_some(), "a key set could not be fetched");
-                slot.failed = Some((down.clone(), now));
+                // One that came too late to try says nothing of the endpoint.
+                if failure.kind != FailureKind::NotAttempted {
+                    slot.failed = Some((down.clone(), now));
+                }
                 Err(down)
             }
         }

@@ -5,8 +5,8 @@
     cargo build && python tests/aws/check.py target/debug/offboard-lambda
 
 moto is an implementation of Secrets Manager that is not ours, spoken to through the real AWS SDK. Between the two stands
-a gate that counts the calls and can be shut. The Lambda runtime API and the five providers are small doubles in here.
-Everything is on loopback, on free ports.
+a gate that counts the calls and can be shut. The five providers are small doubles in here; what the suites share is in
+tests/doubles. Everything is on loopback, on free ports.
 """
 
 import base64
@@ -18,22 +18,21 @@ import itertools
 import json
 import logging
 import pathlib
-import queue
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 import traceback
 import uuid
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
-PATIENCE = 30  # seconds
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "doubles"))
+
+from function import PATIENCE, Function
+from server import Server
+
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 SECRETS = {
     "sources/hr": {"signing_secret": "hr-key-one"},
@@ -62,56 +61,6 @@ PROVIDERS = {
 
 
 # ---- What stands around the function -------------------------------------------------------------------------------
-
-
-class Server(ThreadingHTTPServer):
-    """Answers every request by one function: (method, path, headers, body) -> (status, headers, body)."""
-
-    daemon_threads = True
-
-    def __init__(self, answer):
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def do(self):
-                body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                result = answer(self.command, self.path, self.headers, body)
-                if result is None:  # as if the host had gone
-                    self.close_connection = True
-                    return
-                status, headers, text = result
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("content-length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            do_GET = do_POST = do_DELETE = do
-
-            def log_message(self, *_):
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, args=[0.02], daemon=True).start()
-
-    def end(self):
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, request, client_address):
-        # The function is ended while it waits, and may leave calls behind.
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)
-
-    @property
-    def address(self):
-        return "127.0.0.1:%d" % self.server_address[1]
-
-    @property
-    def url(self):
-        return f"http://{self.address}"
 
 
 class Gate:
@@ -270,37 +219,6 @@ class Doubles:
         return 501, {"path": path}
 
 
-class Runtime:
-    """The Lambda runtime API, for one function at a time."""
-
-    def __init__(self):
-        self.events, self.answers, self.ready = queue.Queue(), queue.Queue(), threading.Event()
-        self.server = Server(self.answer)
-
-    def end(self):
-        self.events.put(None)
-        self.server.end()
-
-    def answer(self, method, path, headers, body):
-        if not path.endswith("/invocation/next"):
-            self.answers.put((path, json.loads(body)))
-            return 202, {"content-type": "application/json"}, b"{}"
-        self.ready.set()
-        event = self.events.get()
-        if event is None:
-            return None
-        return (
-            200,
-            {
-                "content-type": "application/json",
-                "lambda-runtime-aws-request-id": str(uuid.uuid4()),
-                "lambda-runtime-deadline-ms": str(int((time.time() + 29) * 1000)),
-                "lambda-runtime-invoked-function-arn": "arn:aws:lambda:us-east-1:123456789012:function:offboard",
-            },
-            json.dumps(event).encode(),
-        )
-
-
 # ---- The world of one check ----------------------------------------------------------------------------------------
 
 
@@ -310,7 +228,7 @@ class World:
     def __init__(self, binary, folder, moto):
         self.binary, self.folder = binary, folder
         host, port = moto.get_host_and_port()
-        self.gate, self.doubles, self.runtime = Gate(host, port), Doubles(), Runtime()
+        self.gate, self.doubles, self.function = Gate(host, port), Doubles(), None
         self.aws = boto3.client(
             "secretsmanager",
             endpoint_url=f"http://{host}:{port}",
@@ -322,7 +240,7 @@ class World:
         connection = http.client.HTTPConnection(host, port)
         connection.request("POST", "/moto-api/reset")
         assert connection.getresponse().status == 200
-        self.config, self.process, self.log = SOURCE, None, folder / "log"
+        self.config, self.log = SOURCE, folder / "log"
         for name in PROVIDERS:
             self.provider(name)
         for name, value in SECRETS.items():
@@ -346,37 +264,18 @@ class World:
     def start(self):
         config = self.folder / "offboard.toml"
         config.write_text(self.config)
-        environment = {
-            "AWS_LAMBDA_RUNTIME_API": self.runtime.server.address,
-            "AWS_LAMBDA_FUNCTION_NAME": "offboard",
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
-            "AWS_LAMBDA_LOG_FORMAT": "JSON",
-            "AWS_LAMBDA_LOG_LEVEL": "DEBUG",
-            "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.gate.server.url,
-            "OFFBOARD_CONFIG": str(config),
-        }
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen([self.binary], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        end = time.monotonic() + PATIENCE
-        while not self.runtime.ready.wait(0.05):
-            assert self.process.poll() is None, f"the function ended with {self.process.returncode}"
-            assert time.monotonic() < end, "the function never asked for work"
+        aws = {"AWS_ENDPOINT_URL_SECRETS_MANAGER": self.gate.server.url}
+        self.function = Function(self.binary, self.log, OFFBOARD_CONFIG=str(config), **aws)
+        self.function.start()
 
     def end(self):
-        """Ends the function; the next delivery starts it anew, behind a runtime API of its own."""
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-        self.runtime.end()
-        self.process, self.runtime = None, Runtime()
+        """Ends the function; the next delivery starts it anew."""
+        if self.function:
+            self.function.end()
+        self.function = None
 
     def stop(self):
         self.end()
-        self.runtime.end()
         for server in (self.gate.server, *self.doubles.servers.values()):
             server.end()
 
@@ -388,11 +287,9 @@ class World:
             self.doubles.accounts[name, email] = str(uuid.uuid4())
         body = json.dumps({"id": number, "event": "employee.terminated", "email": email})
         signature = hmac.new(key.encode(), body.encode(), hashlib.sha256).hexdigest()
-        if not self.process:
+        if not self.function:
             self.start()
-        self.runtime.events.put(envelope(body, f"sha256={signature}"))
-        path, answer = self.runtime.answers.get(timeout=PATIENCE)
-        assert path.endswith("/response"), (path, answer)
+        _, answer = self.function.invoke(envelope(body, f"sha256={signature}"))
         headers = {name.lower(): value for name, value in (answer.get("headers") or {}).items()}
         assert email not in json.dumps(answer) and email not in self.log.read_text(), "an address is shown in full"
         return Answer(answer["statusCode"], headers, answer["body"], email, self.doubles)

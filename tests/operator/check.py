@@ -9,6 +9,7 @@ Everything is on loopback, on a free port.
 
 import csv
 import datetime
+import hashlib
 import json
 import os
 import pty
@@ -376,6 +377,109 @@ def evidence_periods(world):
     assert [row["departure"] for row in csv.DictReader(path.read_text().splitlines())] == ["hr/2", "hr/3"]
     assert world.run("evidence", "--since", "2020-01-01", "--until", "2020-12-31", "--csv", path).code == 0
     assert path.read_text().startswith("departure,person,") and path.read_text().count("\n") == 1
+
+
+# ---- the directory -------------------------------------------------------------------------------------------------
+
+CONFIG = """
+[directory]
+retention = "1y"
+[sources.hr]
+kind = "workos"
+[providers.instaply]
+kind = "instaply"
+"""
+
+
+def directory(world, *arguments, **environment):
+    path = world.path / "offboard.toml"
+    path.write_text(CONFIG)
+    return world.run("directory", *arguments, "--config", path, **environment)
+
+
+def people(world, text):
+    path = world.path / "people.csv"
+    path.write_text(text, encoding="utf-8-sig")
+    return path
+
+
+@check
+def directory_import(world):
+    """an import teaches who an id stands for, once; show says it, masked"""
+    lines = [f"u{n},leaver{n}@example.com,{n}" for n in range(40)]
+    path = people(world, "\n".join(["idp_id,email,external_id", *lines, "u0,ann@example.com,"]))
+    answer = directory(world, "import", "hr", path, "--dry-run")
+    assert answer.code == 0 and "40 people with 41 addresses could be imported" in answer.out, answer
+    assert not world.items("#")
+    answer = directory(world, "import", "hr", path, "--json").json()
+    assert answer == {"source": "hr", "imported": 40, "people": 40, "addresses": 41, "faults": []}, answer
+    items = world.items("#")
+    assert len(items["#directory"]) == 40 and len(items["#address"]) == 41, items
+    masked(" ".join(id for ids in items.values() for id in ids))
+    told = directory(world, "show", "hr", "u0")
+    for text in ["l…@example.com", "a…@example.com", "external id  0", "used"]:
+        assert text in masked(told.out), (text, told)
+    told = directory(world, "show", "hr", "u0", "--json").json()
+    shown = [(one["email"], one["standing"]) for one in told["addresses"]]
+    assert shown == [("l…@example.com", "used"), ("a…@example.com", "used")], told
+    until = datetime.datetime.fromisoformat(told["known_until"])
+    assert abs((until - NOW).total_seconds() - 365.25 * 86400) < 600, told
+    # Once more: the same people, and no other items.
+    assert directory(world, "import", "hr", path, "--json").json()["imported"] == 40
+    assert {kind: len(ids) for kind, ids in world.items("#").items()} == {"#directory": 40, "#address": 41}
+    for arguments in [("hr", "u40"), ("okta", "u0")]:
+        told = directory(world, "show", *arguments)
+        assert told.code == 1 and "the directory knows nothing of" in told.err, told
+    assert ids(world.run("departures", "list", "--json")) == []
+
+
+@check
+def directory_import_of_a_colleagues_address(world):
+    """an address that was imported for somebody else since is shown as not used"""
+    for id in ["u1", "u2"]:
+        path = people(world, f"idp_id,email\n{id},ann@example.com\n")
+        assert directory(world, "import", "hr", path).code == 0
+    standing = [directory(world, "show", "hr", id, "--json").json()["addresses"][0]["standing"] for id in ["u1", "u2"]]
+    assert standing == ["of_another", "used"], standing
+
+
+@check
+def directory_import_is_refused(world):
+    """every line that cannot be used is told, and then nothing is imported"""
+    path = people(world, "idp_id,email\nu1,ann@example.com\nu2,bob\n,lee@example.com\nu3,ANN@example.com\n")
+    answer = directory(world, "import", "hr", path)
+    assert answer.code == 1 and "nothing is imported: 3 line(s)" in answer.out, answer
+    for text in ["line 3 has no e-mail address", "line 4 has no idp_id", "line 5 has the address of line 2"]:
+        assert text in masked(answer.out), (text, answer)
+    faults = directory(world, "import", "hr", path, "--json").json()["faults"]
+    assert [fault["line"] for fault in faults] == [3, 4, 5] and not world.items("#"), faults
+    for said, source, text in [
+        ("there is no source okta; the configuration has hr", "okta", "idp_id,email\nu1,ann@example.com\n"),
+        ("the first line names no column email", "hr", "idp_id\nu1\n"),
+        ("the file names nobody", "hr", "idp_id,email\n"),
+    ]:
+        answer = directory(world, "import", source, people(world, text))
+        assert answer.code == 1 and said in masked(answer.err) and not answer.out, answer
+    answer = directory(world, "import", "hr", world.path / "nowhere.csv")
+    assert answer.code == 1 and "No such file" in answer.err, answer
+    path = people(world, "idp_id,email\nu1,ann@example.com\n")
+    answer = directory(world, "import", "hr", path, AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    assert answer.code == 1 and "0 of 1 people are imported; give the command again" in masked(answer.err), answer
+    answer = directory(world, "import", "hr", path, OFFBOARD_LEDGER_TABLE=None)
+    assert answer.code == 2 and "LedgerTable" in answer.err, answer
+
+
+@check
+def list_finds_a_former_address(world):
+    """a person is found by an address that they used before"""
+    world.put("1", "done", email="ann@example.com")
+    record = world.get("hr/1")
+    record["person"]["other_keys"] = [hashlib.sha256(b"lee@example.com").hexdigest()[:32]]
+    record["person"]["other_emails"] = ["l…@example.com"]
+    world.item("hr/1", record, "done")
+    assert ids(world.run("departures", "list", "--json", "--person", "Lee@example.com")) == ["hr/1"]
+    told = world.run("departures", "show", "hr/1", "--json").json()
+    assert told["person"]["other_emails"] == ["l…@example.com"], told
 
 
 # ---- what goes wrong -----------------------------------------------------------------------------------------------

@@ -123,6 +123,15 @@ class World:
     def get(self, id):
         return json.loads(self.dynamodb.get_item(TableName=TABLE, Key={"id": {"S": id}})["Item"]["document"]["S"])
 
+    def items(self, prefix):
+        """The ids of all items that begin so, by their first part."""
+        found = {}
+        for page in self.dynamodb.get_paginator("scan").paginate(TableName=TABLE):
+            for item in page["Items"]:
+                if item["id"]["S"].startswith(prefix):
+                    found.setdefault(item["id"]["S"].split("/")[0], []).append(item["id"]["S"])
+        return found
+
     def clear(self):
         """An empty table, and empty queues."""
         for item in self.dynamodb.scan(TableName=TABLE)["Items"]:

@@ -343,6 +343,28 @@ impl Function {
     }
 }
 
+/// An API Gateway HTTP API's envelope (payload 2.0) of a delivery.
+pub fn v2(source: &str, headers: &[(&str, &str)], body: &str) -> Value {
+    request("POST", source, headers, body)
+}
+
+/// The same, by any method.
+pub fn request(method: &str, source: &str, headers: &[(&str, &str)], body: &str) -> Value {
+    let path = format!("/webhooks/{source}");
+    let headers: serde_json::Map<_, _> =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "", "headers": headers,
+        "requestContext": {
+            "accountId": "123456789012", "apiId": "api", "domainName": "api.execute-api.eu-west-1.amazonaws.com",
+            "domainPrefix": "api", "requestId": "id", "routeKey": "$default", "stage": "$default",
+            "time": "31/Jan/2026:18:42:00 +0000", "timeEpoch": 1769884920000_u64,
+            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "sender"}
+        },
+        "body": body, "isBase64Encoded": false
+    })
+}
+
 fn temporary(text: &str) -> PathBuf {
     static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

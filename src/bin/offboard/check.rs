@@ -4,16 +4,20 @@ use std::process::ExitCode;
 
 use clap::Args;
 use offboard::{
-    config::Config,
+    config::{BaseUrl, Config},
+    http::Client,
     outcome::{Outcome, Status},
     person::{Email, Person},
     secrets::{Secret, SecretFault, Secrets},
     source::KeySource,
+    webhook::key_sets::KeySets,
 };
 use serde::Serialize;
+use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use crate::{
-    configured::{Configured, look},
+    configured::{Configured, PATIENCE, look},
     screen::{Screen, print},
 };
 
@@ -104,7 +108,8 @@ async fn secrets(config: &mut Config, live: bool) -> Result<Vec<Looked>, String>
                 let keys = shape(&store, name, |secret| Ok(source.scheme.keys(secret)?.count())).await;
                 keys.map(|count| format!("{count} {}(s)", source.scheme.secret_keys().0.replace('_', " ")))
             }
-            KeySource::Set(_) => Ok("needs no secret: its keys are published".to_owned()),
+            KeySource::Set(url) if live => key_set(config, url, extra_ca.as_deref()).await,
+            KeySource::Set(_) => Ok("needs no secret: its keys are published; --live reads them".to_owned()),
         };
         looked.push(told(format!("source {}", source.name), note));
     }
@@ -122,6 +127,17 @@ async fn secrets(config: &mut Config, live: bool) -> Result<Vec<Looked>, String>
 async fn shape<T>(store: &Secrets, name: &str, read: impl Fn(&Secret) -> Result<T, SecretFault>) -> Result<T, String> {
     let found = store.get(name).await.map_err(|down| down.to_string())?;
     found.and_then(|secret| read(&secret)).map_err(|fault| fault.to_string())
+}
+
+/// How many keys a sender publishes.
+async fn key_set(config: &Config, url: &BaseUrl, extra_ca: Option<&[u8]>) -> Result<String, String> {
+    let key_sets = KeySets::new(Client::new(extra_ca, config.calls_out())?);
+    let (now, deadline) = (OffsetDateTime::now_utc(), Instant::now() + PATIENCE);
+    let set = key_sets.get(url, now, deadline).await.map_err(|down| down.to_string())?;
+    match set.count() {
+        0 => Err("the sender publishes no key that could check a signature".to_owned()),
+        count => Ok(format!("{count} published key(s)")),
+    }
 }
 
 /// A harmless read at every provider.

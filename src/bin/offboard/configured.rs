@@ -7,7 +7,7 @@ use offboard::{
     config::{Config, Mode},
     departure::{Departure, Event},
     engine::Engine,
-    person::Person,
+    person::{Email, Person},
     plan::Plan,
     report::Entry,
     secrets::Secrets,
@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 /// How long an operator waits for all providers together.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the configuration is, and how to show what comes of it.
 #[derive(Args)]
@@ -61,4 +61,9 @@ pub async fn look(config: &mut Config, person: Person) -> Result<(Vec<Entry>, st
     let plan = Plan::new(&config.policy, departure, OffsetDateTime::now_utc());
     let entries = engine.execute(&secrets, &plan, Instant::now() + PATIENCE).await;
     Ok((entries, secrets))
+}
+
+/// An address that was typed.
+pub fn address(text: &str) -> Result<Email, &'static str> {
+    Email::parse(text).ok_or("not an e-mail address")
 }

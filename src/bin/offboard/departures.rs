@@ -71,6 +71,7 @@ fn view(record: &Record) -> Value {
             "idp_id": masked(&departure.person.idp_id),
             "external_id": masked(&departure.person.external_id),
             "email": record.person.masked(),
+            "other_emails": departure.person.other_emails.iter().map(|email| email.masked()).collect::<Vec<_>>(),
         },
         "received_at": moment::machine(record.received_at),
         "state": record.state,

@@ -5,6 +5,7 @@ mod check;
 mod configured;
 mod delivery;
 mod departures;
+mod directory;
 mod envelope;
 mod evidence;
 mod moment;
@@ -13,6 +14,7 @@ mod replay;
 mod sandbox;
 mod screen;
 mod send;
+mod sources;
 mod standins;
 mod stored;
 
@@ -38,8 +40,12 @@ enum Command {
     Plan(plan::Plan),
     /// Sign a sample departure as a source would, and send or print it
     Send(send::Send),
+    /// List the senders that can report a departure, and what to enter in their settings
+    Sources(sources::Sources),
     /// Look into the ledger; release, reject or replay what waits for a person
     Departures(departures::Departures),
+    /// Learn from a file whom a source's ids stand for, or show what is known of one
+    Directory(directory::Directory),
     /// Have the queue's dead letters tried again
     Replay(replay::Replay),
     /// Write down for an auditor who left, and when each account was gone
@@ -56,7 +62,9 @@ async fn main() -> ExitCode {
         Command::Check(command) => command.run().await,
         Command::Plan(command) => command.run().await,
         Command::Send(command) => command.run().await,
+        Command::Sources(command) => command.run(),
         Command::Departures(command) => command.run().await,
+        Command::Directory(command) => command.run().await,
         Command::Replay(command) => command.run().await,
         Command::Evidence(command) => command.run().await,
         Command::Function => function().await,

@@ -11,7 +11,7 @@ use offboard::{
 use serde_json::json;
 
 use crate::{
-    configured::{Configured, look},
+    configured::{Configured, address, look},
     screen::{Screen, print},
 };
 
@@ -58,8 +58,4 @@ impl Plan {
         }
         Ok(ExitCode::from(u8::from(!findings.is_empty())))
     }
-}
-
-fn address(text: &str) -> Result<Email, &'static str> {
-    Email::parse(text).ok_or("not an e-mail address")
 }

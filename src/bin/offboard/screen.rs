@@ -154,21 +154,21 @@ pub fn detail(entry: &Value) -> String {
     let references = entry["references"].as_array().into_iter().flatten();
     let references = references.filter_map(|one| Some(format!("{} {}", one["kind"].as_str()?, one["name"].as_str()?)));
     let account = match entry["accounts"].as_array() {
-        Some(accounts) => Some(organisations(accounts)),
+        Some(accounts) => Some(several(accounts)),
         None => text(&entry["account_id"]).filter(|id| !id.contains('@')).map(|id| shortened(&id)),
     };
     let parts = [text(&entry["reason"]), text(&entry["detail"]), account];
     parts.into_iter().flatten().chain(references).collect::<Vec<_>>().join(", ")
 }
 
-/// How many accounts came to which outcome, where there is one per organisation.
-fn organisations(accounts: &[Value]) -> String {
+/// How many accounts came to which outcome, where there are several.
+fn several(accounts: &[Value]) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for outcome in accounts.iter().filter_map(|account| account["outcome"].as_str()) {
         *counts.entry(outcome).or_default() += 1;
     }
     let counts = counts.iter().map(|(outcome, count)| format!("{count} {outcome}"));
-    format!("organisations: {}", counts.collect::<Vec<_>>().join(", "))
+    format!("accounts: {}", counts.collect::<Vec<_>>().join(", "))
 }
 
 fn shortened(id: &str) -> String {

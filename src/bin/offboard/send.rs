@@ -1,15 +1,25 @@
 //! `offboard send`: a sample departure, signed as its source would sign it.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
-use offboard::{aws, config::Config, secrets::Secrets, source::Source};
+use offboard::{
+    aws,
+    config::Config,
+    person::Email,
+    secrets::Secrets,
+    source::{Kind, Source},
+};
 use reqwest::Url;
 use secrecy::SecretString;
 use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::{
+    configured::address,
     delivery::Delivery,
     envelope::{self, Request},
     screen::{Screen, print},
@@ -26,12 +36,13 @@ const ELSEWHERE: &str = "another configuration is named with --config or OFFBOAR
     after_help = "The signing secret comes from OFFBOARD_SIGNING_SECRET, otherwise from Secrets Manager as configured."
 )]
 pub struct Send {
-    /// The source, by its name in the configuration
+    /// The source, by its name in the configuration, or a kind of source
     source: String,
     /// Whose departure it reports
-    email: String,
+    #[arg(value_parser = address)]
+    email: Email,
     /// Where to: the webhook's address, or the address of the API that has it
-    #[arg(long, value_name = "URL", required_unless_present = "print_event")]
+    #[arg(long, value_name = "URL", required_unless_present_any = ["print_event", "print_key_set"])]
     to: Option<Url>,
     /// Print the event of an API Gateway HTTP API instead of sending: `… | sam local invoke -e -`
     #[arg(long, conflicts_with = "print_curl")]
@@ -39,6 +50,9 @@ pub struct Send {
     /// Print a curl command instead of sending
     #[arg(long, requires = "to")]
     print_curl: bool,
+    /// Print the key set (JWKS) with which a source would check what the private key in OFFBOARD_SIGNING_SECRET signs
+    #[arg(long, conflicts_with_all = ["print_event", "print_curl", "to"])]
+    print_key_set: bool,
     /// What to report: departure, or what else the kind has a sample of (`offboard sources KIND` tells)
     #[arg(long, value_name = "SAMPLE", default_value = "departure")]
     sample: String,
@@ -58,14 +72,17 @@ impl Send {
     pub async fn run(&self) -> Result<ExitCode, String> {
         let path = self.config.clone().unwrap_or_else(default_config);
         let config = Config::load(&path, None).map_err(|faults| format!("{faults}\n{ELSEWHERE}"))?;
-        let source = config.sources.get(&self.source).ok_or_else(|| {
-            let known: Vec<&str> = config.sources.keys().map(String::as_str).collect();
-            format!("{} has no source {:?}; it has {}", path.display(), self.source, known.join(", "))
-        })?;
+        let source = self.source(&config, &path)?;
         let now = OffsetDateTime::now_utc();
         let id = self.id.clone().unwrap_or_else(|| format!("sample-{}", now.unix_timestamp_nanos() / 1_000_000));
-        let secret = self.signing_secret(&config, source).await?;
-        let delivery = Delivery::sign(source, &self.sample, &secret, &self.email, &id)?;
+        let secret = self.signing_secret(&config, &source).await?;
+        if self.print_key_set {
+            let key_set =
+                source.scheme.key_set(&secret).ok_or("no private key in PEM that this source could sign with")?;
+            print(&format!("{key_set:#}"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let delivery = Delivery::sign(&source, &self.sample, &secret, self.email.expose(), &id)?;
         let url = self.to.as_ref().map(|to| self.webhook(to).to_string());
         match url {
             Some(url) if self.print_curl => print(&delivery.curl(&url)),
@@ -73,6 +90,24 @@ impl Send {
             _ => print(&format!("{:#}", self.event(delivery, now))),
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The source of this name; or, if none is configured, the kind of this name as it is.
+    fn source(&self, config: &Config, path: &Path) -> Result<Source, String> {
+        if let Some(source) = config.sources.get(&self.source) {
+            return Ok(source.clone());
+        }
+        if Kind::named(&self.source).is_some() {
+            eprintln!("{} has no source {:?}: signing as the kind of this name does", path.display(), self.source);
+            return Source::of_kind(&self.source);
+        }
+        let known: Vec<&str> = config.sources.keys().map(String::as_str).collect();
+        let known = known.join(", ");
+        Err(format!(
+            "{} has no source {:?}; it has {known}, and `offboard sources` lists the kinds",
+            path.display(),
+            self.source
+        ))
     }
 
     async fn send(&self, delivery: &Delivery, url: &str) -> Result<ExitCode, String> {

@@ -55,7 +55,7 @@ impl Filter {
             && self.since.is_none_or(|since| since <= record.received_at)
             && is(&self.source, Some(&record.source))
             && is(&self.reason, record.reason.as_deref())
-            && is(&key, record.person.key.as_deref())
+            && key.is_none_or(|key| record.person.has_key(&key))
     }
 }
 

@@ -56,12 +56,14 @@ impl Show {
 fn facts(record: &Record) -> Vec<String> {
     let fact = |name: &str, value: Option<String>| value.map(|value| format!("{name:<10}{value}"));
     let person = record.departure().person;
+    let others: Vec<_> = person.other_emails.iter().map(ToString::to_string).collect();
     let masked = |text: Option<String>| text.as_deref().map(mask_addresses);
     let lease = record.lease.as_ref().map(|lease| format!("{}, until {}", lease.by, moment::person(lease.until)));
     let facts = [
         fact("state", Some(record.state.to_string())),
         fact("reason", record.reason.clone()),
         fact("person", record.person.masked()),
+        fact("also", Some(others.join(", ")).filter(|others| !others.is_empty())),
         fact("their ids", masked(person.external_id.or(person.idp_id))),
         fact("event", Some(record.event_type.clone())),
         fact("occurred", record.occurred_at.map(moment::person)),
