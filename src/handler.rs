@@ -16,7 +16,7 @@ use crate::{
     plan::Plan,
     report::{DepartureReport, Report},
     secrets::Secrets,
-    source::{Challenge, Source},
+    source::{Challenge, Source, Unreadable},
     webhook::key_sets::KeySets,
 };
 
@@ -91,13 +91,15 @@ impl App {
             tracing::warn!(request_id = invocation.request_id, source = source.name, reason = %refusal, "{what}");
         };
         let verified = self.door.verify(source, request, invocation, &log).await?;
-        let delivery = source.delivery(&verified).map_err(|unreadable| {
-            log(&unreadable, "a signed delivery could not be read");
-            Problem::Unreadable(unreadable.to_string())
+        // Some senders never repeat what was refused: whoever left is then known from this line alone.
+        let cannot_read = |fault: &Unreadable, what: &str| {
+            tracing::error!(request_id = invocation.request_id, source = source.name, reason = %fault, "{what}");
+        };
+        let delivery = source.delivery(&verified).map_err(|fault| {
+            cannot_read(&fault, "a signed delivery could not be read");
+            Problem::Unreadable(fault.to_string())
         })?;
-        for fault in &delivery.faults {
-            tracing::error!(request_id = invocation.request_id, source = source.name, reason = %fault, "an event could not be read");
-        }
+        delivery.faults.iter().for_each(|fault| cannot_read(fault, "an event could not be read"));
         let report = self.act(source, delivery, invocation).await.map_err(|NotDurable(why)| {
             log(&why, "a delivery could not be recorded");
             Problem::NotRecorded

@@ -151,6 +151,14 @@ impl Source {
         let is_remapped = known.unfold.is_none() && (given.event.is_some() || given.person.is_some());
         let event = given.event.unwrap_or_default().over(row.event.unwrap_or_default()).check(&given.also)?;
         let person = given.person.unwrap_or_default().over(row.person.unwrap_or_default()).check()?;
+        let reader = Reader {
+            event,
+            person,
+            unfold: known.unfold,
+            id_is_signed: matches!(scheme, Scheme::Hmac(_)),
+            accept_unverified: given.accept_unverified,
+            accept_unreadable: row.accept_unreadable,
+        };
         Ok(Self {
             name: name.to_owned(),
             kind: known,
@@ -159,13 +167,7 @@ impl Source {
             reply: given.reply.unwrap_or(row.reply),
             patience: given.patience.unwrap_or(row.patience),
             challenge: row.challenge,
-            reader: Reader {
-                event,
-                person,
-                unfold: known.unfold,
-                accept_unverified: given.accept_unverified,
-                accept_unreadable: row.accept_unreadable,
-            },
+            reader,
             samples: row.samples.filter(|_| !is_remapped),
         })
     }

@@ -2,12 +2,19 @@
 //!
 //! In every body whoever acted is called an actor, and never comes out.
 
-use offboard::source::{KINDS, KeySource, Source};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use offboard::{
+    secrets::Secret,
+    source::{KINDS, KeySource, Reply, Source},
+};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime};
 
 mod kinds;
 mod signing;
 
-use signing::{NOW, read, source};
+use signing::{KEY, NOW, read, source};
 
 /// What has to be configured beside the kind, where its sender does not say enough of itself.
 fn table(kind: &str) -> String {
@@ -110,4 +117,91 @@ fn every_kind_says_what_its_administrator_has_to_know() {
         };
         assert!(setup.contains(&told), "{}: what to put into the secret", kind.name);
     }
+}
+
+/// Where a sender's proof stands, how long it waits in seconds, and what it wants to be told.
+const SENDERS: [(&str, &str, u64, Reply); 23] = [
+    ("auth0", "authorization: Bearer KEY", 10, Reply::Report),
+    ("auth0_logs", "authorization: KEY", 10, Reply::Report),
+    ("authentik", "authorization: Bearer KEY", 10, Reply::Report),
+    ("bamboohr", "x-bamboohr-timestamp: 1769884920, x-bamboohr-signature", 10, Reply::Report),
+    ("clerk", "svix-id: msg_1, svix-timestamp: 1769884920, svix-signature", 15, Reply::Report),
+    ("descope", "x-descope-webhook-s256", 10, Reply::Report),
+    ("frontegg", "x-webhook-secret", 10, Reply::Report),
+    ("fusionauth", "x-fusionauth-signature-jwt", 2, Reply::Report),
+    ("github", "x-hub-signature-256", 10, Reply::Report),
+    ("google_workspace", "x-goog-channel-token: KEY", 10, Reply::Report),
+    ("hibob", "bob-signature", 10, Reply::Report),
+    ("jumpcloud", "authorization: KEY", 10, Reply::Report),
+    ("keycloak", "x-keycloak-signature", 10, Reply::Report),
+    ("logto", "logto-signature-sha-256", 10, Reply::Report),
+    ("okta", "authorization: KEY", 3, Reply::Empty),
+    ("onelogin", "authorization: KEY", 10, Reply::Report),
+    ("pingone", "authorization: KEY", 10, Reply::Report),
+    ("scalekit", "webhook-id: msg_1, webhook-timestamp: 1769884920, webhook-signature", 10, Reply::Report),
+    ("standard_webhooks", "webhook-id: msg_1, webhook-timestamp: 1769884920, webhook-signature", 15, Reply::Report),
+    ("stytch", "svix-id: msg_1, svix-timestamp: 1769884920, svix-signature", 15, Reply::Report),
+    ("svix", "svix-id: msg_1, svix-timestamp: 1769884920, svix-signature", 15, Reply::Report),
+    ("workos", "workos-signature", 10, Reply::Report),
+    ("zitadel", "zitadel-signature", 10, Reply::Report),
+];
+
+#[test]
+fn every_sender_shows_its_proof_where_its_page_says_and_is_answered_in_time() {
+    for (kind, proof, patience, reply) in SENDERS {
+        let source = source(&table(kind));
+        let signed = source.scheme.sign(&SecretString::from(KEY), "msg_1", NOW, b"{}").unwrap();
+        let shown: Vec<_> = signed.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let expected: Vec<_> = proof.split(", ").map(|header| header.replace("KEY", KEY)).collect();
+        let all = expected.iter().all(|header| shown.iter().any(|shown| shown.starts_with(header)));
+        assert!(all && shown.len() == expected.len(), "{kind}: {shown:?}");
+        assert_eq!((source.patience.as_secs(), source.reply), (patience, reply), "{kind}");
+        assert_eq!(source.challenge.is_some(), kind == "okta", "{kind}");
+    }
+    let signals = source(&table("shared_signals"));
+    assert_eq!((signals.patience.as_secs(), signals.reply), (10, Reply::Accepted));
+    assert_eq!(SENDERS.len() + ["hmac", "token", "shared_signals"].len(), KINDS.len());
+}
+
+/// What the kind's own file makes of a signature that the sender's own library made, or its page shows.
+fn verdict(kind: &str, vector: &Value) -> &'static str {
+    let source = source(&table(kind));
+    let given = vector["headers"].as_object().unwrap();
+    let header = |(name, value): (&String, &Value)| {
+        let value = value.as_str().unwrap();
+        (HeaderName::try_from(name).unwrap(), HeaderValue::from_str(value).unwrap())
+    };
+    let headers: HeaderMap = given.iter().map(header).collect();
+    let milliseconds = vector.get("now_ms").and_then(Value::as_i64).or(vector["now"].as_i64().map(|now| now * 1000));
+    let now = milliseconds.map_or(NOW, |count| OffsetDateTime::UNIX_EPOCH + Duration::milliseconds(count));
+    let secret = Secret::parse("s", &json!({ "signing_secret": vector["secret"] }).to_string()).unwrap();
+    let keys = source.scheme.keys(&secret).unwrap();
+    let body = vector["body"].as_str().unwrap().as_bytes();
+    if source.scheme.verify(&headers, body, &keys, now).is_ok() { "accept" } else { "reject" }
+}
+
+#[test]
+fn every_recorded_signature_gets_its_verdict_by_the_senders_own_file() {
+    let files = [
+        include_str!("vectors/formula.json"),
+        include_str!("vectors/github_octokit.json"),
+        include_str!("vectors/published.json"),
+        include_str!("vectors/standardwebhooks_py.json"),
+        include_str!("vectors/workos_node.json"),
+        include_str!("vectors/zitadel_go.json"),
+    ];
+    let mut judged = 0;
+    for vector in files.iter().flat_map(|file| serde_json::from_str::<Vec<Value>>(file).unwrap()) {
+        let kinds = match vector["scheme"].as_str().unwrap() {
+            "standard-webhooks-v1" => vec!["standard_webhooks", "svix", "clerk", "stytch", "scalekit"],
+            "standard-webhooks-v1a" => continue,
+            one => vec![one],
+        };
+        let expected = vector.get("our_expect").unwrap_or(&vector["expect"]);
+        for kind in kinds {
+            assert_eq!(verdict(kind, &vector), expected, "{} by {kind}", vector["id"]);
+            judged += 1;
+        }
+    }
+    assert_eq!(judged, 162);
 }

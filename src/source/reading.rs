@@ -26,6 +26,9 @@ pub(super) struct Reader {
     pub(super) event: EventMap,
     pub(super) person: PersonMap,
     pub(super) unfold: Option<Unfold>,
+    /// Whether the id of a delivery is that of what it says. A token's id is the token's own: made anew for every attempt, or
+    /// the same for all.
+    pub(super) id_is_signed: bool,
     /// Whether an address is believed that its sender calls unproven.
     pub(super) accept_unverified: bool,
     /// Whether a delivery that cannot be read is answered as if it could: its sender would repeat it for days.
@@ -102,7 +105,8 @@ impl Reader {
         if let Some(id) = read(&self.event.id, event)? {
             return Ok(id);
         }
-        match (alone.and_then(Verified::id), &self.event.id, alone) {
+        let signed = alone.filter(|_| self.id_is_signed).and_then(Verified::id);
+        match (signed, &self.event.id, alone) {
             // A header may hold a tab, and a token any character.
             (Some(id), ..) if id.len() <= LONGEST_TEXT && !id.chars().any(char::is_control) => Ok(id.to_owned()),
             (Some(_), ..) => Err(Unreadable::Malformed("the delivery's id".to_owned())),

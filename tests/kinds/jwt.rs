@@ -1,8 +1,14 @@
 //! Senders that sign with a JSON Web Token.
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use http::{HeaderMap, HeaderName};
+use offboard::secrets::Secret;
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 use super::{check, tells, with, without};
+use crate::signing::{KEY, NOW, source};
 
 #[test]
 fn fusionauth_decides_by_the_type_and_not_by_the_user() {
@@ -61,6 +67,24 @@ fn frontegg_writes_null_of_an_address_that_nobody_proved() {
         ],
     );
     check("kind = \"frontegg\"\naccept_unverified = true", [(gone, "left #u1 ann@example.com")]);
+}
+
+#[test]
+fn frontegg_signs_no_body_and_its_token_names_no_event() {
+    let source = source("kind = \"frontegg\"");
+    let keys = source.scheme.keys(&Secret::parse("s", &json!({ "signing_secret": KEY }).to_string()).unwrap()).unwrap();
+    let parts = [r#"{"alg":"HS256","typ":"JWT"}"#, r#"{"jti":"always the same"}"#]
+        .map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
+    let signed = parts.join(".");
+    let mac = Hmac::<Sha256>::new_from_slice(KEY.as_bytes()).unwrap().chain_update(&signed).finalize();
+    let token = format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(mac.into_bytes()));
+    let headers = HeaderMap::from_iter([(HeaderName::from_static("x-webhook-secret"), token.parse().unwrap())]);
+    let id = |user: &str| {
+        let body = json!({ "eventKey": "frontegg.user.deleted", "user": { "id": user } }).to_string();
+        let verified = source.scheme.verify(&headers, body.as_bytes(), &keys, NOW).unwrap();
+        source.delivery(&verified).unwrap().departures[0].id.clone()
+    };
+    assert!(id("u1") == id("u1") && id("u1") != id("u2"));
 }
 
 #[test]
