@@ -121,7 +121,7 @@ fn no_byte_of_a_header_can_be_changed() {
 }
 
 proptest! {
-    #![proptest_config(cases(16))]
+    #![proptest_config(cases(12))]
 
     #[test]
     fn one_changed_byte_anywhere_is_refused(

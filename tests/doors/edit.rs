@@ -26,13 +26,13 @@ impl Edit {
         bytes
     }
 
-    /// Every byte with each bit turned and without it, and some bytes that mean something at every place.
+    /// Every byte with one bit turned (the one of a letter's case too) and without it, and some bytes that mean something at every place.
     pub fn all(bytes: &[u8]) -> impl Iterator<Item = Self> {
         let places = bytes.iter().copied().enumerate();
         places.flat_map(|(at, byte)| {
-            let changed = (0..8).map(move |bit| Self::Change(at, byte ^ 1 << bit));
+            let changed = [1, 2, 0x20, 0x80].map(|bit| Self::Change(at, byte ^ bit));
             let inserted = [byte, b' ', b',', b'=', b'0', b'A'].map(|byte| Self::Insert(at, byte));
-            changed.chain(inserted).chain([Self::Insert(at + 1, byte), Self::Remove(at)])
+            changed.into_iter().chain(inserted).chain([Self::Insert(at + 1, byte), Self::Remove(at)])
         })
     }
 

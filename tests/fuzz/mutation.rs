@@ -147,7 +147,12 @@ fn bytes(rng: &mut Rng, case: &mut Case) {
 }
 
 fn id(rng: &mut Rng, case: &mut Case) {
-    case.id = if rng.bool() { (*rng.choice(TEXTS).expect("some")).to_owned() } else { "i".repeat(rng.usize(1..700)) };
+    let odd = rng.choice(["\t", " ", "/", "é", "@", "\u{0}", "\u{7f}"]).expect("some");
+    case.id = match rng.u8(..3) {
+        0 => (*rng.choice(TEXTS).expect("some")).to_owned(),
+        1 => format!("evt{odd}1"),
+        _ => "i".repeat(rng.usize(1..700)),
+    };
 }
 
 fn header(rng: &mut Rng, case: &mut Case) {

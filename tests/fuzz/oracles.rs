@@ -40,10 +40,9 @@ fn signed(door: &'static Door, sent: &Sent, verified: &Verified) -> bool {
     corpus::signed(door).into_iter().any(|good| {
         let good = Sent { headers: good.header_map(), body: good.body };
         let proven = door.verify(&good, NOW).expect("what is signed is taken");
-        let shows = |value: &http::HeaderValue| {
-            let text = value.to_str().unwrap_or_default();
-            sent.headers.values().any(|value| value.to_str().is_ok_and(|given| given.trim() == text))
-        };
+        // White space around a token is none of it.
+        let bare = |value: &http::HeaderValue| value.to_str().unwrap_or_default().replace([' ', '\t'], "");
+        let shows = |value| sent.headers.values().any(|given| bare(given) == bare(value));
         match door.covers_body {
             true => proven.body() == verified.body() && proven.id() == verified.id(),
             false => good.headers.values().all(shows) && proven.id() == verified.id(),
