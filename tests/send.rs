@@ -163,6 +163,18 @@ fn a_key_set_is_printed_that_goes_with_the_private_key() {
 }
 
 #[test]
+fn a_secret_of_another_form_is_told_with_the_form_that_is_needed() {
+    for (kind, secret, expected) in
+        [("clerk", "not base64!", "base64, as a rule behind `whsec_`"), ("okta", "tok\u{e9}n", "printable ASCII")]
+    {
+        let sent = offboard(&["send", kind, "lee@example.com", "--print-event", "--config", OTHER], secret);
+        let errors = String::from_utf8_lossy(&sent.stderr).into_owned();
+        assert!(errors.contains(expected) && !errors.contains(secret), "{errors}");
+        stdout(&sent, 1);
+    }
+}
+
+#[test]
 fn what_is_no_address_is_wrong_usage() {
     let sent = offboard(&["send", "okta", "lee\"@example.com", "--print-event"], "x");
     assert_eq!(sent.status.code(), Some(2), "{}", String::from_utf8_lossy(&sent.stderr));

@@ -19,7 +19,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::{
-    configured::address,
+    configured::{self, address},
     delivery::Delivery,
     envelope::{self, Request},
     screen::{Screen, print},
@@ -27,8 +27,6 @@ use crate::{
 
 /// The variable that holds a signing secret, for those who do not want to read it from Secrets Manager.
 const SECRET_VARIABLE: &str = "OFFBOARD_SIGNING_SECRET";
-
-const ELSEWHERE: &str = "another configuration is named with --config or OFFBOARD_CONFIG";
 
 /// The options of `offboard send`.
 #[derive(Args)]
@@ -71,7 +69,7 @@ impl Send {
     /// Signs, and sends or prints.
     pub async fn run(&self) -> Result<ExitCode, String> {
         let path = self.config.clone().unwrap_or_else(default_config);
-        let config = Config::load(&path, None).map_err(|faults| format!("{faults}\n{ELSEWHERE}"))?;
+        let config = configured::read(&path)?;
         let source = self.source(&config, &path)?;
         let now = OffsetDateTime::now_utc();
         let id = self.id.clone().unwrap_or_else(|| format!("sample-{}", now.unix_timestamp_nanos() / 1_000_000));
