@@ -110,6 +110,9 @@ fn what_cannot_be_sent_is_told() {
     let nowhere = errors(&["workos", "lee@example.com", "--to", &webhook, "--config", "nowhere.toml"], 1);
     assert!(nowhere.contains("nowhere.toml") && nowhere.contains("OFFBOARD_CONFIG"), "{nowhere}");
     assert!(errors(&["workos", "lee@example.com"], 2).contains("--to"));
+    // Okta's token, say, would be read on the way.
+    let plain = errors(&["workos", "lee@example.com", "--to", "http://api.example.com"], 2);
+    assert!(plain.contains("must be https"), "{plain}");
     // Another source's address: the signature is not what is expected there.
     let refused = served.send(&["workos", "lee@example.com", "--to", served.text("/webhooks/hr")]);
     assert!(stdout(&refused, 1).starts_with("HTTP 401"));
