@@ -219,7 +219,12 @@ fn proof(name: &str, kind: &Kind, row: &Row, given: &mut Table) -> Result<(Schem
     let jwt = row.jwt.clone().filter(|_| published.is_some() || signature.is_none());
     let parties = (given.issuer.take(), given.audience.take());
     if jwt.is_none() && parties != (None, None) {
-        return Err("`issuer` and `audience` go with JSON Web Tokens".to_owned());
+        return Err(match row.jwt {
+            Some(_) => {
+                "`issuer` and `audience` go with `jwks`, which must say where the sender publishes its keys".to_owned()
+            }
+            None => format!("`issuer` and `audience` go with JSON Web Tokens; `{}` signs none", kind.name),
+        });
     }
     let scheme = match (jwt, signature, given.token.take().or(row.token.clone())) {
         (Some(jwt), ..) => Scheme::Jwt(jwt.expecting(parties.0, parties.1)?),

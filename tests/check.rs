@@ -43,6 +43,9 @@ fn a_good_configuration_is_exit_code_0() {
     let output = check(&config, &["--offline", "--json"]);
     let expected = ("configuration".to_owned(), true, "1 sources, 1 providers".to_owned());
     assert_eq!((output.status.code(), looked(&output)), (Some(0), vec![expected]));
+    let plain = check(&config, &["--offline"]);
+    let text = String::from_utf8_lossy(&plain.stdout).into_owned();
+    assert!(text.ends_with("✓ no fault in the file; no secret was read\n"), "{text}");
 }
 
 #[test]
@@ -52,6 +55,7 @@ fn a_faulty_configuration_is_exit_code_1_and_json_if_asked_for() {
     let errors = String::from_utf8_lossy(&plain.stderr).into_owned();
     assert_eq!(plain.status.code(), Some(1));
     assert!(errors.contains("line 3: unknown key `secrets` in `sources.hr`"), "{errors}");
+    assert!(errors.contains(&format!("the configuration is {}", config.display())), "{errors}");
     let output = check(&config, &["--offline", "--json"]);
     let [(what, false, note)] = &looked(&output)[..] else { panic!("one finding: {output:?}") };
     assert_eq!((output.status.code(), what.as_str()), (Some(1), "configuration"));

@@ -5,6 +5,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
+use offboard::{config::Config, source::KINDS};
 use serde_json::Value;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_offboard");
@@ -109,6 +110,9 @@ fn what_cannot_be_sent_is_told() {
     let nowhere = errors(&["workos", "lee@example.com", "--to", &webhook, "--config", "nowhere.toml"], 1);
     assert!(nowhere.contains("nowhere.toml") && nowhere.contains("OFFBOARD_CONFIG"), "{nowhere}");
     assert!(errors(&["workos", "lee@example.com"], 2).contains("--to"));
+    // Okta's token, say, would be read on the way.
+    let plain = errors(&["workos", "lee@example.com", "--to", "http://api.example.com"], 2);
+    assert!(plain.contains("must be https"), "{plain}");
     // Another source's address: the signature is not what is expected there.
     let refused = served.send(&["workos", "lee@example.com", "--to", served.text("/webhooks/hr")]);
     assert!(stdout(&refused, 1).starts_with("HTTP 401"));
@@ -162,7 +166,46 @@ fn a_key_set_is_printed_that_goes_with_the_private_key() {
 }
 
 #[test]
+fn a_secret_of_another_form_is_told_with_the_form_that_is_needed() {
+    for (kind, secret, expected) in
+        [("clerk", "not base64!", "base64, as a rule behind `whsec_`"), ("okta", "tok\u{e9}n", "printable ASCII")]
+    {
+        let sent = offboard(&["send", kind, "lee@example.com", "--print-event", "--config", OTHER], secret);
+        let errors = String::from_utf8_lossy(&sent.stderr).into_owned();
+        assert!(errors.contains(expected) && !errors.contains(secret), "{errors}");
+        stdout(&sent, 1);
+    }
+}
+
+#[test]
 fn what_is_no_address_is_wrong_usage() {
     let sent = offboard(&["send", "okta", "lee\"@example.com", "--print-event"], "x");
     assert_eq!(sent.status.code(), Some(2), "{}", String::from_utf8_lossy(&sent.stderr));
+}
+
+#[test]
+fn what_is_shown_of_a_kind_can_be_taken_into_a_configuration() {
+    for kind in KINDS {
+        let text = stdout(&offboard(&["sources", kind.name], ""), 0);
+        let (_, rest) = text.split_once("\nIn offboard.toml\n").expect("a section");
+        let (section, rest) = rest.split_once("\n\n").expect("more of them");
+        let section: Vec<_> = section.lines().map(|line| line.trim().replace("# also", "also")).collect();
+        let whole = format!("{}\n[providers.instaply]\nkind = \"instaply\"\n", section.join("\n"));
+        let config = Config::parse(&whole, None).unwrap_or_else(|faults| panic!("{faults}\n{whole}"));
+        let source = &config.sources[kind.name];
+        let secret = match source.secret() {
+            Some(name) => format!("{name}: {{\"{}\": \"…\"}}", source.scheme.secret_keys().0),
+            None => "nothing: its keys are published".to_owned(),
+        };
+        assert!(rest.starts_with(&format!("In AWS Secrets Manager\n  {secret}\n")), "{text}");
+    }
+}
+
+#[test]
+fn an_event_that_is_a_departure_under_a_condition_is_shown_with_it() {
+    let lines = |kind| stdout(&offboard(&["sources", kind], ""), 0);
+    let workos = lines("workos");
+    assert!(workos.contains("\n  dsync.user.updated, if /data/state is \"inactive\"\n"), "{workos}");
+    let auth0 = lines("auth0");
+    assert!(auth0.contains("\n  #   user.updated, if /data/object/blocked is true\n"), "{auth0}");
 }

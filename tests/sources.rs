@@ -326,7 +326,14 @@ fn a_configuration_that_cannot_work_is_told_why() {
             format!("{known}\n{published}"),
             "`jwks` goes with senders that sign JSON Web Tokens; `standard_webhooks` does not",
         ),
-        (format!("{known}\nissuer = \"x\""), "`issuer` and `audience` go with JSON Web Tokens"),
+        (
+            format!("{known}\nissuer = \"x\""),
+            "`issuer` and `audience` go with JSON Web Tokens; `standard_webhooks` signs none",
+        ),
+        (
+            "kind = \"keycloak\"\nissuer = \"x\"\naudience = \"us\"".to_owned(),
+            "`issuer` and `audience` go with `jwks`, which must say where the sender publishes its keys",
+        ),
         (
             format!("kind = \"fusionauth\"\n{published}\nsecret = \"x\""),
             "`jwks` and `secret` exclude each other: a token is checked with one kind of key",

@@ -152,7 +152,7 @@ impl fmt::Display for SecretFault {
             Problem::Empty => " is empty",
             Problem::NotAText => " is not a text",
             Problem::NotAList => " is not a list",
-            Problem::Unusable => " cannot be used",
+            Problem::Unusable => " is not of the form that the sender hands out",
         })
     }
 }

@@ -84,6 +84,9 @@ pub struct Row {
     pub lacks: String,
     /// What to enter in the sender's settings, a step a line. `{url}` stands for the webhook's address.
     pub setup: Vec<String>,
+    /// What its section in the configuration needs beside its `kind`, to be adapted; a comment where it may be left out.
+    #[serde(default)]
+    pub configure: Vec<String>,
     /// Another kind, like which it signs and reads where this file says nothing of it: each table as a whole.
     like: Option<String>,
     pub(super) signature: Option<Signature>,
@@ -129,9 +132,20 @@ impl Row {
         self.types(|event| vec![&event.departures])
     }
 
+    /// The departures, each with its condition: `user.updated, if /data/state is "inactive"`.
+    pub fn departures_in_words(&self) -> Vec<String> {
+        self.rules(|event| vec![&event.departures]).map(Rule::to_string).collect()
+    }
+
     /// The types that a source may name under `also`.
     pub fn also(&self) -> Vec<&str> {
         self.types(|event| vec![&event.suspensions, &event.removals, &event.optional])
+    }
+
+    /// Of what `also` may name, that which counts under a condition alone, with the condition.
+    pub fn also_under_conditions(&self) -> Vec<String> {
+        let listed = self.rules(|event| vec![&event.suspensions, &event.removals, &event.optional]);
+        listed.filter(|rule| rule.is_conditional()).map(Rule::to_string).collect()
     }
 
     /// The types of the events that teach the directory.
@@ -147,12 +161,19 @@ impl Row {
     /// The types in these lists, each once.
     fn types<'a>(&'a self, lists: impl Fn(&'a EventTable) -> Vec<&'a Option<Vec<Rule>>>) -> Vec<&'a str> {
         let mut names: Vec<&str> = Vec::new();
-        for rule in self.event.iter().flat_map(lists).flatten().flatten() {
+        for rule in self.rules(lists) {
             if !names.contains(&rule.kind.as_str()) {
                 names.push(&rule.kind);
             }
         }
         names
+    }
+
+    fn rules<'a>(
+        &'a self,
+        lists: impl Fn(&'a EventTable) -> Vec<&'a Option<Vec<Rule>>>,
+    ) -> impl Iterator<Item = &'a Rule> {
+        self.event.iter().flat_map(lists).flatten().flatten()
     }
 
     /// How long the sender waits for an answer, unless configured.
@@ -164,21 +185,22 @@ impl Row {
     pub fn reply(&self) -> Reply {
         self.reply
     }
-
-    /// Under which key of a source's secret the key stands: `signing_secret` or `token`.
-    pub fn secret_key(&self) -> Option<&'static str> {
-        match self.token {
-            _ if self.published => None,
-            Some(_) => Some("token"),
-            None => Some("signing_secret"),
-        }
-    }
 }
 
 impl Kind {
     /// The kind of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         KINDS.iter().find(|kind| kind.name == name)
+    }
+
+    /// Under which key of a source's secret the key stands: `signing_secret` or `token`; `None` if it has no secret. `row` is
+    /// what is known of it.
+    pub fn secret_key(&self, row: &Row) -> Option<&'static str> {
+        match row.token {
+            _ if row.published => None,
+            None if self.name != "token" => Some("signing_secret"),
+            _ => Some("token"),
+        }
     }
 
     /// What is known of it.

@@ -1,6 +1,6 @@
 //! Which events mean what, and where their traits stand: as a table says it, and checked.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -99,8 +99,26 @@ impl TryFrom<RuleText> for Rule {
 }
 
 impl Rule {
+    /// Whether its type alone is not enough.
+    pub(super) fn is_conditional(&self) -> bool {
+        !self.conditions.0.is_empty()
+    }
+
     fn fits(&self, kind: &str, event: &Value) -> bool {
         self.kind == kind && self.conditions.hold(event)
+    }
+}
+
+/// As an administrator is told of it: `user.updated, if /data/blocked is true`.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.kind)?;
+        for (index, (place, values)) in self.conditions.0.iter().enumerate() {
+            let values: Vec<_> = values.iter().map(Value::to_string).collect();
+            let joint = if index == 0 { ", if" } else { " and" };
+            write!(f, "{joint} {} is {}", place.text(), values.join(" or "))?;
+        }
+        Ok(())
     }
 }
 

@@ -35,6 +35,19 @@ async fn a_colleague_who_has_the_address_now_is_not_touched() {
     assert_eq!((report.status, world.products.left()), (Status::Done, vec![]));
 }
 
+/// A departure that somebody reports by hand bears an id of its own.
+#[tokio::test]
+async fn a_departure_that_names_the_address_itself_is_done_once_a_person_releases_it() {
+    let world = World::new().await;
+    world.products.have(&["ann@example.com"]);
+    world.learn([lesson("u1", "ann@example.com", 1)]).await;
+    let report = world.leave("1", Person { email: Some(email("ann@example.com")), ..id("by hand") }).await;
+    assert_eq!((report.status, world.products.left().len()), (Status::Held, 2));
+    world.decide("idp/1", Decision::Release).await;
+    assert_eq!(world.resume("idp/1").await, Next::Forget);
+    assert_eq!(world.products.left(), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn of_several_addresses_only_those_are_tried_that_are_the_leavers_still() {
     let world = World::new().await;

@@ -76,6 +76,15 @@ impl Check {
         Ok(())
     }
 
+    /// What it means that nothing was found: no more than was looked at.
+    fn good(&self) -> &'static str {
+        match (self.offline, self.live) {
+            (true, _) => "no fault in the file; no secret was read",
+            (false, false) => "no fault in the file and the secrets; --live tries the credentials",
+            (false, true) => "no fault found",
+        }
+    }
+
     fn show(&self, looked: &[Looked]) -> Result<ExitCode, String> {
         let screen = Screen::new(self.configured.json);
         let mut table = screen.table(["", "CHECKED", "FOUND"]);
@@ -84,7 +93,7 @@ impl Check {
         let findings = looked.iter().filter(|one| !one.good).count();
         let bad: Vec<_> =
             (findings > 0).then(|| format!("{findings} of {} checks", looked.len())).into_iter().collect();
-        screen.verdict(&bad, "nothing would fail", "this would fail");
+        screen.verdict(&bad, self.good(), "this would fail");
         if self.configured.json {
             print(&serde_json::to_string(looked).map_err(|fault| fault.to_string())?);
         }

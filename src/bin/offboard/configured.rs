@@ -1,6 +1,9 @@
 //! What every command shares that works with a configuration.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 use offboard::{
@@ -46,11 +49,18 @@ impl Configured {
 
     /// Reads it. Whatever its mode is, nothing is deleted from a command line.
     pub fn load(&self) -> Result<Config, String> {
-        let mut config = Config::load(&self.path(), None)
-            .map_err(|faults| format!("{faults}\nanother configuration is named with --config or OFFBOARD_CONFIG"))?;
+        let mut config = read(&self.path())?;
         config.policy.mode = Mode::DryRun;
         Ok(config)
     }
+}
+
+/// Reads the configuration in this file.
+pub fn read(path: &Path) -> Result<Config, String> {
+    Config::load(path, None).map_err(|faults| {
+        let path = path.display();
+        format!("{faults}\nthe configuration is {path}; --config or OFFBOARD_CONFIG names another one")
+    })
 }
 
 /// Looks at every provider for the accounts of a person, and touches nothing.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use offboard::source::Source;
+use offboard::{source::Source, webhook::Scheme};
 use reqwest::{
     Url,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -29,7 +29,7 @@ impl Delivery {
         let known = || format!("{} has no sample `{what}`: it has {}", source.kind.name, source.samples().join(", "));
         let (mut headers, body) = source.sample(what, email, id, now).ok_or_else(known)?;
         let signed = source.scheme.sign(secret, id, now, &body);
-        let signed = signed.ok_or("the signing secret is not of the form that this source hands out")?;
+        let signed = signed.ok_or_else(|| form(&source.scheme).to_owned())?;
         headers.extend(signed.headers);
         if !headers.iter().any(|(name, _)| name == "content-type") {
             headers.push(("content-type".into(), "application/json".into()));
@@ -63,6 +63,19 @@ impl Delivery {
         let headers = response.headers().clone();
         let text = String::from_utf8_lossy(&response.bytes().await.map_err(failed)?).into_owned();
         Ok(Reply { status, headers, text, elapsed: begun.elapsed() })
+    }
+}
+
+/// Why a secret is none of this scheme's.
+fn form(scheme: &Scheme) -> &'static str {
+    match scheme {
+        Scheme::Hmac(_) => "the signing secret is not what this sender hands out: base64, as a rule behind `whsec_`",
+        Scheme::Token(_) => {
+            "the token cannot stand in a header: it is empty, or has other characters than printable ASCII"
+        }
+        Scheme::Jwt(_) => {
+            "the signing secret is neither a shared one nor a private key in PEM that this sender could sign with"
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 use offboard::{
     aws,
-    config::Config,
+    config::{BaseUrl, Config},
     person::Email,
     secrets::Secrets,
     source::{Kind, Source},
@@ -19,7 +19,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::{
-    configured::address,
+    configured::{self, address},
     delivery::Delivery,
     envelope::{self, Request},
     screen::{Screen, print},
@@ -28,12 +28,11 @@ use crate::{
 /// The variable that holds a signing secret, for those who do not want to read it from Secrets Manager.
 const SECRET_VARIABLE: &str = "OFFBOARD_SIGNING_SECRET";
 
-const ELSEWHERE: &str = "another configuration is named with --config or OFFBOARD_CONFIG";
-
 /// The options of `offboard send`.
 #[derive(Args)]
 #[command(
-    after_help = "The signing secret comes from OFFBOARD_SIGNING_SECRET, otherwise from Secrets Manager as configured."
+    after_help = "The signing secret comes from OFFBOARD_SIGNING_SECRET, otherwise from Secrets Manager as configured.\n\
+                  What is printed for a sender that shows a secret holds that secret."
 )]
 pub struct Send {
     /// The source, by its name in the configuration, or a kind of source
@@ -42,8 +41,11 @@ pub struct Send {
     #[arg(value_parser = address)]
     email: Email,
     /// Where to: the webhook's address, or the address of the API that has it
-    #[arg(long, value_name = "URL", required_unless_present_any = ["print_event", "print_key_set"])]
-    to: Option<Url>,
+    #[arg(
+        long, value_name = "URL", value_parser = |text: &str| BaseUrl::try_from(text.to_owned()),
+        required_unless_present_any = ["print_event", "print_key_set"]
+    )]
+    to: Option<BaseUrl>,
     /// Print the event of an API Gateway HTTP API instead of sending: `… | sam local invoke -e -`
     #[arg(long, conflicts_with = "print_curl")]
     print_event: bool,
@@ -71,7 +73,7 @@ impl Send {
     /// Signs, and sends or prints.
     pub async fn run(&self) -> Result<ExitCode, String> {
         let path = self.config.clone().unwrap_or_else(default_config);
-        let config = Config::load(&path, None).map_err(|faults| format!("{faults}\n{ELSEWHERE}"))?;
+        let config = configured::read(&path)?;
         let source = self.source(&config, &path)?;
         let now = OffsetDateTime::now_utc();
         let id = self.id.clone().unwrap_or_else(|| format!("sample-{}", now.unix_timestamp_nanos() / 1_000_000));
@@ -83,7 +85,7 @@ impl Send {
             return Ok(ExitCode::SUCCESS);
         }
         let delivery = Delivery::sign(&source, &self.sample, &secret, self.email.expose(), &id)?;
-        let url = self.to.as_ref().map(|to| self.webhook(to).to_string());
+        let url = self.to.as_ref().map(|to| self.webhook(to.url()).to_string());
         match url {
             Some(url) if self.print_curl => print(&delivery.curl(&url)),
             Some(url) if !self.print_event => return self.send(&delivery, &url).await,

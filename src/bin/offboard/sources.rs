@@ -71,14 +71,8 @@ impl Sources {
         screen.section("How a delivery is known to be the sender's", [row.proof.clone()]);
         let steps = self.steps(kind, row).into_iter().enumerate();
         screen.section("What to do there", steps.map(|(index, step)| format!("{}. {step}", index + 1)));
-        let mut configuration = vec![format!("[sources.{}]", kind.name), format!("kind = \"{}\"", kind.name)];
-        let also = row.also();
-        if !also.is_empty() {
-            let names = also.join("\", \"");
-            configuration.push(format!("# also = [\"{names}\"]   # count as departures only if they are named"));
-        }
-        screen.section("In offboard.toml", configuration);
-        let secret = match row.secret_key() {
+        screen.section("In offboard.toml", configuration(kind, row));
+        let secret = match kind.secret_key(row) {
             Some(key) => format!("offboard/sources/{}: {{\"{key}\": \"…\"}}", kind.name),
             None => "nothing: its keys are published".to_owned(),
         };
@@ -87,7 +81,11 @@ impl Sources {
             true => otherwise.to_owned(),
             false => names.join(", "),
         };
-        screen.section("Who has left", [none(row.departures(), "as configured: event = { departures = [\"…\"] }")]);
+        let mut departures = row.departures_in_words();
+        if departures.is_empty() {
+            departures.push("as configured: event = { departures = [\"…\"] }".to_owned());
+        }
+        screen.section("Who has left", departures);
         screen.section("What teaches the directory", [none(row.lessons(), "nothing: import it, if it is needed")]);
         let mut samples = row.samples();
         samples.retain(|sample| *sample != "departure");
@@ -115,7 +113,7 @@ impl Sources {
         Told {
             kind: kind.name,
             setup: self.steps(kind, &row),
-            secret_key: row.secret_key(),
+            secret_key: kind.secret_key(&row),
             departures: owned(row.departures()),
             also: owned(row.also()),
             lessons: owned(row.lessons()),
@@ -134,10 +132,23 @@ impl Sources {
     }
 }
 
+/// A section that can be taken as it is, or adapted where the kind leaves something open.
+fn configuration(kind: &Kind, row: &Row) -> Vec<String> {
+    let mut lines = vec![format!("[sources.{}]", kind.name), format!("kind = \"{}\"", kind.name)];
+    lines.extend(row.configure.clone());
+    let also = row.also();
+    if !also.is_empty() {
+        let names = also.join("\", \"");
+        lines.push(format!("# also = [\"{names}\"]   # count as departures only if they are named"));
+        lines.extend(row.also_under_conditions().into_iter().map(|rule| format!("#   {rule}")));
+    }
+    lines
+}
+
 fn list(rows: &[(&Kind, Row)]) {
     let screen = Screen::new(false);
-    let mut table = screen.table(["KIND", "SENDER", "KNOWN BY", "CAN LACK"]);
-    table.add_rows(rows.iter().map(|(kind, row)| [kind.name, &row.sender, &row.proof, &row.lacks]));
+    let mut table = screen.table(["KIND", "SENDER", "KNOWN BY"]);
+    table.add_rows(rows.iter().map(|(kind, row)| [kind.name, &row.sender, &row.proof]));
     screen.show(&table);
-    screen.line("\n`offboard sources KIND` says what to enter in the sender's settings.");
+    screen.line("\n`offboard sources KIND` says what to enter in the sender's settings, and what its events lack.");
 }
