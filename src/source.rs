@@ -28,6 +28,7 @@ pub use kinds::{KINDS, Kind, Row};
 use reading::Reader;
 pub use reading::Unreadable;
 use rules::{EventTable, PersonTable};
+pub use sample::Subject;
 
 /// One identity source.
 #[derive(Clone, Debug)]
@@ -151,6 +152,11 @@ impl Source {
         let is_remapped = known.unfold.is_none() && (given.event.is_some() || given.person.is_some());
         let event = given.event.unwrap_or_default().over(row.event.unwrap_or_default()).check(&given.also)?;
         let person = given.person.unwrap_or_default().over(row.person.unwrap_or_default()).check()?;
+        if given.accept_unverified && person.verified.is_none() {
+            return Err(format!(
+                "`accept_unverified` changes nothing: `{kind}` does not say whether an address is proven"
+            ));
+        }
         let reader = Reader {
             event,
             person,
@@ -188,12 +194,18 @@ impl Source {
         self.reader.delivery(&self.name, verified)
     }
 
-    /// A delivery of a person with this address as this source would send it at `now`: the headers that belong to the body,
-    /// and the body. `what` is one of [`Source::samples`]; `None` if it is not. One address always has the same id.
-    pub fn sample(&self, what: &str, email: &str, event_id: &str, now: OffsetDateTime) -> Option<sample::Body> {
+    /// A delivery about a person as this source would send it at `now`: the headers that belong to the body, and the body.
+    /// `what` is one of [`Source::samples`]; `None` if it is not.
+    pub fn sample<'a>(
+        &self,
+        what: &str,
+        subject: impl Into<Subject<'a>>,
+        event_id: &str,
+        now: OffsetDateTime,
+    ) -> Option<sample::Body> {
         match &self.samples {
-            Some(own) => Some(sample::filled(own.get(what)?, email, event_id, now)),
-            None => Some(sample::put(&self.reader, sample::rule(&self.reader, what)?, email, event_id, now)),
+            Some(own) => Some(sample::filled(own.get(what)?, subject.into(), event_id, now)),
+            None => Some(sample::put(&self.reader, sample::rule(&self.reader, what)?, subject.into(), event_id, now)),
         }
     }
 

@@ -209,3 +209,20 @@ fn an_event_that_is_a_departure_under_a_condition_is_shown_with_it() {
     let auth0 = lines("auth0");
     assert!(auth0.contains("\n  #   user.updated, if /data/object/blocked is true\n"), "{auth0}");
 }
+
+#[test]
+fn a_sample_can_be_about_the_id_by_which_the_directory_knows_a_person() {
+    for (kind, id, place) in [
+        ("clerk", "user_29wB", "/data/id"),
+        ("auth0", "auth0|507f", "/data/object/user_id"),
+        ("github", "583231", "/membership/user/id"),
+        ("github", "ada", "/membership/user/id"),
+    ] {
+        let arguments = ["send", kind, "lee@example.com", "--person-id", id, "--print-event", "--config", OTHER];
+        let printed = stdout(&offboard(&arguments, "whsec_c2VjcmV0LXNlY3JldA=="), 0);
+        let event: Value = serde_json::from_str(&printed).expect("an event");
+        let body: Value = serde_json::from_str(event["body"].as_str().expect("a body")).expect("JSON");
+        let found = body.pointer(place).expect("an id");
+        assert_eq!(found.as_str().map_or_else(|| found.to_string(), str::to_owned), id, "{kind}");
+    }
+}

@@ -373,6 +373,10 @@ fn a_configuration_that_cannot_work_is_told_why() {
             "an event is named by its type, or by { type = \"…\", where = { \"/pointer\" = value } }",
         ),
         (BATCH.replace("\"/test\"", "\"test\""), "`test` is no JSON Pointer: it begins with a /"),
+        (
+            "kind = \"okta\"\naccept_unverified = true".to_owned(),
+            "`accept_unverified` changes nothing: `okta` does not say whether an address is proven",
+        ),
         ("kind = \"descope\"".to_owned(), "`event` must say where an event's `type` stands (a JSON Pointer)"),
     ] {
         let told = fault(&table);

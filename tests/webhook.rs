@@ -250,8 +250,14 @@ fn a_signing_secret_that_is_no_key_is_a_fault_of_the_secret() {
     for (value, expected) in [
         (json!({}), "secret `s`: key `signing_secret` is missing"),
         (json!({ "signing_secret": "" }), "secret `s`: key `signing_secret` is empty"),
-        (json!({ "signing_secret": "whsec_" }), "secret `s`: key `signing_secret` cannot be used"),
-        (json!({ "signing_secret": "whsec_&&" }), "secret `s`: key `signing_secret` cannot be used"),
+        (
+            json!({ "signing_secret": "whsec_" }),
+            "secret `s`: key `signing_secret` is not of the form that the sender hands out",
+        ),
+        (
+            json!({ "signing_secret": "whsec_&&" }),
+            "secret `s`: key `signing_secret` is not of the form that the sender hands out",
+        ),
         (json!({ "signing_secrets": ["AQID", 7] }), "secret `s`: key `signing_secrets` is not a text"),
     ] {
         let secret = Secret::parse("s", &value.to_string()).unwrap();

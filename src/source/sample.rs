@@ -19,15 +19,48 @@ pub(super) const CREATED: &str = "created";
 /// The headers that belong to a body, and the body.
 pub type Body = (Vec<(String, String)>, Vec<u8>);
 
+/// Whom a sample is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Their address.
+    pub email: &'a str,
+    /// The source's own id of them; without one it is made up, for one address always the same.
+    pub idp_id: Option<&'a str>,
+}
+
+impl<'a> From<&'a str> for Subject<'a> {
+    fn from(email: &'a str) -> Self {
+        Self { email, idp_id: None }
+    }
+}
+
+impl Subject<'_> {
+    fn idp_id(&self) -> String {
+        self.idp_id.map_or_else(|| format!("sample-{}", &self.hash()[..16]), str::to_owned)
+    }
+
+    /// The id, where the sender writes a number.
+    fn number(&self) -> String {
+        match self.idp_id {
+            Some(id) if id.bytes().all(|byte| byte.is_ascii_digit()) => id.to_owned(),
+            Some(id) => Value::from(id).to_string(),
+            None => u32::from_str_radix(&self.hash()[..8], 16).unwrap_or_default().to_string(),
+        }
+    }
+
+    fn hash(&self) -> String {
+        hex::encode(Sha256::digest(self.email.to_ascii_lowercase()))
+    }
+}
+
 /// A sender's own sample, filled in.
-pub(super) fn filled(sample: &Sample, email: &str, event_id: &str, now: OffsetDateTime) -> Body {
+pub(super) fn filled(sample: &Sample, subject: Subject<'_>, event_id: &str, now: OffsetDateTime) -> Body {
     let milliseconds = now.unix_timestamp_nanos() / 1_000_000;
-    let number = u32::from_str_radix(&person(email)[..8], 16).unwrap_or_default();
     let values = [
         ("{id}", escaped(event_id)),
-        ("{email}", escaped(email)),
-        ("{idp_id}", idp_id(email)),
-        ("{number}", number.to_string()),
+        ("{email}", escaped(subject.email)),
+        ("{idp_id}", escaped(&subject.idp_id())),
+        ("{number}", subject.number()),
         ("{time}", written(now)),
         ("{milliseconds}", milliseconds.to_string()),
     ];
@@ -46,18 +79,18 @@ pub(super) fn rule<'a>(reader: &'a Reader, what: &str) -> Option<&'a Rule> {
 }
 
 /// A body of an event by this rule, in which everything stands where the configuration says.
-pub(super) fn put(reader: &Reader, rule: &Rule, email: &str, event_id: &str, now: OffsetDateTime) -> Body {
+pub(super) fn put(reader: &Reader, rule: &Rule, subject: Subject<'_>, event_id: &str, now: OffsetDateTime) -> Body {
     let mut event = json!({});
     let (map, person) = (&reader.event, &reader.person);
     let conditions = rule.conditions.examples().chain(map.r#where.examples());
     let values = [
         (&map.id, event_id.into()),
         (&map.occurred_at, written(now).into()),
-        (&person.email, email.into()),
-        (&person.emails, json!([email])),
+        (&person.email, subject.email.into()),
+        (&person.emails, json!([subject.email])),
         (&person.verified, true.into()),
-        (&person.idp_id, idp_id(email).into()),
-        (&person.external_id, idp_id(email).into()),
+        (&person.idp_id, subject.idp_id().into()),
+        (&person.external_id, subject.idp_id().into()),
     ];
     for (places, value) in values {
         if let Some(place) = places.as_ref().and_then(Places::first) {
@@ -76,15 +109,6 @@ pub(super) fn put(reader: &Reader, rule: &Rule, email: &str, event_id: &str, now
         None => body = event,
     }
     (Vec::new(), body.to_string().into_bytes())
-}
-
-/// The id of the person with this address: always the same.
-fn idp_id(email: &str) -> String {
-    format!("sample-{}", &person(email)[..16])
-}
-
-fn person(email: &str) -> String {
-    hex::encode(Sha256::digest(email.to_ascii_lowercase()))
 }
 
 fn written(at: OffsetDateTime) -> String {

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use offboard::{source::Source, webhook::Scheme};
+use offboard::{
+    source::{Source, Subject},
+    webhook::Scheme,
+};
 use reqwest::{
     Url,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -24,10 +27,16 @@ pub struct Delivery {
 
 impl Delivery {
     /// A sample of what this source sends, signed now.
-    pub fn sign(source: &Source, what: &str, secret: &SecretString, email: &str, id: &str) -> Result<Self, String> {
+    pub fn sign<'a>(
+        source: &Source,
+        what: &str,
+        secret: &SecretString,
+        subject: impl Into<Subject<'a>>,
+        id: &str,
+    ) -> Result<Self, String> {
         let now = OffsetDateTime::now_utc();
         let known = || format!("{} has no sample `{what}`: it has {}", source.kind.name, source.samples().join(", "));
-        let (mut headers, body) = source.sample(what, email, id, now).ok_or_else(known)?;
+        let (mut headers, body) = source.sample(what, subject, id, now).ok_or_else(known)?;
         let signed = source.scheme.sign(secret, id, now, &body);
         let signed = signed.ok_or_else(|| form(&source.scheme).to_owned())?;
         headers.extend(signed.headers);

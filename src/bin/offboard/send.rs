@@ -11,7 +11,7 @@ use offboard::{
     config::{BaseUrl, Config},
     person::Email,
     secrets::Secrets,
-    source::{Kind, Source},
+    source::{Kind, Source, Subject},
 };
 use reqwest::Url;
 use secrecy::SecretString;
@@ -61,6 +61,9 @@ pub struct Send {
     /// The configuration [default: $OFFBOARD_CONFIG, or config/offboard.toml]
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,
+    /// The source's own id of the person, by which the directory knows them [default: one that is made up]
+    #[arg(long, value_name = "ID")]
+    person_id: Option<String>,
     /// The event's id; the same one twice is a redelivery
     #[arg(long, value_name = "EVENT_ID")]
     id: Option<String>,
@@ -84,7 +87,7 @@ impl Send {
             print(&format!("{key_set:#}"));
             return Ok(ExitCode::SUCCESS);
         }
-        let delivery = Delivery::sign(&source, &self.sample, &secret, self.email.expose(), &id)?;
+        let delivery = Delivery::sign(&source, &self.sample, &secret, self.subject(), &id)?;
         let url = self.to.as_ref().map(|to| self.webhook(to.url()).to_string());
         match url {
             Some(url) if self.print_curl => print(&delivery.curl(&url)),
@@ -92,6 +95,10 @@ impl Send {
             _ => print(&format!("{:#}", self.event(delivery, now))),
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject { email: self.email.expose(), idp_id: self.person_id.as_deref() }
     }
 
     /// The source of this name; or, if none is configured, the kind of this name as it is.
