@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use offboard::{
     departure::Delivery,
-    durable::{Next, NotDurable},
+    durable::{MOST_TRIES, Next, NotDurable},
     ledger::{State, directory::Completed, operator::Decision},
     outcome::{Outcome, Status},
     person::Person,
@@ -187,4 +187,23 @@ async fn the_newest_twenty_addresses_are_kept() {
     let person = world.ledger.complete("idp", &id("u1")).await.unwrap().person;
     let known: Vec<_> = person.emails().map(|email| email.expose().to_owned()).collect();
     assert_eq!(known, (3..23).rev().map(address).collect::<Vec<_>>());
+}
+
+/// Its person is masked by then: written as given up, nobody would be looked for under this name again, and called absent.
+#[tokio::test]
+async fn a_departure_that_is_done_and_could_not_be_noted_is_not_given_up() {
+    let world = World::new().await;
+    world.products.have(&["ann@example.com"]);
+    world.products.fail_for(Some("ann@example.com"));
+    let named = Person { email: Some(email("ann@example.com")), ..id("u1") };
+    let delivery = Delivery { departures: vec![departure("idp", "1", named)], ..Delivery::default() };
+    assert_eq!(world.app.act(&world.source, delivery, &invocation()).await.unwrap().status, Status::Incomplete);
+    world.products.fail_for(None);
+    *world.store.refused.lock().unwrap() = Some(State::Done);
+    let next = world.app.resume("idp/1", MOST_TRIES, &invocation()).await.unwrap();
+    assert!(matches!(next, Next::Again(_)), "{next:?}");
+    assert_eq!(world.products.left(), Vec::<String>::new());
+    let record = world.ledger.get("idp/1").await.unwrap().unwrap();
+    let person = record.departure().person.email;
+    assert_eq!((record.state, person), (State::Open, Some(email("ann@example.com"))));
 }

@@ -16,7 +16,7 @@ use offboard::{
     engine::Engine,
     handler::{App, Invocation},
     http::Client,
-    ledger::{Item, Ledger, LedgerDown, Store, memory::Memory, operator::Decision},
+    ledger::{Item, Ledger, LedgerDown, State, Store, memory::Memory, operator::Decision},
     outcome::{Outcome, Status},
     person::{Email, Person},
     report::{Entry, Report},
@@ -115,6 +115,8 @@ pub struct Counted {
     /// Reads and writes.
     calls: Mutex<(usize, usize)>,
     pub down: Mutex<bool>,
+    /// Records in this state cannot be written.
+    pub refused: Mutex<Option<State>>,
 }
 
 impl Counted {
@@ -138,6 +140,9 @@ impl Store for Counted {
 
     async fn store(&self, item: &Item, expected: Option<u64>) -> Result<bool, LedgerDown> {
         self.calls.lock().unwrap().1 += 1;
+        if self.refused.lock().unwrap().is_some_and(|state| state.to_string() == item.state) {
+            return Ok(false);
+        }
         self.memory.store(item, expected).await
     }
 
