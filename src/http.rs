@@ -17,7 +17,7 @@ use reqwest::{
 };
 use retry_policies::{Jitter, RetryDecision, RetryPolicy, policies::ExponentialBackoff};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
@@ -25,9 +25,12 @@ use crate::{
     secrets::SHORTEST_SECRET,
 };
 
+mod answer;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tls;
+
+pub use answer::Answer;
 
 /// The largest answer that is read, in bytes. A member list of a large organisation fits; a runaway body does not.
 const LARGEST_ANSWER: usize = 1024 * 1024;
@@ -37,8 +40,6 @@ const LONGEST_SEGMENT: usize = 256;
 const LEAST_TIME: Duration = Duration::from_millis(20);
 /// The first and the longest wait between two attempts, before the jitter.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-/// The headers in which providers name a request; the first that is there counts.
-const REQUEST_ID_HEADERS: [&str; 3] = ["flashcat-request-id", "cf-ray", "x-request-id"];
 
 /// The connections to all providers. Made once; cloning shares them.
 #[derive(Clone, Debug)]
@@ -328,79 +329,4 @@ fn unreachable_because(error: reqwest::Error) -> Failure {
         () => "connection_lost",
     };
     Failure::new(FailureKind::Unavailable, reason)
-}
-
-/// A provider's answer, read in full.
-#[derive(Debug)]
-pub struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    /// The HTTP status.
-    pub fn status(&self) -> u16 {
-        self.status
-    }
-
-    /// Whether the status is 2xx. Most providers need more than that to have agreed.
-    pub fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    /// The body as JSON of this shape.
-    ///
-    /// # Errors
-    /// `not_understood` if it has another shape, or is no JSON object.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        let not_understood =
-            |what: &str| Failure::not_understood(format!("HTTP {}: {what}", self.status)).request_id(self.request_id());
-        // serde reads a list into a struct, by position; `[]` would be an object that lacks everything optional.
-        if self.body.trim_ascii_start().first() != Some(&b'{') {
-            return Err(not_understood("not a JSON object"));
-        }
-        serde_json::from_slice(&self.body).map_err(|error| {
-            // The other messages of serde_json quote the value.
-            let text = error.to_string();
-            let (what, _) = text.split_once(" at line ").unwrap_or((&text, ""));
-            not_understood(if what.starts_with("missing field") { what } else { "not the documented shape" })
-        })
-    }
-
-    /// The body in the vendor's shape, whatever the status; where it has another (a gateway's page), the status speaks.
-    ///
-    /// # Errors
-    /// `not_understood` for another shape with a 2xx, else [`Answer::failure`].
-    pub fn envelope<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        self.json().map_err(|not_understood| if self.is_success() { not_understood } else { self.failure() })
-    }
-
-    /// What the status alone says, for an answer about which there is nothing better to say.
-    pub fn failure(&self) -> Failure {
-        let reason =
-            if (300..400).contains(&self.status) { "redirect".to_owned() } else { format!("http_{}", self.status) };
-        Failure::new(FailureKind::of_status(self.status), reason).request_id(self.request_id())
-    }
-
-    /// The provider's id of the request, where a header tells it.
-    pub fn request_id(&self) -> Option<String> {
-        REQUEST_ID_HEADERS.iter().find_map(|name| self.header(name)).map(str::to_owned)
-    }
-
-    /// `Retry-After` in either form (RFC 9110 10.2.3).
-    fn retry_after(&self) -> Option<Duration> {
-        let value = self.header("retry-after")?.trim();
-        match value.parse() {
-            Ok(seconds) => Some(Duration::from_secs(seconds)),
-            Err(_) => {
-                let at = httpdate::parse_http_date(value).ok()?;
-                Some(at.duration_since(SystemTime::now()).unwrap_or_default())
-            }
-        }
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
 }

@@ -1,0 +1,86 @@
+//! What a provider answered.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::HeaderMap;
+use serde::de::DeserializeOwned;
+
+use crate::outcome::{Failure, FailureKind};
+
+/// The headers in which providers name a request; the first that is there counts.
+const REQUEST_ID_HEADERS: [&str; 3] = ["flashcat-request-id", "cf-ray", "x-request-id"];
+
+/// A provider's answer, read in full.
+#[derive(Debug)]
+pub struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Whether the status is 2xx. Most providers need more than that to have agreed.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The body as JSON of this shape.
+    ///
+    /// # Errors
+    /// `not_understood` if it has another shape, or is no JSON object.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        let not_understood =
+            |what: &str| Failure::not_understood(format!("HTTP {}: {what}", self.status)).request_id(self.request_id());
+        // serde reads a list into a struct, by position; `[]` would be an object that lacks everything optional.
+        if self.body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(not_understood("not a JSON object"));
+        }
+        serde_json::from_slice(&self.body).map_err(|error| {
+            // The other messages of serde_json quote the value.
+            let text = error.to_string();
+            let (what, _) = text.split_once(" at line ").unwrap_or((&text, ""));
+            not_understood(if what.starts_with("missing field") { what } else { "not the documented shape" })
+        })
+    }
+
+    /// The body in the vendor's shape, whatever the status; where it has another (a gateway's page), the status speaks.
+    ///
+    /// # Errors
+    /// `not_understood` for another shape with a 2xx, else [`Answer::failure`].
+    pub fn envelope<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        self.json().map_err(|not_understood| if self.is_success() { not_understood } else { self.failure() })
+    }
+
+    /// What the status alone says, for an answer about which there is nothing better to say.
+    pub fn failure(&self) -> Failure {
+        let reason =
+            if (300..400).contains(&self.status) { "redirect".to_owned() } else { format!("http_{}", self.status) };
+        Failure::new(FailureKind::of_status(self.status), reason).request_id(self.request_id())
+    }
+
+    /// The provider's id of the request, where a header tells it.
+    pub fn request_id(&self) -> Option<String> {
+        REQUEST_ID_HEADERS.iter().find_map(|name| self.header(name)).map(str::to_owned)
+    }
+
+    /// `Retry-After` in either form (RFC 9110 10.2.3).
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let value = self.header("retry-after")?.trim();
+        match value.parse() {
+            Ok(seconds) => Some(Duration::from_secs(seconds)),
+            Err(_) => {
+                let at = httpdate::parse_http_date(value).ok()?;
+                Some(at.duration_since(SystemTime::now()).unwrap_or_default())
+            }
+        }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
