@@ -1,11 +1,14 @@
 //! `offboard check`: what it finds, how it says so, and its exit code.
 
+mod support;
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
 use serde_json::Value;
+use support::Vault;
 
 const GOOD: &str = "[sources.hr]\nkind = \"workos\"\n[providers.instaply]\nkind = \"instaply\"\n";
 
@@ -19,13 +22,17 @@ fn configuration(test: &str, text: &str) -> PathBuf {
 
 /// Runs it where no secret store answers.
 fn check(config: &Path, arguments: &[&str]) -> Output {
+    check_with("http://127.0.0.1:1", config, arguments)
+}
+
+fn check_with(secrets: &str, config: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_offboard"));
     command.arg("check").arg("--config").arg(config).args(arguments).env_clear();
     command.envs([
         ("AWS_REGION", "eu-west-1"),
         ("AWS_ACCESS_KEY_ID", "test"),
         ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1"),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets),
     ]);
     command.output().expect("check runs")
 }
@@ -81,4 +88,17 @@ fn an_extra_authority_that_is_none_is_a_finding_and_no_panic() {
         assert_eq!(output.status.code(), Some(1), "{errors}");
         assert!(errors.contains("the extra authority"), "{errors}");
     }
+}
+
+#[tokio::test]
+async fn a_key_so_short_that_it_can_be_guessed_is_told() {
+    let (vault, secrets) = Vault::start().await;
+    vault.put("offboard/sources/hr", r#"{"signing_secrets": ["0123456789abcde", "0123456789abcdef"]}"#);
+    vault.put("offboard/providers/instaply", r#"{"token": "instaply-token-1"}"#);
+    let config = configuration("weak", GOOD);
+    let run = tokio::task::spawn_blocking(move || check_with(&secrets, &config, &["--json"]));
+    let output = run.await.expect("it ran");
+    let source = looked(&output).into_iter().find(|(what, ..)| what == "source hr").expect("it was looked at");
+    let note = "2 signing secret(s), 1 of them so short that it can be guessed";
+    assert_eq!((output.status.code(), source.1, source.2.as_str()), (Some(0), true, note));
 }

@@ -100,12 +100,24 @@ pub enum JwtKeys {
     Set(Arc<JwkSet>),
 }
 
+/// Shorter shared keys can be guessed, in bytes: Standard Webhooks asks for 24, RFC 7518 3.2 for 32.
+const SHORTEST_KEY: usize = 16;
+
 impl JwtKeys {
     /// How many there are.
     pub fn count(&self) -> usize {
         match self {
             Self::Shared(keys) => keys.len(),
             Self::Set(set) => set.count(),
+        }
+    }
+
+    /// How many of them are short enough to be guessed.
+    pub fn weak(&self) -> usize {
+        match self {
+            Self::Shared(keys) => keys.iter().filter(|key| key.0.expose_secret().len() < SHORTEST_KEY).count(),
+            // Such keys are never taken out of a set.
+            Self::Set(_) => 0,
         }
     }
 }

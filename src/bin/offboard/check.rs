@@ -114,8 +114,12 @@ async fn secrets(config: &mut Config, live: bool) -> Result<Vec<Looked>, String>
     for source in config.sources.values() {
         let note = match &source.keys {
             KeySource::Secret(name) => {
-                let keys = shape(&store, name, |secret| Ok(source.scheme.keys(secret)?.count())).await;
-                keys.map(|count| format!("{count} {}(s)", source.scheme.secret_keys().0.replace('_', " ")))
+                let keys = shape(&store, name, |secret| source.scheme.keys(secret)).await;
+                let what = source.scheme.secret_keys().0.replace('_', " ");
+                keys.map(|keys| match keys.weak() {
+                    0 => format!("{} {what}(s)", keys.count()),
+                    weak => format!("{} {what}(s), {weak} of them so short that it can be guessed", keys.count()),
+                })
             }
             KeySource::Set(url) if live => key_set(config, url, extra_ca.as_deref()).await,
             KeySource::Set(_) => Ok("needs no secret: its keys are published; --live reads them".to_owned()),
