@@ -435,12 +435,20 @@ def directory_import(world):
 
 @check
 def directory_import_of_a_colleagues_address(world):
-    """an address that was imported for somebody else since is shown as not used"""
-    for id in ["u1", "u2"]:
-        path = people(world, f"idp_id,email\n{id},ann@example.com\n")
-        assert directory(world, "import", "hr", path).code == 0
-    standing = [directory(world, "show", "hr", id, "--json").json()["addresses"][0]["standing"] for id in ["u1", "u2"]]
-    assert standing == ["of_another", "used"], standing
+    """an address that two have is shown as used by neither, until one of them has another"""
+    def imported(id, address):
+        assert directory(world, "import", "hr", people(world, f"idp_id,email\n{id},{address}\n")).code == 0
+
+    def shown(id):
+        addresses = directory(world, "show", "hr", id, "--json").json()["addresses"]
+        return [(one["email"], one["standing"]) for one in addresses]
+
+    imported("u1", "ann@example.com")
+    imported("u2", "ann@example.com")
+    assert [shown("u1"), shown("u2")] == [[("a…@example.com", "of_another")]] * 2, (shown("u1"), shown("u2"))
+    imported("u1", "jones@example.com")
+    assert shown("u1") == [("j…@example.com", "used"), ("a…@example.com", "of_another")], shown("u1")
+    assert shown("u2") == [("a…@example.com", "used")], shown("u2")
 
 
 @check
