@@ -18,8 +18,6 @@ kind = "pingone"
 kind = "google_workspace"
 [sources.auth0]
 kind = "auth0"
-[sources.clerk]
-kind = "clerk"
 [providers.instaply]
 kind = "instaply"
 "#;
@@ -40,10 +38,6 @@ impl World {
         for source in ["okta", "pingone", "google", "auth0"] {
             vault.put(&format!("offboard/sources/{source}"), &json!({ "token": TOKEN }).to_string());
         }
-        vault.put(
-            "offboard/sources/clerk",
-            r#"{"signing_secret": "whsec_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="}"#,
-        );
         vault.put("offboard/providers/instaply", r#"{"token": "instaply-token-1"}"#);
         let config = format!("{sources}{CONFIG}base_url = \"{address}\"\n");
         Self { function: Function::start(&config, &secrets, &[]).await, provider }

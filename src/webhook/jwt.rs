@@ -200,11 +200,6 @@ impl Jwt {
         Ok(Proven { payload: payload.to_vec(), id })
     }
 
-    /// The key id that the token names. Nothing vouches for it: it can tell that a key set is out of date, and no more.
-    pub fn key_id(&self, headers: &HeaderMap, body: &[u8]) -> Option<String> {
-        decode_header(self.token(headers, body).ok()?).ok()?.kid
-    }
-
     fn requires(&self, claim: Registered) -> bool {
         self.require.contains(&claim)
     }

@@ -89,8 +89,6 @@ fn the_key_id_chooses_the_key_and_without_one_there_is_but_one_key() {
     ] {
         assert_eq!(judge(&token(&kid), &set(&keys)), expected, "{kid} of {}", keys.len());
     }
-    assert_eq!(keycloak().key_id(&bearer(&token(&json!("another"))), BODY), Some("another".to_owned()));
-    assert_eq!(keycloak().key_id(&bearer("nonsense"), BODY), None);
 }
 
 /// A recorded key with another member.

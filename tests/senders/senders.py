@@ -88,7 +88,7 @@ class Key(NamedTuple):
 class Sender:
     name: str
     kind: str
-    library: str
+    signer: str
     payload: Payload
     sign: Callable  # (key, body, moment) -> Delivery
     keys: tuple  # the configured one, and another

@@ -56,7 +56,7 @@ def of(world, sender):
         assert answer.status == 401 and not answer.asked and len(answer.reasons) == 1, answer
         assert "is missing" in answer.reasons[0] or answer.reasons[0] == "the token cannot be read", answer
 
-    by = f"{sender.name}, signed by {sender.library}"
+    by = f"{sender.name}, signed by {sender.signer}"
     yield f"{by}: taken", taken
     yield f"{by}: {'one byte changed' if sender.why_changed else 'its body is not covered'}", changed
     yield f"{by}: with another key", by_another
