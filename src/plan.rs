@@ -50,7 +50,7 @@ pub enum Reason {
     TooManyDepartures,
     /// The same source said later that the person is there.
     PersonReturned,
-    /// The person's address has passed to somebody else of the same source.
+    /// Another id of the same source has the person's address, and has not left.
     AddressOfAnother,
 }
 
