@@ -106,9 +106,10 @@ impl Problem {
     }
 }
 
-/// The answer to a delivery that was taken. `incomplete` is the only state that the sender must do something about.
-pub fn report(report: &Report, reply: Reply) -> Response<String> {
-    let incomplete = report.status == Status::Incomplete;
+/// The answer to a delivery that was taken. Without durable storage the sender must deliver again what is not done.
+pub fn report(report: &Report, reply: Reply, is_durable: bool) -> Response<String> {
+    let is_left = |status: Status| matches!(status, Status::Pending | Status::Held | Status::Incomplete);
+    let incomplete = !is_durable && report.departures.iter().any(|departure| is_left(departure.status));
     let taken = if reply == Reply::Accepted { StatusCode::ACCEPTED } else { StatusCode::OK };
     let status = if incomplete { StatusCode::SERVICE_UNAVAILABLE } else { taken };
     let mut answer = match reply {

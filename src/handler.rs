@@ -1,20 +1,21 @@
-//! One invocation: verify → read → plan → execute → report → answer.
+//! One request: authenticate → read → record → advance → report → answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
 use http::{Method, Request, Response};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::{
     answer::{self, Problem},
-    config::{Config, Mode, Policy},
-    departure::{Delivery, Departure},
-    durable::{Durable, Next, NotDurable, Worker},
+    config::Config,
+    departure::Delivery,
     engine::Engine,
-    plan::Plan,
-    report::{DepartureReport, Report},
+    flow::{Flow, NotRecorded, TickError, Worker},
+    ledger::{Ledger, LedgerError, Record},
+    metrics,
+    queue::Queue,
+    report::Report,
     secrets::Secrets,
     source::{Challenge, Source, Unreadable},
     webhook::key_sets::KeySets,
@@ -24,7 +25,7 @@ mod door;
 
 use door::Door;
 
-/// What is kept of a sender's patience for the way there and back.
+/// What is kept of a sender's response timeout for the way there and back.
 const ANSWERING: Duration = Duration::from_millis(500);
 /// The longest challenge that is given back, in bytes.
 const LONGEST_CHALLENGE: usize = 512;
@@ -32,13 +33,10 @@ const LONGEST_CHALLENGE: usize = 512;
 /// Everything that outlives an invocation. Several may run at once.
 #[derive(Debug)]
 pub struct App {
-    sources: std::collections::BTreeMap<String, Source>,
-    policy: Policy,
+    sources: BTreeMap<String, Source>,
     max_body: usize,
     door: Door,
-    secrets: Arc<Secrets>,
-    engine: Engine,
-    durable: Option<Durable>,
+    flow: Flow,
 }
 
 /// What one invocation brings along.
@@ -52,20 +50,23 @@ pub struct Invocation {
     pub deadline: Instant,
     /// When the delivery arrived.
     pub now: OffsetDateTime,
+    /// The wall clock.
+    pub clock: fn() -> OffsetDateTime,
+}
+
+impl Invocation {
+    /// A worker of this invocation that ends at `deadline` at the latest.
+    fn worker(&self, deadline: Instant) -> Worker<'_> {
+        Worker { name: &self.request_id, clock: &self.clock, deadline: deadline.min(self.deadline) }
+    }
 }
 
 impl App {
     /// Puts the parts together.
-    pub fn new(config: Config, secrets: Arc<Secrets>, engine: Engine, durable: Option<Durable>) -> Self {
-        Self {
-            sources: config.sources,
-            policy: config.policy,
-            max_body: config.http.max_body,
-            door: Door::new(secrets.clone(), KeySets::new(engine.client())),
-            secrets,
-            engine,
-            durable,
-        }
+    pub fn new(config: Config, secrets: Arc<Secrets>, engine: Engine, ledger: Ledger, queue: Option<Queue>) -> Self {
+        let door = Door::new(secrets.clone(), KeySets::new(engine.client()));
+        let flow = Flow::new(&config, engine, secrets, ledger, queue);
+        Self { sources: config.sources, max_body: config.http.max_body, door, flow }
     }
 
     /// Answers one request.
@@ -75,7 +76,10 @@ impl App {
             Ok(source) => self.deliver(source, request, invocation).await,
             Err(problem) => Err(problem),
         };
-        answered.unwrap_or_else(|problem| problem.answer(&invocation.request_id))
+        answered.unwrap_or_else(|problem| {
+            metrics::refused(&problem);
+            problem.answer(&invocation.request_id)
+        })
     }
 
     async fn deliver(
@@ -91,100 +95,55 @@ impl App {
             tracing::warn!(request_id = invocation.request_id, source = source.name, reason = %refusal, "{what}");
         };
         let verified = self.door.verify(source, request, invocation, &log).await?;
-        // Some senders never repeat what was refused: whoever left is then known from this line alone.
+        // Some senders never repeat what was refused: who left is then known from this line alone.
         let cannot_read = |fault: &Unreadable, what: &str| {
+            metrics::count("Unreadable");
             tracing::error!(request_id = invocation.request_id, source = source.name, reason = %fault, "{what}");
         };
         let delivery = source.delivery(&verified).map_err(|fault| {
-            cannot_read(&fault, "a signed delivery could not be read");
+            cannot_read(&fault, "an authenticated delivery could not be read");
             Problem::Unreadable(fault.to_string())
         })?;
-        delivery.faults.iter().for_each(|fault| cannot_read(fault, "an event could not be read"));
-        let report = self.act(source, delivery, invocation).await.map_err(|NotDurable(why)| {
+        delivery.unreadable.iter().for_each(|fault| cannot_read(fault, "an event could not be read"));
+        let report = self.act(source, delivery, invocation).await.map_err(|why| {
             log(&why, "a delivery could not be recorded");
             Problem::NotRecorded
         })?;
         report.log();
-        Ok(answer::report(&report, source.reply))
+        Ok(answer::report(&report, source.reply, self.flow.queue.is_some()))
     }
 
-    /// Acts on what a source's delivery says: first learns whom its ids stand for and who left, in every mode, then sees to
-    /// those.
+    /// Acts on what a source's delivery says.
     ///
     /// # Errors
-    /// If there is a ledger, and it or the queue cannot be used.
+    /// If not everything could be recorded.
     pub async fn act(
         &self,
         source: &Source,
         delivery: Delivery,
         invocation: &Invocation,
-    ) -> Result<Report, NotDurable> {
-        if let Some(durable) = &self.durable {
-            durable.learn(&source.name, &delivery.lessons, invocation.now).await?;
-            durable.depart(&delivery.departures, invocation.now).await?;
-        }
-        let departures = match &self.durable {
-            Some(durable) if self.policy.mode != Mode::DryRun => {
-                self.durably(durable, source, &delivery, invocation).await?
-            }
-            _ => {
-                let depart = |departure: &Departure| self.depart(departure.clone(), invocation);
-                join_all(delivery.departures.iter().map(depart)).await.into_iter().collect::<Result<_, _>>()?
-            }
-        };
+    ) -> Result<Report, NotRecorded> {
+        // Without a queue nobody goes on afterwards: then the sender's time is no reason to stop.
+        let timeout = source.response_timeout.saturating_sub(ANSWERING);
+        let deadline = if self.flow.queue.is_some() { invocation.started + timeout } else { invocation.deadline };
+        let departures = self.flow.receive(source, &delivery, invocation.worker(deadline)).await?;
         Ok(Report::new(invocation.request_id.clone(), departures, delivery.ignored))
     }
 
-    /// Works on a delivery with a ledger: notes who came back, and records who left before anything is done.
-    async fn durably(
-        &self,
-        durable: &Durable,
-        source: &Source,
-        delivery: &Delivery,
-        invocation: &Invocation,
-    ) -> Result<Vec<DepartureReport>, NotDurable> {
-        for person in &delivery.returns {
-            durable.came_back(&source.name, person, invocation.now).await?;
-        }
-        // Without a queue nobody goes on afterwards: then the sender's patience is no reason to stop.
-        let patience = source.patience.saturating_sub(ANSWERING);
-        let patience = durable.queue.is_some().then(|| invocation.started + patience);
-        let deadline = patience.map_or(invocation.deadline, |patience| patience.min(invocation.deadline));
-        let worker = self.worker(invocation, deadline);
-        let receive = |departure: &Departure| durable.receive(departure.clone(), worker);
-        join_all(delivery.departures.iter().map(receive)).await.into_iter().collect()
-    }
-
-    /// Works on what is left of a departure of which the queue reminds.
+    /// Works on a recorded departure, as a message of the queue says.
     ///
     /// # Errors
-    /// If there is no ledger, or it cannot be used.
-    pub async fn resume(&self, departure: &str, tries: u32, invocation: &Invocation) -> Result<Next, NotDurable> {
-        match &self.durable {
-            Some(durable) => durable.resume(departure, tries, self.worker(invocation, invocation.deadline)).await,
-            None => Err(NotDurable("there is no ledger".to_owned())),
-        }
+    /// If the ledger cannot be used. Nothing is lost: the tick finds what is due.
+    pub async fn advance(&self, id: &str, invocation: &Invocation) -> Result<Option<Record>, LedgerError> {
+        self.flow.advance(id, invocation.worker(invocation.deadline)).await
     }
 
-    /// Hides a reminder until it shall come again.
-    pub async fn postpone(&self, receipt: &str, pause: Duration) {
-        if let Some(queue) = self.durable.as_ref().and_then(|durable| durable.queue.as_ref())
-            && let Err(down) = queue.postpone(receipt, pause).await
-        {
-            // Then it comes after the queue's own time.
-            tracing::warn!(reason = %down, "a reminder could not be postponed");
-        }
-    }
-
-    fn worker<'a>(&'a self, invocation: &'a Invocation, deadline: Instant) -> Worker<'a> {
-        Worker {
-            engine: &self.engine,
-            secrets: &self.secrets,
-            policy: &self.policy,
-            name: &invocation.request_id,
-            now: (invocation.now, invocation.started),
-            deadline,
-        }
+    /// Sends messages for what is due, and publishes gauges.
+    ///
+    /// # Errors
+    /// If the ledger or the queue cannot be used.
+    pub async fn tick(&self, invocation: &Invocation) -> Result<(), TickError> {
+        self.flow.tick(invocation.worker(invocation.deadline)).await
     }
 
     /// The source that a request is for: `/webhooks/{source}`, behind a stage's name or not.
@@ -200,16 +159,6 @@ impl App {
             (_, Some(_)) => Err(Problem::MethodNotAllowed("GET, POST")),
             (_, None) => Err(Problem::MethodNotAllowed("POST")),
         }
-    }
-
-    /// Works on a departure that is not recorded.
-    async fn depart(&self, departure: Departure, invocation: &Invocation) -> Result<DepartureReport, NotDurable> {
-        let plan = match &self.durable {
-            Some(durable) => durable.preview(departure, self.worker(invocation, invocation.deadline)).await?,
-            None => Plan::new(&self.policy, departure, invocation.now),
-        };
-        let entries = self.engine.execute(&self.secrets, &plan, invocation.deadline).await;
-        Ok(DepartureReport::new(&plan, entries))
     }
 }
 

@@ -11,21 +11,19 @@ use tokio::time::{Instant, timeout};
 use crate::{
     aws,
     config::Config,
-    durable::Durable,
     engine::Engine,
     handler::{App, Invocation},
-    ledger::{Ledger, Store, dynamodb::DynamoDb, memory::Memory},
+    ledger::{Ledger, dynamodb::DynamoDb, memory::Memory, store::Store},
+    metrics,
     queue::Queue,
 };
 
 mod envelope;
 mod logging;
-mod reminders;
+mod messages;
 
 /// Where the configuration layer puts its file.
 const CONFIG: &str = "/opt/offboard.toml";
-/// The name of the table that is none: the ledger is kept in memory, for a single process.
-const EMBEDDED: &str = ":memory:";
 /// What is kept of the invocation's time to answer in.
 const MARGIN: Duration = Duration::from_millis(500);
 /// Lambda's own limit; a stand-in for a clock that is wrong.
@@ -44,6 +42,7 @@ pub async fn start(variable: impl Fn(&str) -> Option<String>, clock: fn() -> Off
     // What is set to nothing is not set: deployment tools write such variables.
     let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     logging::init(variable("AWS_LAMBDA_LOG_FORMAT").as_deref(), variable("AWS_LAMBDA_LOG_LEVEL").as_deref());
+    metrics::init(variable("AWS_LAMBDA_FUNCTION_NAME"));
     let app = build(variable).await.inspect_err(|error| {
         for fault in error.to_string().lines() {
             tracing::error!(fault, "the configuration cannot be used");
@@ -52,17 +51,27 @@ pub async fn start(variable: impl Fn(&str) -> Option<String>, clock: fn() -> Off
     let app = Arc::new(app);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let app = app.clone();
-        async move { invoke(&app, event, clock()).await }
+        async move { invoke(&app, event, clock).await }
     }))
     .await
 }
 
-/// One invocation: by the queue, or over HTTP.
-async fn invoke(app: &Arc<App>, event: LambdaEvent<Box<RawValue>>, now: OffsetDateTime) -> Result<Value, Error> {
+/// One invocation: by the queue, by the schedule, or over HTTP.
+async fn invoke(
+    app: &Arc<App>,
+    event: LambdaEvent<Box<RawValue>>,
+    clock: fn() -> OffsetDateTime,
+) -> Result<Value, Error> {
     let LambdaEvent { payload, context } = event;
-    let invocation = invocation(&context, now);
-    if let Ok(batch) = serde_json::from_str::<reminders::Batch>(payload.get()) {
+    let invocation = invocation(&context, clock);
+    if let Ok(batch) = serde_json::from_str::<messages::Batch>(payload.get()) {
         return Ok(serde_json::to_value(batch.handle(app, &invocation).await)?);
+    }
+    if let Ok(messages::Tick { tick: true }) = serde_json::from_str(payload.get()) {
+        app.tick(&invocation).await.inspect_err(|error| {
+            tracing::error!(request_id = invocation.request_id, reason = %error, "what is due could not be queued");
+        })?;
+        return Ok(Value::Null);
     }
     let mut request: LambdaRequest = serde_json::from_str(payload.get())?;
     if !envelope::mend(&mut request) {
@@ -85,41 +94,42 @@ async fn invoke(app: &Arc<App>, event: LambdaEvent<Box<RawValue>>, now: OffsetDa
 async fn build(variable: impl Fn(&str) -> Option<String>) -> Result<App, Error> {
     let path = variable("OFFBOARD_CONFIG").map_or_else(|| PathBuf::from(CONFIG), PathBuf::from);
     let mut config = Config::load(&path, variable("OFFBOARD_MODE").as_deref())?;
-    let (table, queue) = (variable("OFFBOARD_LEDGER_TABLE"), variable("OFFBOARD_QUEUE_URL"));
     let (engine, secrets) = Engine::connect(&mut config).await?;
     match timeout(WARM_UP, secrets.warm()).await {
         Ok(Ok(())) => {}
         Ok(Err(down)) => tracing::warn!(reason = %down, "the secrets could not be read at start"),
         Err(_) => tracing::warn!(reason = "time-out", "the secrets could not be read at start"),
     }
-    let durable = durable(&config, table, queue).await?;
-    if config.policy.max_departures.is_some() && durable.is_none() {
-        tracing::warn!("`max_departures` is set, but needs a ledger: it is not enforced");
-    }
-    Ok(App::new(config, secrets, engine, durable))
+    let (ledger, queue) = ledger(&config, &variable).await?;
+    Ok(App::new(config, secrets, engine, ledger, queue))
 }
 
-/// The ledger and the queue that the environment names. An empty name is none.
-async fn durable(config: &Config, table: Option<String>, queue: Option<String>) -> Result<Option<Durable>, Error> {
-    let Some(table) = table.filter(|table| !table.is_empty()) else { return Ok(None) };
-    let aws = aws::config(config.extra_ca()?.as_deref()).await?;
-    let store: Arc<dyn Store> = match table.as_str() {
-        EMBEDDED => Arc::new(Memory::default()),
-        _ => Arc::new(DynamoDb::new(aws_sdk_dynamodb::Client::new(&aws), table)),
+/// The ledger and the queue that the environment names: both or neither. Without them the ledger is in memory.
+async fn ledger(
+    config: &Config,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<(Ledger, Option<Queue>), Error> {
+    let names = ["OFFBOARD_LEDGER_TABLE", "OFFBOARD_QUEUE_URL"];
+    let (table, url) = match names.map(&variable) {
+        [Some(table), Some(url)] => (table, url),
+        [None, None] => {
+            tracing::warn!("the ledger is in memory: what is not done is answered 503, for the sender to repeat");
+            return Ok((Ledger::new(Arc::new(Memory::default())), None));
+        }
+        _ => return Err(format!("{} and {} go together: set both or neither", names[0], names[1]).into()),
     };
-    let queue = queue.filter(|url| !url.is_empty()).map(|url| Queue::new(aws_sdk_sqs::Client::new(&aws), url));
-    Ok(Some(Durable {
-        ledger: Ledger::new(store),
-        queue,
-        retention: config.ledger.retention,
-        directory_retention: config.directory.retention,
-    }))
+    let aws = aws::config(config.extra_ca()?.as_deref()).await?;
+    let store: Arc<dyn Store> = Arc::new(DynamoDb::new(aws_sdk_dynamodb::Client::new(&aws), table));
+    let dead_letters = variable("OFFBOARD_DEAD_LETTER_QUEUE_URL");
+    let queue = Queue::new(aws_sdk_sqs::Client::new(&aws), url, dead_letters);
+    Ok((Ledger::new(store), Some(queue)))
 }
 
-fn invocation(context: &Context, now: OffsetDateTime) -> Invocation {
+fn invocation(context: &Context, clock: fn() -> OffsetDateTime) -> Invocation {
+    let now = clock();
     let left = i128::from(context.deadline) - now.unix_timestamp_nanos() / 1_000_000;
     let left = Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(LONGEST_INVOCATION);
     let started = Instant::now();
     let deadline = started + left.saturating_sub(MARGIN);
-    Invocation { request_id: context.request_id.clone(), started, deadline, now }
+    Invocation { request_id: context.request_id.clone(), started, deadline, now, clock }
 }

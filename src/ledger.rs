@@ -1,77 +1,59 @@
-//! The ledger: what became of every departure, durably. The queue is a reminder; the ledger is the truth.
+//! Departure records and identity facts in a [`Store`]. What is recorded is the promise; the queue only makes it faster.
 //!
-//! One record per departure. Every change is a compare-and-swap on the record's version, so that two workers cannot both
-//! believe that they hold it; a lease says who works on it, and until when.
+//! A record is changed by compare-and-swap on its version, so that two workers cannot both believe that they hold it. A
+//! record and its references in the items of ids, addresses and external ids are one transaction.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use async_trait::async_trait;
-use serde::{Serialize, de::DeserializeOwned};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-pub mod directory;
 pub mod dynamodb;
-mod guard;
+mod facts;
+mod holders;
+mod identities;
+mod identity;
+mod key;
 pub mod memory;
 pub mod operator;
 mod record;
+pub mod store;
 
-pub use record::{Action, KnownPerson, Lease, Record, Settled, Standing, State, person_key};
+pub use facts::{Facts, Pause};
+pub use holders::{Holder, Holders};
+pub use identities::KnownIdentity;
+pub use identity::{Held, Holding, Identity, StoredIdentity};
+pub use key::{DepartureRef, IdentityKey, TraitKey};
+pub use record::{Action, Lease, NEVER, Record, SKEW, State, StoredPerson, StoredResult, millis};
 
-/// How far the clocks of two workers may be apart. A lease is respected for so much longer than it says.
-const SKEW: Duration = Duration::from_secs(90);
-/// How often a change is tried again after somebody else was quicker.
-const ROUNDS: u32 = 50;
+use crate::departure::Departure;
+use identity::DEPARTURES;
+use store::{Change, Changed, Cursor, Due, Item, Merge, Store};
 
-/// Where items are kept. An item's version is its only guard: `store` writes if it is still the one expected.
-#[async_trait]
-pub trait Store: fmt::Debug + Send + Sync {
-    /// The item of this id, as it is now.
-    ///
-    /// # Errors
-    /// If the store cannot be reached.
-    async fn load(&self, id: &str) -> Result<Option<Item>, LedgerDown>;
+/// Attempts of a compare-and-swap; contention beyond this is an error.
+const MAX_CAS_ATTEMPTS: u32 = 50;
 
-    /// Writes the item if the stored one has the version `expected` (`None`: if there is none yet). Says whether it did.
-    ///
-    /// # Errors
-    /// If the store cannot be reached; then it may have been written or not.
-    async fn store(&self, item: &Item, expected: Option<u64>) -> Result<bool, LedgerDown>;
-
-    /// Some records, and where to go on; `after` is where the last call ended.
-    ///
-    /// # Errors
-    /// If the store cannot be reached.
-    async fn list(&self, after: Option<String>) -> Result<(Vec<Item>, Option<String>), LedgerDown>;
+/// A ledger that cannot be used. No text of it holds an address or a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LedgerError {
+    /// The store cannot be reached, or refuses: the error's code. The same call may succeed later.
+    Unavailable(String),
+    /// A stored item cannot be read: which kind.
+    Unreadable(&'static str),
+    /// Others changed the same item again and again.
+    Contention,
 }
 
-/// What a [`Store`] keeps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
-    /// Its key.
-    pub id: String,
-    /// Counts its changes.
-    pub version: u64,
-    /// When it may be forgotten, in seconds since 1970.
-    pub expires_at: i64,
-    /// For whoever looks at the table: the record's state; empty for what is no record.
-    pub state: String,
-    /// What it says, in JSON.
-    pub document: String,
-}
-
-/// The ledger cannot be reached, or is out of order. Its text names the error's code alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LedgerDown(pub(crate) String);
-
-impl fmt::Display for LedgerDown {
+impl fmt::Display for LedgerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the ledger cannot be used: {}", self.0)
+        match self {
+            Self::Unavailable(code) => write!(f, "the ledger cannot be used: {code}"),
+            Self::Unreadable(kind) => write!(f, "a stored item ({kind}) cannot be read"),
+            Self::Contention => f.write_str("the item changed concurrently, again and again"),
+        }
     }
 }
 
-impl std::error::Error for LedgerDown {}
+impl std::error::Error for LedgerError {}
 
 /// The ledger.
 #[derive(Clone, Debug)]
@@ -79,14 +61,12 @@ pub struct Ledger {
     store: Arc<dyn Store>,
 }
 
-/// What became of an attempt to begin a departure.
+/// What became of an attempt to record a departure.
 #[derive(Debug)]
-pub enum Begun {
-    /// It is ours, and new.
+pub enum Recorded {
+    /// It is new.
     New(Record),
-    /// It is known; what is left of it is ours now.
-    Resumed(Record),
-    /// It is known, and nothing is to be done here: it is settled, or held, or somebody works on it.
+    /// Its event was recorded before.
     Known(Record),
 }
 
@@ -96,115 +76,192 @@ impl Ledger {
         Self { store }
     }
 
-    /// Records a departure, or finds it recorded and takes it over with `lease`, if work is left that nobody does.
+    /// Records a departure with its references, or finds it recorded. An event id that is known with another person or
+    /// another time is recorded under an id of its own. `prepare` completes a new record.
     ///
     /// # Errors
-    /// If the ledger cannot be reached.
-    pub async fn begin(&self, record: Record, lease: Lease, now: OffsetDateTime) -> Result<Begun, LedgerDown> {
-        if self.store.store(&item(&record, 1)?, None).await? {
-            return Ok(Begun::New(Record { version: 1, ..record }));
+    /// If the ledger cannot be used; then the departure may be recorded.
+    pub async fn record(
+        &self,
+        departure: &Departure,
+        now: OffsetDateTime,
+        prepare: impl Fn(&mut Record),
+    ) -> Result<Recorded, LedgerError> {
+        let rank = self.rank(departure, now).await?;
+        let mut record = Record::new(departure, now, rank);
+        prepare(&mut record);
+        if self.create(&mut record).await? {
+            return Ok(Recorded::New(record));
         }
-        self.take(&record.id, lease, now).await.map(|taken| taken.unwrap_or(Begun::Known(record)))
+        match self.get(&record.id).await? {
+            Some(known) if known.is_of(departure) => return Ok(Recorded::Known(known)),
+            Some(_) => {}
+            None => return Err(LedgerError::Contention),
+        }
+        record.id = Record::reused_id(departure);
+        record.event_id_reused = true;
+        match self.create(&mut record).await? {
+            true => Ok(Recorded::New(record)),
+            false => self.get(&record.id).await?.map(Recorded::Known).ok_or(LedgerError::Contention),
+        }
     }
 
-    /// Takes the lease of a recorded departure on which work is left; `None` if it is not known.
-    ///
-    /// # Errors
-    /// If the ledger cannot be reached.
-    pub async fn take(&self, id: &str, lease: Lease, now: OffsetDateTime) -> Result<Option<Begun>, LedgerDown> {
-        for _ in 0..ROUNDS {
-            let Some(mut record) = self.get(id).await? else { return Ok(None) };
-            if record.state != State::Open || record.is_leased(now) {
-                return Ok(Some(Begun::Known(record)));
-            }
-            record.lease = Some(lease.clone());
-            if self.save(&mut record).await? {
-                return Ok(Some(Begun::Resumed(record)));
+    /// The departure's place among its source's words. A time that is our own clock's comes after the last word about the id:
+    /// the clocks of environments differ.
+    async fn rank(&self, departure: &Departure, now: OffsetDateTime) -> Result<i64, LedgerError> {
+        let received = millis(now);
+        let said = departure.event.occurred_at.map(|at| millis(at.resolve(now)));
+        if let Some(said) = said.filter(|said| *said != received) {
+            let is_ahead = said > received + crate::judgement::MAX_AHEAD;
+            return Ok(if is_ahead { received } else { said });
+        }
+        let Some(key) = IdentityKey::of(&departure.source, &departure.person) else { return Ok(received) };
+        let item = self.item(&key.item()).await?;
+        let last = item.as_ref().map(StoredIdentity::read).transpose()?.and_then(|stored| stored.identity.last_word());
+        Ok(last.map_or(received, |last| received.max(last + 1)))
+    }
+
+    /// Writes a new record and its references. Returns `false` if there is one of this id.
+    async fn create(&self, record: &mut Record) -> Result<bool, LedgerError> {
+        let mut changes = vec![Change::Swap { item: record.item()?, expected: 0 }];
+        changes.extend(self.references(record).into_iter().take(store::MAX_CHANGES - 1).map(Change::Merge));
+        for _ in 0..MAX_CAS_ATTEMPTS {
+            match self.store.change(&changes).await? {
+                Changed::All => {
+                    record.version = 1;
+                    return Ok(true);
+                }
+                Changed::None(refused) if refused.contains(&0) => return Ok(false),
+                Changed::None(refused) => mark_crowded(&mut changes, &refused),
             }
         }
-        Err(LedgerDown("too many at once".to_owned()))
+        Err(LedgerError::Contention)
     }
 
-    /// The record of this id.
-    ///
-    /// # Errors
-    /// If the ledger cannot be reached.
-    pub async fn get(&self, id: &str) -> Result<Option<Record>, LedgerDown> {
-        self.store.load(id).await?.map(|item| record(&item)).transpose()
+    /// The references to a record in the items of what its event names.
+    fn references(&self, record: &Record) -> Vec<Merge> {
+        let Some(id) = &record.person.key else { return Vec::new() };
+        let reference = record.reference();
+        let identity = departed(id, &reference);
+        let traits = record.person.traits.iter().map(|of| holders::departed(of, id, &reference));
+        [identity].into_iter().chain(traits).collect()
     }
 
-    /// Writes a record that was read, if nobody has changed it since. Says whether it did.
+    /// Writes references that are missing: in items that the event did not name, and that the facts do.
     ///
     /// # Errors
-    /// If the ledger cannot be reached.
-    pub async fn save(&self, record: &mut Record) -> Result<bool, LedgerDown> {
-        let next = record.version + 1;
-        let saved = self.store.store(&item(record, next)?, Some(record.version)).await?;
+    /// If the ledger cannot be used.
+    pub async fn repair(&self, record: &Record, facts: &Facts) -> Result<(), LedgerError> {
+        let Some(id) = &record.person.key else { return Ok(()) };
+        let reference = record.reference();
+        let is_missing = |of: &&TraitKey| {
+            let holders = facts.traits.get(of);
+            let holder = holders.and_then(|holders| holders.ids.get(id));
+            !holders.is_some_and(|holders| holders.crowded)
+                && !holder.is_some_and(|holder| holder.departures.contains(&reference))
+        };
+        let own = facts.identities.get(id);
+        let held = own.map(|own| own.identity.holdings(id.source())).unwrap_or_default();
+        let traits: BTreeSet<_> = record.person.traits.iter().cloned().chain(held.into_keys()).collect();
+        let mut missing: Vec<Merge> =
+            traits.iter().filter(is_missing).map(|of| holders::departed(of, id, &reference)).collect();
+        if !own.is_some_and(|own| own.departures.contains(&reference)) {
+            missing.push(departed(id, &reference));
+        }
+        self.merge_all(missing).await
+    }
+
+    /// Takes the references to a dismissed record back.
+    pub(crate) async fn forget_references(&self, record: &Record) -> Result<(), LedgerError> {
+        let Some(id) = &record.person.key else { return Ok(()) };
+        let reference = record.reference();
+        let item = self.item(&id.item()).await?;
+        let stored = item.as_ref().map(StoredIdentity::read).transpose()?.unwrap_or_default();
+        let held = stored.identity.holdings(id.source()).into_keys();
+        let traits: BTreeSet<_> = record.person.traits.iter().cloned().chain(held).collect();
+        let mut changes: Vec<Merge> =
+            traits.iter().map(|of| holders::not_departed(of, id, &reference)).collect();
+        changes.push(Merge::of(id.item()).remove(DEPARTURES, reference.to_string()));
+        self.merge_all(changes).await
+    }
+
+    /// Returns the record of this id.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used.
+    pub async fn get(&self, id: &str) -> Result<Option<Record>, LedgerError> {
+        if id.starts_with('#') {
+            return Ok(None);
+        }
+        self.item(id).await?.as_ref().map(Record::read).transpose()
+    }
+
+    /// Writes a record that was read. Returns whether nobody had changed it since.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used; then it may be written.
+    pub async fn save(&self, record: &mut Record) -> Result<bool, LedgerError> {
+        let change = Change::Swap { item: record.item()?, expected: record.version };
+        let saved = self.store.change(&[change]).await? == Changed::All;
         if saved {
-            record.version = next;
+            record.version += 1;
         }
         Ok(saved)
     }
 
-    /// Some records, in no order, and where to go on.
+    /// Returns up to `limit` departures in this state that were due at `until`, the longest overdue first.
     ///
     /// # Errors
-    /// If the ledger cannot be reached.
-    pub async fn list(&self, after: Option<String>) -> Result<(Vec<Record>, Option<String>), LedgerDown> {
-        let (items, next) = self.store.list(after).await?;
-        let records = items.iter().filter(|item| !item.state.is_empty()).map(record);
-        Ok((records.collect::<Result<_, _>>()?, next))
+    /// If the ledger cannot be used.
+    pub async fn due(&self, state: State, until: i64, limit: usize) -> Result<Vec<Due>, LedgerError> {
+        self.store.by_state(facts::index_name(state), until, limit).await
     }
 
-    /// What an item says that is no record.
-    async fn read<T: DeserializeOwned + Default>(&self, id: &str) -> Result<Kept<T>, LedgerDown> {
-        let Some(item) = self.store.load(id).await? else { return Ok(Kept::default()) };
-        let value = serde_json::from_str(&item.document).map_err(|_| LedgerDown("an unreadable item".to_owned()))?;
-        Ok(Kept { value, version: Some(item.version), expires_at: item.expires_at })
-    }
-
-    /// Writes an item that was read and is no record, if nobody has changed it since. Says whether it did.
-    async fn write(
+    /// Returns some records that were received in a month (`2026-01`), the newest first, and where to go on.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used.
+    pub async fn of_month(
         &self,
-        id: &str,
-        value: &impl Serialize,
-        version: Option<u64>,
-        expires_at: OffsetDateTime,
-    ) -> Result<bool, LedgerDown> {
-        let document = serde_json::to_string(value).map_err(|_| LedgerDown("an unwritable item".to_owned()))?;
-        let item = Item {
-            id: id.to_owned(),
-            version: version.unwrap_or(0) + 1,
-            expires_at: expires_at.unix_timestamp(),
-            state: String::new(),
-            document,
-        };
-        self.store.store(&item, version).await
+        month: &str,
+        after: Option<Cursor>,
+    ) -> Result<(Vec<Record>, Option<Cursor>), LedgerError> {
+        let (items, next) = self.store.by_month(month, after).await?;
+        Ok((items.iter().map(Record::read).collect::<Result<_, _>>()?, next))
+    }
+
+    async fn item(&self, id: &str) -> Result<Option<Item>, LedgerError> {
+        Ok(self.store.read(&BTreeSet::from([id.to_owned()])).await?.remove(id))
+    }
+
+    /// Makes a change that may be refused for want of room.
+    async fn merge(&self, merge: Merge) -> Result<Changed, LedgerError> {
+        self.store.change(&[Change::Merge(merge)]).await
+    }
+
+    /// Makes changes of traits and identities; those that are full are marked crowded.
+    async fn merge_all(&self, merges: Vec<Merge>) -> Result<(), LedgerError> {
+        let mut changes: Vec<Change> = merges.into_iter().map(Change::Merge).collect();
+        for part in changes.chunks_mut(store::MAX_CHANGES) {
+            let mut part = part.to_vec();
+            while let Changed::None(refused) = self.store.change(&part).await? {
+                mark_crowded(&mut part, &refused);
+            }
+        }
+        Ok(())
     }
 }
 
-/// An item that is no record. Its id begins with a `#`, which no departure's does: names of sources hold none.
-#[derive(Default)]
-struct Kept<T> {
-    value: T,
-    /// `None` if there is none yet.
-    version: Option<u64>,
-    expires_at: i64,
+/// Writes that an id departed. Refused where the item is full.
+fn departed(id: &IdentityKey, departure: &DepartureRef) -> Merge {
+    let member = departure.to_string();
+    let merge = Merge::of(id.item()).room(DEPARTURES, holders::MAX_DEPARTURES, Some(&member));
+    merge.add(DEPARTURES, member)
 }
 
-/// A hash for what may be an address, or too long for an id.
-fn short(text: &str) -> String {
-    hex::encode(&Sha256::digest(text)[..16])
-}
-
-fn item(record: &Record, version: u64) -> Result<Item, LedgerDown> {
-    let document = serde_json::to_string(record).map_err(|_| LedgerDown("unwritable record".to_owned()))?;
-    let (id, state) = (record.id.clone(), record.state.to_string());
-    Ok(Item { id, version, expires_at: record.expires_at, state, document })
-}
-
-fn record(item: &Item) -> Result<Record, LedgerDown> {
-    let record: Record = serde_json::from_str(&item.document)
-        .map_err(|_| LedgerDown(format!("unreadable record {}", crate::person::mask_addresses(&item.id))))?;
-    Ok(Record { version: item.version, ..record })
+/// Replaces the changes that found no room by a mark: departures that act on a crowded item are held.
+fn mark_crowded(changes: &mut [Change], refused: &BTreeSet<usize>) {
+    for place in refused {
+        changes[*place] = Change::Merge(holders::crowded(changes[*place].id()));
+    }
 }

@@ -1,99 +1,125 @@
-//! The queue: reminders of departures on which work is left. What a message says is only which one; the ledger is the truth.
+//! The queue: messages that say "advance this departure". The ledger is the promise; the queue only makes it faster.
 
-use std::time::{Duration, SystemTime};
+use std::{fmt, time::Duration};
 
 use aws_sdk_sqs::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
+    types::{QueueAttributeName, SendMessageBatchRequestEntry},
 };
-use retry_policies::{Jitter, RetryDecision, RetryPolicy, policies::ExponentialBackoff};
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
-mod dead_letters;
-
-pub use dead_letters::{DeadLetters, Letter};
-
-/// The longest delay that SQS takes for a message, and the longest time that a received one may stay hidden.
-const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
-const LONGEST_HIDDEN: Duration = Duration::from_secs(12 * 60 * 60);
-/// The shortest and the longest pause between two tries of what is left.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(4 * 60 * 60));
+/// Messages that SQS takes in one call.
+const BATCH: usize = 10;
+/// Calls that are made side by side.
+const CONCURRENT: usize = 8;
 
 /// An Amazon SQS queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
     client: Client,
     url: String,
+    dead_letters: Option<String>,
 }
 
 /// A message's body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reminder {
+pub struct Body {
     /// The departure's id.
     pub departure: String,
 }
 
-/// The queue cannot be reached, or is out of order.
+/// A message to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueueDown(String);
+pub struct Message {
+    /// The departure's id.
+    pub departure: String,
+    /// How long it is kept back, at most [`Queue::MAX_DELAY`].
+    pub delay: Duration,
+}
 
-impl std::fmt::Display for QueueDown {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// A queue that cannot be used: the error's code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueError(String);
+
+impl fmt::Display for QueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the queue cannot be used: {}", self.0)
     }
 }
 
-impl std::error::Error for QueueDown {}
+impl std::error::Error for QueueError {}
 
 impl Queue {
-    /// The queue at this URL.
-    pub fn new(client: Client, url: String) -> Self {
-        Self { client, url }
+    /// The longest delay that SQS takes for a message.
+    pub const MAX_DELAY: Duration = Duration::from_secs(15 * 60);
+
+    /// The queue at this URL, and the one of its dead letters.
+    pub fn new(client: Client, url: String, dead_letters: Option<String>) -> Self {
+        Self { client, url, dead_letters }
     }
 
-    /// Asks to be reminded of a departure, after `delay`.
+    /// Sends messages.
     ///
     /// # Errors
-    /// If the queue cannot be reached, or refuses.
-    pub async fn remind(&self, departure: &str, delay: Duration) -> Result<(), QueueDown> {
-        let reminder = Reminder { departure: departure.to_owned() };
-        let body = serde_json::to_string(&reminder).map_err(|_| QueueDown("unwritable message".to_owned()))?;
-        let send = self.client.send_message().queue_url(&self.url).message_body(body);
-        send.delay_seconds(seconds(delay.min(LONGEST_DELAY))).send().await.map(drop).map_err(down)
+    /// If not all could be sent. The tick finds the departures of those that were not.
+    pub async fn send(&self, messages: &[Message]) -> Result<(), QueueError> {
+        let batches: Vec<_> = messages.chunks(BATCH).collect();
+        for side_by_side in batches.chunks(CONCURRENT) {
+            try_join_all(side_by_side.iter().map(|batch| self.send_batch(batch))).await?;
+        }
+        Ok(())
     }
 
-    /// Hides a received message for `pause`.
+    async fn send_batch(&self, messages: &[Message]) -> Result<(), QueueError> {
+        let mut request = self.client.send_message_batch().queue_url(&self.url);
+        for (n, message) in messages.iter().enumerate() {
+            let body = serde_json::to_string(&Body { departure: message.departure.clone() });
+            let body = body.map_err(|_| QueueError("a message cannot be written".to_owned()))?;
+            let delay = i32::try_from(message.delay.min(Self::MAX_DELAY).as_secs()).unwrap_or(0);
+            let entry = SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(body);
+            let entry = entry.delay_seconds(delay).build();
+            request = request.entries(entry.map_err(|_| QueueError("a message cannot be written".to_owned()))?);
+        }
+        let sent = request.send().await.map_err(unavailable)?;
+        match sent.failed().first() {
+            None => Ok(()),
+            Some(failed) => Err(QueueError(failed.code().to_owned())),
+        }
+    }
+
+    /// Returns the number of messages that wait.
     ///
     /// # Errors
-    /// If the queue cannot be reached, or refuses.
-    pub async fn postpone(&self, receipt: &str, pause: Duration) -> Result<(), QueueDown> {
-        let change = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt);
-        change.visibility_timeout(seconds(pause.min(LONGEST_HIDDEN))).send().await.map(drop).map_err(down)
+    /// If the queue cannot be reached.
+    pub async fn depth(&self) -> Result<usize, QueueError> {
+        self.count(&self.url).await
+    }
+
+    /// Returns the number of dead letters; `None` if it is not known where they go.
+    ///
+    /// # Errors
+    /// If their queue cannot be reached.
+    pub async fn dead_letters(&self) -> Result<Option<usize>, QueueError> {
+        match &self.dead_letters {
+            Some(url) => self.count(url).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn count(&self, url: &str) -> Result<usize, QueueError> {
+        let name = QueueAttributeName::ApproximateNumberOfMessages;
+        let request = self.client.get_queue_attributes().queue_url(url).attribute_names(name.clone());
+        let answer = request.send().await.map_err(unavailable)?;
+        let count = answer.attributes().and_then(|attributes| attributes.get(&name));
+        count.and_then(|count| count.parse().ok()).ok_or_else(|| QueueError("an answer without a count".to_owned()))
     }
 }
 
-/// How long to wait before what is left is tried again, after so many tries; a provider's own wish is respected.
-pub fn pause(tries: u32, wish: Option<Duration>) -> Duration {
-    let policy = ExponentialBackoff::builder()
-        .retry_bounds(BACKOFF.0, BACKOFF.1)
-        .jitter(Jitter::Bounded)
-        .build_with_max_retries(u32::MAX);
-    let now = SystemTime::now();
-    let pause = match policy.should_retry(now, tries.saturating_sub(1)) {
-        RetryDecision::Retry { execute_after } => execute_after.duration_since(now).unwrap_or(BACKOFF.0),
-        RetryDecision::DoNotRetry => BACKOFF.1,
-    };
-    // The policy's jitter goes below its shortest interval.
-    pause.max(BACKOFF.0).max(wish.unwrap_or_default()).min(LONGEST_HIDDEN)
-}
-
-fn seconds(duration: Duration) -> i32 {
-    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
-}
-
-fn down<E>(error: SdkError<E>) -> QueueDown
+fn unavailable<E>(error: SdkError<E>) -> QueueError
 where
     SdkError<E>: ProvideErrorMetadata,
 {
-    QueueDown(crate::aws::told(&error))
+    QueueError(crate::aws::told(&error))
 }

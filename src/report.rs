@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize, Serializer};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
 use crate::{
-    departure::{Departure, Ignored},
+    departure::{EventTime, Ignored},
+    judgement::Veto,
+    ledger::Record,
     outcome::{Outcome, Proof, Reference, Status},
     person::mask_addresses,
-    plan::{Intent, Plan},
 };
 
 /// The report on one delivery.
@@ -39,6 +39,8 @@ pub struct DepartureReport {
     pub person: PersonReport,
     /// The worst of the outcomes, or that it is held.
     pub status: Status,
+    /// Every veto that stands.
+    pub reasons: Vec<Veto>,
     /// Whether this delivery repeats an earlier one.
     pub duplicate: bool,
     /// One entry per configured provider, sorted by name.
@@ -52,10 +54,10 @@ pub struct EventReport {
     pub id: String,
     /// The source's name of its type.
     pub r#type: String,
-    /// When it happened.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339")]
-    pub occurred_at: Option<OffsetDateTime>,
-    /// The organisation in which it happened.
+    /// When it happened, as the source said it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<EventTime>,
+    /// The organization in which it happened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
 }
@@ -153,23 +155,6 @@ impl Entry {
             self.finding = removal.clone();
         }
     }
-
-    fn log(&self, request_id: &str, departure_id: &str) {
-        let Self { provider, finding, attempts, elapsed_ms, .. } = self;
-        let outcome = finding.outcome.to_string();
-        let (reason, provider_request_id) = (finding.reason.as_deref(), finding.request_id.as_deref());
-        if finding.outcome.status() > Status::Planned {
-            warn!(
-                request_id,
-                departure_id, provider, outcome, reason, provider_request_id, attempts, elapsed_ms, "provider"
-            );
-        } else {
-            info!(
-                request_id,
-                departure_id, provider, outcome, reason, provider_request_id, attempts, elapsed_ms, "provider"
-            );
-        }
-    }
 }
 
 impl Finding {
@@ -254,68 +239,50 @@ impl Report {
 }
 
 impl DepartureReport {
-    /// Reports on an executed plan.
-    pub fn new(plan: &Plan, providers: Vec<Entry>) -> Self {
-        let worst = providers.iter().map(|entry| entry.finding.outcome.status()).max();
-        let held = matches!(plan.intent, Intent::Leave(_, reason) if reason.holds());
-        let status = if held { Status::Held } else { worst.unwrap_or(Status::Incomplete) };
-        Self::of(&plan.departure, status, false, providers)
-    }
-
-    /// Reports on a departure whose state is known.
-    pub fn of(departure: &Departure, status: Status, duplicate: bool, providers: Vec<Entry>) -> Self {
-        let Departure { id, source, event, person } = departure;
+    /// Reports on a recorded departure. Everything personal is masked.
+    pub fn of(record: &Record, status: Status, duplicate: bool, providers: Vec<Entry>) -> Self {
         // An id may be an address: some senders key people by it.
         let masked = |text: &Option<String>| text.as_deref().map(mask_addresses);
+        let person = record.person.person();
+        let said = person.emails().map(ToString::to_string);
+        let mut emails = said.chain(record.person.known_emails.iter().cloned());
         Self {
-            id: mask_addresses(id),
-            source: source.clone(),
+            id: mask_addresses(&record.id),
+            source: record.source.clone(),
             event: EventReport {
-                id: mask_addresses(&event.id),
-                r#type: event.kind.clone(),
-                occurred_at: event.occurred_at,
-                organization: masked(&event.organization),
+                id: mask_addresses(&record.event.id),
+                r#type: record.event.r#type.clone(),
+                occurred_at: record.event.occurred_at,
+                organization: masked(&record.event.organization),
             },
             person: PersonReport {
                 idp_id: masked(&person.idp_id),
                 external_id: masked(&person.external_id),
-                email: person.email.as_ref().map(ToString::to_string),
-                other_emails: person.other_emails.iter().map(ToString::to_string).collect(),
+                email: emails.next(),
+                other_emails: emails.collect(),
             },
             status,
+            reasons: record.vetoes.iter().flatten().map(|standing| standing.veto).collect(),
             duplicate,
             providers,
         }
     }
 
-    /// Writes it to the log: a line per provider, and one for the whole.
+    /// Writes it to the log: one line, the masked report.
     pub fn log(&self, request_id: &str) {
         let departure_id = &self.id;
-        for entry in &self.providers {
-            entry.log(request_id, departure_id);
-        }
+        let status = self.status.to_string();
+        // Our own types serialize: maps have text keys, numbers are finite.
+        let report = serde_json::to_string(self).unwrap_or_default();
         let unidentified = |entry: &Entry| entry.finding.outcome == Outcome::Unidentified;
         if !self.duplicate && !self.providers.is_empty() && self.providers.iter().all(unidentified) {
             let source = &self.source;
-            error!(
-                request_id,
-                departure_id, source, "somebody left, and nobody knows who it is: no account was looked for"
-            );
+            error!(request_id, departure_id, source, "a departure names nobody who is known: no account was looked for");
         }
-        let (status, duplicate) = (self.status.to_string(), self.duplicate);
         match self.status {
-            Status::Held => error!(request_id, departure_id, status, duplicate, "departure"),
-            Status::NeedsAttention | Status::Incomplete => {
-                warn!(request_id, departure_id, status, duplicate, "departure")
-            }
-            _ => info!(request_id, departure_id, status, duplicate, "departure"),
+            Status::Held => error!(request_id, departure_id, status, report, "departure"),
+            Status::NeedsAttention | Status::Incomplete => warn!(request_id, departure_id, status, report, "departure"),
+            _ => info!(request_id, departure_id, status, report, "departure"),
         }
-    }
-}
-
-fn rfc3339<S: Serializer>(at: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
-    match at.map(|at| at.format(&Rfc3339)) {
-        Some(Ok(text)) => serializer.serialize_str(&text),
-        _ => serializer.serialize_none(),
     }
 }

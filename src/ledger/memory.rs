@@ -1,35 +1,99 @@
-//! An embedded store: for a single process, and for as long as it lives.
+//! A store in memory: for one process, as long as it lives.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 
-use super::{Item, LedgerDown, Store};
+use super::{
+    LedgerError,
+    store::{Change, Changed, Cursor, Due, Item, Merge, Store},
+};
 
 /// Items in memory.
 #[derive(Debug, Default)]
 pub struct Memory(Mutex<BTreeMap<String, Item>>);
 
+impl Memory {
+    fn items(&self) -> MutexGuard<'_, BTreeMap<String, Item>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[async_trait]
 impl Store for Memory {
-    async fn load(&self, id: &str) -> Result<Option<Item>, LedgerDown> {
-        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned())
+    async fn read(&self, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Item>, LedgerError> {
+        let items = self.items();
+        Ok(ids.iter().filter_map(|id| Some((id.clone(), items.get(id)?.clone()))).collect())
     }
 
-    async fn store(&self, item: &Item, expected: Option<u64>) -> Result<bool, LedgerDown> {
-        let mut items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let agrees = items.get(&item.id).map(|item| item.version) == expected;
-        if agrees {
-            items.insert(item.id.clone(), item.clone());
+    async fn change(&self, changes: &[Change]) -> Result<Changed, LedgerError> {
+        let mut items = self.items();
+        let refused: BTreeSet<usize> = (0..changes.len()).filter(|n| !is_allowed(&items, &changes[*n])).collect();
+        if !refused.is_empty() {
+            return Ok(Changed::None(refused));
         }
-        Ok(agrees)
+        for change in changes {
+            let item = items.entry(change.id().to_owned()).or_default();
+            change.id().clone_into(&mut item.id);
+            match change {
+                Change::Swap { item: new, .. } => {
+                    item.version = new.version;
+                    item.document.clone_from(&new.document);
+                    item.expires_at = new.expires_at;
+                    item.index.clone_from(&new.index);
+                }
+                Change::Merge(merge) => apply(item, merge),
+            }
+        }
+        Ok(Changed::All)
     }
 
-    async fn list(&self, _: Option<String>) -> Result<(Vec<Item>, Option<String>), LedgerDown> {
-        let items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok((items.values().cloned().collect(), None))
+    async fn by_state(&self, state: &str, until: i64, limit: usize) -> Result<Vec<Due>, LedgerError> {
+        let items = self.items();
+        let due = |item: &Item| {
+            let index = item.index.as_ref().filter(|index| index.state == state)?;
+            let due_at = index.due_at.filter(|due_at| *due_at <= until)?;
+            Some(Due { id: item.id.clone(), due_at, dry_run: index.dry_run })
+        };
+        let mut due: Vec<_> = items.values().filter_map(due).collect();
+        due.sort_by(|a, b| (a.due_at, &a.id).cmp(&(b.due_at, &b.id)));
+        due.truncate(limit);
+        Ok(due)
     }
+
+    async fn by_month(&self, month: &str, _: Option<Cursor>) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
+        let items = self.items();
+        let of_month = |item: &&Item| item.index.as_ref().is_some_and(|index| index.month == month);
+        let mut found: Vec<_> = items.values().filter(of_month).cloned().collect();
+        found.sort_by_key(|item| std::cmp::Reverse(item.index.as_ref().map(|index| index.received_at)));
+        Ok((found, None))
+    }
+}
+
+fn is_allowed(items: &BTreeMap<String, Item>, change: &Change) -> bool {
+    let item = items.get(change.id());
+    match change {
+        Change::Swap { expected, .. } => item.map_or(0, |item| item.version) == *expected,
+        Change::Merge(merge) => merge.room.iter().all(|room| {
+            let Some(set) = item.and_then(|item| item.sets.get(&room.set)) else { return true };
+            set.len() < room.below || room.member.as_ref().is_some_and(|member| set.contains(member))
+        }),
+    }
+}
+
+fn apply(item: &mut Item, merge: &Merge) {
+    for (name, members) in &merge.add {
+        item.sets.entry(name.clone()).or_default().extend(members.iter().cloned());
+    }
+    for (name, members) in &merge.remove {
+        if let Some(set) = item.sets.get_mut(name) {
+            set.retain(|member| !members.contains(member));
+        }
+    }
+    item.sets.retain(|_, set| !set.is_empty());
+    item.fields.extend(merge.fields.clone());
+    item.expires_at = merge.expires_at.or(item.expires_at);
 }

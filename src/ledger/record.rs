@@ -1,131 +1,207 @@
 //! One departure's record, and how it changes.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::SKEW;
+use super::{
+    DepartureRef,
+    key::{IdentityKey, TraitKey, short},
+    store::{Index, Item},
+};
 use crate::{
-    departure::{Departure, Event},
+    departure::{Departure, Event, EventTime},
+    judgement::{Next, Release, Standing, Verdict, Veto},
     outcome::{Outcome, Status},
-    person::{Email, Person},
+    person::{Email, Person, mask_addresses},
     report::Entry,
 };
+
+/// How far the clocks of two workers may be apart. A lease is respected for so much longer than it says.
+pub const SKEW: Duration = Duration::from_secs(120);
+/// When a record is due that waits for a person: 9999-01-01, in seconds since 1970.
+pub const NEVER: i64 = 253_370_764_800;
+/// The first and the longest pause between two attempts of what is left.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(6 * 60 * 60));
+/// The longest `Retry-After` of a vendor that is respected.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long after the first attempt to remove what is left is given to a person.
+const GIVE_UP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+/// Actions of people that are kept.
+const MAX_HISTORY: usize = 50;
 
 /// What is known of one departure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// `source/event id`.
     pub id: String,
-    /// How often it was changed.
+    /// Number of changes.
     #[serde(skip)]
     pub version: u64,
     /// The source's name.
     pub source: String,
-    /// The source's id of the event.
-    pub event_id: String,
-    /// The source's name of the event's type.
-    pub event_type: String,
-    /// When it happened, if the source told.
-    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
-    pub occurred_at: Option<OffsetDateTime>,
-    /// The source's name of the organisation in which it happened, if the source told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub organization: Option<String>,
+    /// The event that said so.
+    pub event: StoredEvent,
     /// When its first delivery arrived.
     #[serde(with = "time::serde::rfc3339")]
     pub received_at: OffsetDateTime,
+    /// Its place among its source's words, in milliseconds since 1970: when it happened, or was reported if that is earlier.
+    pub rank: i64,
     /// Who left. In full while there is work to do; masked once there is none.
-    pub person: KnownPerson,
+    pub person: StoredPerson,
     /// Where it stands.
     pub state: State,
-    /// Why it is held.
+    /// When something is to be done about it, in seconds since 1970; `None` once it is done or dismissed.
+    pub due_at: Option<i64>,
+    /// When its record may be deleted, in seconds since 1970; only once it is done or dismissed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// What was judged about it already.
+    pub expires_at: Option<i64>,
+    /// The vetoes that stood at the last judgement; `None` before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vetoes: Option<Vec<Standing>>,
+    /// Whether its event id was known with another person or another time.
     #[serde(default)]
-    pub standing: Standing,
-    /// Whether the queue has a reminder of it.
+    pub event_id_reused: bool,
+    /// Whether it waits for the identity facts of its delivery to be stored.
     #[serde(default)]
-    pub reminded: bool,
+    pub awaits_facts: bool,
+    /// Whether the safeguard has counted it.
+    #[serde(default)]
+    pub counted: bool,
+    /// Whether the safeguard has let it through.
+    #[serde(default)]
+    pub let_through: bool,
+    /// The first judgement at which nothing stood but `active_elsewhere`, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_since: Option<i64>,
+    /// What a person released.
+    #[serde(default, skip_serializing_if = "Release::is_empty")]
+    pub release: Release,
+    /// Where a removal may have begun whose end is not known.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub intent: BTreeSet<String>,
+    /// The first attempt to remove since it was received, released or replayed, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_attempt_at: Option<i64>,
+    /// Attempts since it was received.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Attempts that ended with work left, since it was received, released or replayed.
+    #[serde(default)]
+    pub failed_attempts: u32,
+    /// The addresses and external ids by which accounts were looked up.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub looked_up: BTreeSet<TraitKey>,
     /// What is true at each provider that was tried.
     #[serde(default)]
-    pub providers: BTreeMap<String, Settled>,
+    pub providers: BTreeMap<String, StoredResult>,
     /// Who works on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
     /// What people did about it.
     #[serde(default)]
     pub history: Vec<Action>,
-    /// When it may be forgotten, in seconds since 1970.
-    pub expires_at: i64,
 }
 
-/// A person, in the ledger.
+/// The event that reported a departure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredEvent {
+    /// The source's id of it.
+    pub id: String,
+    /// The source's name of its type.
+    pub r#type: String,
+    /// When it happened, as the source said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<EventTime>,
+    /// The source's name of the organization in which it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+}
+
+/// A person, in a record.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KnownPerson {
-    /// A hash of the address, to be found by.
-    pub key: Option<String>,
+pub struct StoredPerson {
+    /// The source's id, or the strongest that stands for it; `None` if the event names nobody.
+    pub key: Option<IdentityKey>,
+    /// Everything that the event names, hashed.
+    pub traits: Vec<TraitKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     idp_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     external_id: Option<String>,
-    email: Option<String>,
+    /// The addresses that the event names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    other_keys: Vec<String>,
+    emails: Vec<String>,
+    /// The addresses that the identity map adds, masked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    other_emails: Vec<String>,
-    /// What of it the directory added. It is asked again whenever work goes on: an address may pass to somebody else.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    learned: Vec<String>,
-}
-
-/// What was judged about a departure already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// Nothing.
-    #[default]
-    New,
-    /// It was young enough, and the circuit breaker let it through.
-    Admitted,
-    /// A person released it.
-    Released,
+    pub known_emails: Vec<String>,
+    /// Whether the texts are masked, so that nobody can be found by them.
+    #[serde(default)]
+    masked: bool,
 }
 
 /// Where a departure stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Nobody is left anywhere.
+    /// No account remains anywhere.
     Done,
-    /// A person said that nothing shall be done.
-    Rejected,
+    /// A person said that nothing is to be done.
+    Dismissed,
     /// A person has to act.
     NeedsAttention,
     /// Work is left.
-    Open,
-    /// Held until a person decides.
+    Pending,
+    /// Held until a veto lapses or a person decides.
     Held,
+}
+
+impl State {
+    /// Every state in which something is left to do.
+    pub const OPEN: [Self; 3] = [Self::Pending, Self::Held, Self::NeedsAttention];
+
+    /// Returns the name in the ledger and in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Dismissed => "dismissed",
+            Self::NeedsAttention => "needs_attention",
+            Self::Pending => "pending",
+            Self::Held => "held",
+        }
+    }
+
+    /// Returns whether nothing is left to do.
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Done | Self::Dismissed)
+    }
 }
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
+        f.write_str(self.as_str())
     }
 }
 
 /// What is true at one provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settled {
+pub struct StoredResult {
     /// The report's entry.
     #[serde(flatten)]
     pub entry: Entry,
     /// When this was found.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
-    /// In how many runs this provider was tried.
+    /// Number of runs in which this provider was tried.
     pub runs: u32,
+    /// Whether it is to be tried again, as a person asked. Until then it stands as it was.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// Who works on a departure, and until when.
@@ -144,182 +220,305 @@ pub struct Action {
     /// When.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
-    /// Who: the caller's AWS identity.
+    /// The caller's AWS identity.
     pub who: String,
-    /// What: `release`, `reject`, `replay`.
+    /// `release`, `dismiss`, `replay`.
     pub what: String,
+    /// What a release overrode.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Veto>,
+}
+
+/// Returns milliseconds since 1970.
+pub fn millis(at: OffsetDateTime) -> i64 {
+    i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(i64::MAX)
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(NEVER)
 }
 
 impl Record {
-    /// The record of a departure that was just received, held by `lease`.
-    pub fn new(departure: &Departure, now: OffsetDateTime, retention: Duration, lease: Option<Lease>) -> Self {
+    /// A record of a departure that was received at `now`, due at once. `rank` is its place among its source's words.
+    pub fn new(departure: &Departure, now: OffsetDateTime, rank: i64) -> Self {
         let Departure { id, source, event, person } = departure;
+        let Event { id: event_id, kind, occurred_at, organization } = event.clone();
         Self {
             id: id.clone(),
             version: 0,
             source: source.clone(),
-            event_id: event.id.clone(),
-            event_type: event.kind.clone(),
-            occurred_at: event.occurred_at,
-            organization: event.organization.clone(),
+            event: StoredEvent { id: event_id, r#type: kind, occurred_at, organization },
             received_at: now,
-            person: KnownPerson::from(person),
-            state: State::Open,
-            reason: None,
-            standing: Standing::New,
-            reminded: false,
+            rank,
+            person: StoredPerson::new(source, person),
+            state: State::Pending,
+            due_at: Some(now.unix_timestamp()),
+            expires_at: None,
+            vetoes: None,
+            event_id_reused: false,
+            awaits_facts: false,
+            counted: false,
+            let_through: false,
+            overlap_since: None,
+            release: Release::default(),
+            intent: BTreeSet::new(),
+            first_attempt_at: None,
+            attempts: 0,
+            failed_attempts: 0,
+            looked_up: BTreeSet::new(),
             providers: BTreeMap::new(),
-            lease,
+            lease: None,
             history: Vec::new(),
-            expires_at: (now + retention).unix_timestamp(),
         }
     }
 
-    /// The departure that it records, with what the directory knew.
-    pub fn departure(&self) -> Departure {
-        self.of(self.person.person(|_| true))
+    /// Returns whether this is the record of the same event: the same person at the same time.
+    pub fn is_of(&self, departure: &Departure) -> bool {
+        let other = StoredPerson::new(&departure.source, &departure.person);
+        self.event.occurred_at == departure.event.occurred_at && self.person.is_same(&other)
     }
 
-    /// The departure as its event told it.
-    pub fn told(&self) -> Departure {
-        self.of(self.person.person(|text| !self.person.learned.contains(text)))
+    /// Returns the id under which an event is recorded whose id stands for another person or time already.
+    pub fn reused_id(departure: &Departure) -> String {
+        let person = StoredPerson::new(&departure.source, &departure.person);
+        let key = person.key.as_ref().map(IdentityKey::as_str).unwrap_or_default();
+        let time = serde_json::to_string(&departure.event.occurred_at).unwrap_or_default();
+        let traits: Vec<_> = person.traits.iter().map(TraitKey::item).collect();
+        format!("{}~{}", departure.id, &short(&format!("{key}|{time}|{}", traits.join("|")))[..12])
     }
 
-    fn of(&self, person: Person) -> Departure {
-        let event = Event {
-            id: self.event_id.clone(),
-            kind: self.event_type.clone(),
-            occurred_at: self.occurred_at,
-            organization: self.organization.clone(),
-        };
-        Departure { id: self.id.clone(), source: self.source.clone(), event, person }
+    /// Returns when it happens, in milliseconds since 1970: ahead of the clock for a scheduled departure.
+    pub fn time(&self) -> i64 {
+        self.event.occurred_at.map_or(self.rank, |at| millis(at.resolve(self.received_at)).max(self.rank))
     }
 
-    /// Notes what the directory made of the person whom the event told.
-    pub fn complete(&mut self, person: &Person) {
-        let told = KnownPerson::from(&self.told().person).texts();
-        self.person = KnownPerson::from(person);
-        self.person.learned = self.person.texts().into_iter().filter(|text| !told.contains(text)).collect();
+    /// Returns how other items refer to it.
+    pub fn reference(&self) -> DepartureRef {
+        DepartureRef { rank: self.rank, id: self.id.clone() }
     }
 
-    /// What shall not be done again: everything but what is left to a later try.
-    pub fn settled(&self) -> BTreeMap<String, Entry> {
-        let settled = self.providers.iter().filter(|(_, settled)| is_settled(settled.entry.finding.outcome));
-        settled.map(|(name, settled)| (name.clone(), settled.entry.clone())).collect()
+    /// Returns the event as it was read; the person's traits are masked once it is settled.
+    pub fn event(&self) -> Event {
+        let StoredEvent { id, r#type, occurred_at, organization } = self.event.clone();
+        Event { id, kind: r#type, occurred_at, organization }
     }
 
-    /// Notes what is now true at a provider.
-    pub fn settle(&mut self, mut entry: Entry, now: OffsetDateTime) {
-        let before = self.providers.get(&entry.provider);
-        let runs = before.map_or(0, |settled| settled.runs) + 1;
-        if let Some(before) = before {
-            entry.keep_removed(&before.entry);
-        }
-        self.providers.insert(entry.provider.clone(), Settled { entry, at: now, runs });
-    }
-
-    /// Ends a run: the lease goes, and the state follows from the providers. Without work left, the person is masked.
-    pub fn close(&mut self) {
-        self.lease = None;
-        if self.state != State::Open {
-            return;
-        }
-        let worst = self.providers.values().map(|settled| settled.entry.finding.outcome.status()).max();
-        self.state = match worst {
-            Some(Status::Done) => State::Done,
-            Some(Status::NeedsAttention | Status::Planned) => State::NeedsAttention,
-            _ => State::Open,
-        };
-        if self.state == State::Done {
-            self.person.mask();
-        }
-    }
-
-    /// The longest time that a provider asks to be left alone.
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.providers.values().filter_map(|settled| settled.entry.finding.retry_after).max()
-    }
-
-    /// Whether somebody works on it.
+    /// Returns whether a worker holds it at `now`, by any clock.
     pub fn is_leased(&self, now: OffsetDateTime) -> bool {
         self.lease.as_ref().is_some_and(|lease| now < lease.until + SKEW)
     }
 
-    /// What a delivery is told.
-    pub fn status(&self) -> Status {
-        match self.state {
-            State::Done => Status::Done,
-            State::Rejected => Status::Ignored,
-            State::NeedsAttention => Status::NeedsAttention,
-            State::Open => Status::Pending,
-            State::Held => Status::Held,
+    /// Takes the lease, and puts the departure behind others in case its worker dies.
+    pub fn take(&mut self, lease: Lease) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.due_at = Some((lease.until + SKEW).unix_timestamp());
+        self.lease = Some(lease);
+        self.awaits_facts = false;
+    }
+
+    /// Returns whether a result of this provider is left to find.
+    pub fn is_open_at(&self, provider: &str) -> bool {
+        let result = self.providers.get(provider);
+        result.is_none_or(|result| result.again || !is_settled(&result.entry))
+    }
+
+    /// Returns the providers at which a removal may have begun whose end is not known.
+    pub fn begun(&self) -> BTreeSet<String> {
+        self.intent.iter().filter(|provider| self.is_open_at(provider)).cloned().collect()
+    }
+
+    /// Records what is now true at a provider. `asked` says whether its removal was begun in this run.
+    pub fn settle(&mut self, mut entry: Entry, asked: bool, now: OffsetDateTime) {
+        let provider = entry.provider.clone();
+        let before = self.providers.get(&provider);
+        let runs = before.map_or(0, |result| result.runs) + 1;
+        if let Some(before) = before {
+            entry.keep_removed(&before.entry);
+            // What was removed, and how that is known, stays: a later look finds nobody.
+            if entry.finding.outcome == Outcome::AlreadyAbsent && before.entry.finding.is_removal() {
+                entry = before.entry.clone();
+            }
         }
+        let unknown = leaves_removal_unknown(entry.finding.outcome);
+        if !(unknown && (asked || self.intent.contains(&provider))) {
+            self.intent.remove(&provider);
+        }
+        self.providers.insert(provider, StoredResult { entry, at: now, runs, again: false });
+    }
+
+    /// Records a judgement. What it says of the state is applied by [`Record::close`].
+    pub fn judged(&mut self, verdict: &Verdict) {
+        self.vetoes = Some(verdict.standing.clone());
+        self.let_through |= verdict.lets_through;
+        self.overlap_since = verdict.overlap_since;
+        self.person.known_emails = verdict.known_emails(&self.person.emails);
+    }
+
+    /// Ends a run: the lease goes, and the state follows from the last judgement and from the configured providers.
+    /// Without work left the person is masked.
+    pub fn close(&mut self, verdict: &Verdict, worst: Status, retention: Duration, now: OffsetDateTime) {
+        self.lease = None;
+        let now = now.unix_timestamp();
+        (self.state, self.due_at) = match verdict.next {
+            Next::Hold { due_at } => (State::Held, Some(due_at)),
+            Next::Wait { due_at } => (State::Pending, Some(due_at)),
+            Next::Attend => (State::NeedsAttention, Some(NEVER)),
+            Next::LookUp => (State::Held, Some(NEVER)),
+            Next::Remove => self.after_removals(worst, now),
+        };
+        if self.state == State::Done {
+            self.end(retention, now);
+        }
+    }
+
+    fn after_removals(&mut self, worst: Status, now: i64) -> (State, Option<i64>) {
+        match worst {
+            Status::Done => (State::Done, None),
+            Status::NeedsAttention | Status::Planned => (State::NeedsAttention, Some(NEVER)),
+            _ => {
+                self.failed_attempts = self.failed_attempts.saturating_add(1);
+                let first = *self.first_attempt_at.get_or_insert(now);
+                match now - first > seconds(GIVE_UP) {
+                    true => (State::NeedsAttention, Some(NEVER)),
+                    false => (State::Pending, Some(now + seconds(self.pause()))),
+                }
+            }
+        }
+    }
+
+    /// How long to wait before what is left is tried again.
+    fn pause(&self) -> Duration {
+        let doubled = BACKOFF.0.saturating_mul(1 << self.failed_attempts.saturating_sub(1).min(20));
+        let open = self.providers.values().filter(|result| !is_settled(&result.entry));
+        let asked = open.filter_map(|result| result.entry.finding.retry_after).max().unwrap_or_default();
+        doubled.min(BACKOFF.1).max(asked.min(MAX_RETRY_AFTER))
+    }
+
+    /// Settles it: from now on it may be forgotten, and its person is no longer known.
+    pub fn end(&mut self, retention: Duration, now: i64) {
+        self.due_at = None;
+        self.expires_at = Some(now.saturating_add(seconds(retention)));
+        self.person.mask();
+    }
+
+    /// Makes work of it again; `again` says which results are to be found anew.
+    pub fn reopen(&mut self, now: OffsetDateTime, again: impl Fn(Outcome) -> bool) {
+        self.state = State::Pending;
+        self.due_at = Some(now.unix_timestamp());
+        self.expires_at = None;
+        self.failed_attempts = 0;
+        self.first_attempt_at = None;
+        for result in self.providers.values_mut() {
+            result.again |= again(result.entry.finding.outcome);
+        }
+    }
+
+    /// Adds what a person did.
+    pub fn note(&mut self, action: Action) {
+        self.history.push(action);
+        if self.history.len() > MAX_HISTORY {
+            self.history.remove(0);
+        }
+    }
+
+    /// Returns whether a veto stood at the last judgement.
+    pub fn has_veto(&self, veto: Veto) -> bool {
+        self.vetoes.iter().flatten().any(|standing| standing.veto == veto)
+    }
+
+    /// Returns what the indexes are to know.
+    pub(super) fn index(&self) -> Index {
+        let (year, month) = (self.received_at.year(), u8::from(self.received_at.month()));
+        Index {
+            state: self.state.to_string(),
+            due_at: self.due_at,
+            month: format!("{year:04}-{month:02}"),
+            received_at: millis(self.received_at),
+            dry_run: self.state == State::Held && self.has_veto(Veto::DryRun),
+        }
+    }
+
+    /// Returns the item to store, with the next version.
+    pub(super) fn item(&self) -> Result<Item, super::LedgerError> {
+        let document = serde_json::to_string(self).map_err(|_| super::LedgerError::Unreadable("record"))?;
+        Ok(Item {
+            id: self.id.clone(),
+            version: self.version + 1,
+            document,
+            expires_at: self.expires_at,
+            index: Some(self.index()),
+            ..Item::default()
+        })
+    }
+
+    /// Reads an item.
+    pub(super) fn read(item: &Item) -> Result<Self, super::LedgerError> {
+        let record: Self =
+            serde_json::from_str(&item.document).map_err(|_| super::LedgerError::Unreadable("record"))?;
+        Ok(Self { version: item.version, ..record })
     }
 }
 
-fn is_settled(outcome: Outcome) -> bool {
-    outcome.status() != Status::Incomplete
+/// Whether nothing more is to be found out at a provider.
+fn is_settled(entry: &Entry) -> bool {
+    !matches!(entry.finding.outcome.status(), Status::Incomplete | Status::Planned)
 }
 
-impl From<&Person> for KnownPerson {
-    fn from(person: &Person) -> Self {
-        let email = person.email.as_ref().map(|email| email.expose().to_owned());
-        let other_emails: Vec<_> = person.other_emails.iter().map(|email| email.expose().to_owned()).collect();
+/// Whether a removal that was begun may have worked all the same.
+fn leaves_removal_unknown(outcome: Outcome) -> bool {
+    outcome.status() == Status::Incomplete || outcome == Outcome::Rejected
+}
+
+impl StoredPerson {
+    fn new(source: &str, person: &Person) -> Self {
         Self {
-            key: email.as_deref().map(person_key),
+            key: IdentityKey::of(source, person),
+            traits: TraitKey::all_of(source, person),
             idp_id: person.idp_id.clone(),
             external_id: person.external_id.clone(),
-            email,
-            other_keys: other_emails.iter().map(|email| person_key(email)).collect(),
-            other_emails,
-            learned: Vec::new(),
+            emails: person.emails().map(|email| email.expose().to_owned()).collect(),
+            known_emails: Vec::new(),
+            masked: false,
         }
     }
-}
 
-impl fmt::Debug for KnownPerson {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KnownPerson({})", self.masked().unwrap_or_default())
-    }
-}
-
-impl KnownPerson {
-    /// The address, masked.
-    pub fn masked(&self) -> Option<String> {
-        self.email.as_deref().map(crate::person::mask_addresses)
-    }
-
-    /// Whether one of the addresses has this [`person_key`].
-    pub fn has_key(&self, key: &str) -> bool {
-        self.key.iter().chain(&self.other_keys).any(|known| known == key)
-    }
-
-    /// The person, as far as the texts are `wanted`.
-    fn person(&self, wanted: impl Fn(&String) -> bool) -> Person {
-        let email = |text: &String| Email::parse(text).filter(|_| wanted(text));
+    /// Returns the person as the event named them; masked once the departure is settled.
+    pub fn person(&self) -> Person {
+        let mut emails = self.emails.iter().filter_map(|text| Email::parse(text));
         Person {
             idp_id: self.idp_id.clone(),
-            external_id: self.external_id.clone().filter(&wanted),
-            email: self.email.as_ref().and_then(email),
-            other_emails: self.other_emails.iter().filter_map(email).collect(),
+            external_id: self.external_id.clone(),
+            email: emails.next(),
+            other_emails: emails.collect(),
         }
     }
 
-    /// Whatever the directory may have added.
-    fn texts(&self) -> Vec<String> {
-        self.external_id.iter().chain(&self.email).chain(&self.other_emails).cloned().collect()
+    /// Returns the addresses that the event names, as they were written.
+    pub fn emails(&self) -> &[String] {
+        &self.emails
     }
 
-    pub(super) fn mask(&mut self) {
-        let one = [&mut self.idp_id, &mut self.external_id, &mut self.email].into_iter().flatten();
-        for text in one.chain(&mut self.other_emails) {
-            *text = crate::person::mask_addresses(text);
+    /// Whether two events name the same person: by the strongest id that both give.
+    fn is_same(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+
+    fn mask(&mut self) {
+        let one = [&mut self.idp_id, &mut self.external_id].into_iter().flatten();
+        for text in one.chain(&mut self.emails) {
+            *text = mask_addresses(text);
         }
-        self.learned.clear();
+        self.masked = true;
+    }
+
+    /// Returns whether the texts are masked, so that nobody can be found by them.
+    pub fn is_masked(&self) -> bool {
+        self.masked
     }
 }
 
-/// The hash by which a person's departures are found: addresses are the same in either case.
-pub fn person_key(email: &str) -> String {
-    hex::encode(&Sha256::digest(email.trim().to_ascii_lowercase())[..16])
+impl fmt::Debug for StoredPerson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoredPerson({:?})", self.key)
+    }
 }

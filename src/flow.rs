@@ -1,0 +1,331 @@
+//! The one flow of a departure: record → advance, for a delivery, a message from the queue, a tick and a released departure
+//! alike.
+//!
+//! advance: facts → judge → look up → (facts, if older than 5 s) → note the intent → remove → prove → note → close
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use time::OffsetDateTime;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    config::{Config, Policy},
+    departure::{Delivery, Departure},
+    engine::Engine,
+    judgement::Rules,
+    ledger::{Lease, Ledger, LedgerError, Record, Recorded, State},
+    metrics,
+    outcome::Status,
+    queue::{Message, Queue},
+    report::DepartureReport,
+    secrets::Secrets,
+    source::Source,
+};
+
+mod removal;
+mod reporting;
+mod tick;
+
+use removal::Removal;
+pub use tick::TickError;
+
+/// Departures of a delivery that are worked on before it is answered; the rest is left to the queue.
+const MAX_INLINE: usize = 50;
+/// Departures that are recorded, or worked on, side by side.
+const CONCURRENT: usize = 16;
+/// How long a record waits for its delivery's repetition if not all identity facts could be stored.
+const FACTS_WAIT: Duration = Duration::from_secs(15 * 60);
+/// How much longer than its work a lease lasts: within it a call that was begun ends.
+const LEASE_MARGIN: Duration = Duration::from_secs(30);
+/// When a departure is tried again whose facts could not be read.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// A departure, or an identity fact, that could not be recorded: the sender has to deliver again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotRecorded {
+    /// The ledger cannot be used.
+    Ledger(LedgerError),
+    /// The sender's time ran out.
+    Deadline,
+}
+
+impl fmt::Display for NotRecorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ledger(error) => error.fmt(f),
+            Self::Deadline => f.write_str("the sender's time ran out before everything was recorded"),
+        }
+    }
+}
+
+impl std::error::Error for NotRecorded {}
+
+impl From<LedgerError> for NotRecorded {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+/// Everything that departures are worked on with. Outlives invocations; several may use it at once.
+#[derive(Debug)]
+pub struct Flow {
+    /// The records.
+    pub ledger: Ledger,
+    /// What makes it faster; `None` where the ledger is in memory.
+    pub queue: Option<Queue>,
+    engine: Engine,
+    secrets: Arc<Secrets>,
+    policy: Policy,
+    sources: BTreeMap<String, Source>,
+    retention: Duration,
+}
+
+/// One worker's view of one invocation.
+#[derive(Clone, Copy)]
+pub struct Worker<'a> {
+    /// Who works: the invocation's id.
+    pub name: &'a str,
+    /// The wall clock: the monotonic one may stand still while an environment is frozen.
+    pub clock: &'a (dyn Fn() -> OffsetDateTime + Send + Sync),
+    /// When the work must have ended.
+    pub deadline: Instant,
+}
+
+impl fmt::Debug for Worker<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Worker({})", self.name)
+    }
+}
+
+impl Worker<'_> {
+    /// Returns the time.
+    pub fn now(&self) -> OffsetDateTime {
+        (self.clock)()
+    }
+
+    fn lease(&self) -> Lease {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        Lease { by: self.name.to_owned(), until: self.now() + left + LEASE_MARGIN }
+    }
+}
+
+/// A recorded departure of a delivery.
+struct Received {
+    record: Record,
+    is_duplicate: bool,
+}
+
+impl Flow {
+    /// Puts the flow together from the configuration.
+    pub fn new(config: &Config, engine: Engine, secrets: Arc<Secrets>, ledger: Ledger, queue: Option<Queue>) -> Self {
+        Self {
+            ledger,
+            queue,
+            engine,
+            secrets,
+            policy: config.policy.clone(),
+            sources: config.sources.clone(),
+            retention: config.ledger.retention,
+        }
+    }
+
+    /// Returns the engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Records what a delivery says, works on it until the worker's deadline, and reports.
+    ///
+    /// # Errors
+    /// If not everything could be recorded. The sender's repetition goes on where this stopped.
+    pub async fn receive(
+        &self,
+        source: &Source,
+        delivery: &Delivery,
+        worker: Worker<'_>,
+    ) -> Result<Vec<DepartureReport>, NotRecorded> {
+        let recorded = timeout_at(worker.deadline, self.record_all(source, delivery, worker)).await;
+        let received = recorded.map_err(|_| NotRecorded::Deadline)??;
+        let mut work = Vec::new();
+        for (place, received) in received.into_iter().enumerate() {
+            work.push(self.inline(place, received, worker));
+        }
+        let received: Vec<Received> = stream::iter(work).buffered(CONCURRENT).collect().await;
+        self.send_left(&received, worker).await;
+        Ok(received.iter().map(|received| self.report(&received.record, received.is_duplicate)).collect())
+    }
+
+    /// Records the departures, counts them, and stores the identity facts: in this order.
+    async fn record_all(
+        &self,
+        source: &Source,
+        delivery: &Delivery,
+        worker: Worker<'_>,
+    ) -> Result<Vec<Received>, NotRecorded> {
+        let now = worker.now();
+        let has_facts = !delivery.facts.is_empty();
+        let mut records = Vec::new();
+        for (place, departure) in delivery.departures.iter().enumerate() {
+            let is_inline = place < MAX_INLINE && !has_facts;
+            records.push(self.record(departure, now, has_facts, is_inline.then(|| worker.lease())));
+        }
+        let mut records = stream::iter(records).buffered(CONCURRENT);
+        let mut received = Vec::new();
+        while let Some(recorded) = records.next().await {
+            received.push(recorded?);
+        }
+        self.count_all(&mut received).await?;
+        self.ledger.store_facts(&source.name, &delivery.facts, now).await?;
+        Ok(received)
+    }
+
+    async fn record(
+        &self,
+        departure: &Departure,
+        now: OffsetDateTime,
+        awaits_facts: bool,
+        lease: Option<Lease>,
+    ) -> Result<Received, LedgerError> {
+        let prepare = move |record: &mut Record| match &lease {
+            Some(lease) => record.take(lease.clone()),
+            None => {
+                record.awaits_facts = awaits_facts;
+                let wait = if awaits_facts { FACTS_WAIT } else { Duration::ZERO };
+                record.due_at = Some((now + wait).unix_timestamp());
+            }
+        };
+        Ok(match self.ledger.record(departure, now, prepare).await? {
+            Recorded::New(record) => Received { record, is_duplicate: false },
+            Recorded::Known(record) => Received { record, is_duplicate: true },
+        })
+    }
+
+    async fn count_all(&self, received: &mut [Received]) -> Result<(), LedgerError> {
+        let Some(limit) = &self.policy.max_departures else { return Ok(()) };
+        let new: Vec<&Record> =
+            received.iter().filter(|one| !one.is_duplicate).map(|received| &received.record).collect();
+        self.ledger.count(&new, limit).await?;
+        received.iter_mut().filter(|one| !one.is_duplicate).for_each(|received| received.record.counted = true);
+        Ok(())
+    }
+
+    /// Works on a departure of a delivery, if it is its turn and there is time.
+    async fn inline(&self, place: usize, received: Received, worker: Worker<'_>) -> Received {
+        let Received { record, is_duplicate } = received;
+        let is_late = Instant::now() >= worker.deadline;
+        if place >= MAX_INLINE || is_late || record.state.is_settled() {
+            return Received { record, is_duplicate };
+        }
+        let is_ours = record.lease.as_ref().is_some_and(|lease| lease.by == worker.name) && !is_duplicate;
+        if is_ours {
+            return Received { record: self.work(record, worker).await, is_duplicate };
+        }
+        let is_due = record.due_at.is_some_and(|due| due <= worker.now().unix_timestamp());
+        if !(record.awaits_facts || is_due || self.queue.is_none()) {
+            return Received { record, is_duplicate };
+        }
+        let record = match self.take(&record.id, worker, true).await {
+            Ok(Some(Taken::Ours(record))) => self.work(record, worker).await,
+            Ok(Some(Taken::NotNow(record))) => record,
+            Ok(None) | Err(_) => record,
+        };
+        Received { record, is_duplicate }
+    }
+
+    /// Works on a recorded departure, as a message of the queue says. Returns its record; `None` if there is none.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used. Nothing is lost: the tick finds what is due.
+    pub async fn advance(&self, id: &str, worker: Worker<'_>) -> Result<Option<Record>, LedgerError> {
+        Ok(match self.take(id, worker, false).await? {
+            Some(Taken::Ours(record)) => {
+                let record = self.work(record, worker).await;
+                self.report(&record, false).log(worker.name);
+                Some(record)
+            }
+            Some(Taken::NotNow(record)) => Some(record),
+            None => None,
+        })
+    }
+
+    /// Takes the lease of a departure on which work is left that nobody does.
+    async fn take(&self, id: &str, worker: Worker<'_>, has_facts: bool) -> Result<Option<Taken>, LedgerError> {
+        loop {
+            let Some(mut record) = self.ledger.get(id).await? else { return Ok(None) };
+            let now = worker.now();
+            let waits = record.awaits_facts && !has_facts && record.due_at.is_some_and(|due| due > now.unix_timestamp());
+            if !matches!(record.state, State::Pending | State::Held) || record.is_leased(now) || waits {
+                return Ok(Some(Taken::NotNow(record)));
+            }
+            record.take(worker.lease());
+            if self.ledger.save(&mut record).await? {
+                return Ok(Some(Taken::Ours(record)));
+            }
+        }
+    }
+
+    /// Works on a departure whose lease we hold. Whatever fails, the record says when somebody goes on.
+    async fn work(&self, record: Record, worker: Worker<'_>) -> Record {
+        let before = record.state;
+        let mut removal = Removal::new(self, record, worker);
+        if let Err(error) = removal.run().await {
+            let departure_id = crate::person::mask_addresses(&removal.record.id);
+            tracing::error!(request_id = worker.name, departure_id, reason = %error, "a departure could not be judged");
+            let mut record = removal.record;
+            record.lease = None;
+            record.due_at = Some((worker.now() + RETRY).unix_timestamp());
+            let _ = self.ledger.save(&mut record).await;
+            return record;
+        }
+        metrics::entered(before, &removal.record);
+        removal.record
+    }
+
+    /// Sends a message for each departure with work left that is due before the queue forgets how long to wait.
+    async fn send_left(&self, received: &[Received], worker: Worker<'_>) {
+        let Some(queue) = &self.queue else { return };
+        let now = worker.now();
+        let left = received.iter().map(|received| &received.record);
+        let left = left.filter(|record| record.state == State::Pending && !record.is_leased(now));
+        let messages = left.filter_map(|record| {
+            let delay = u64::try_from(record.due_at? - now.unix_timestamp()).unwrap_or_default();
+            let delay = Some(Duration::from_secs(delay)).filter(|delay| *delay <= Queue::MAX_DELAY)?;
+            Some(Message { departure: record.id.clone(), delay })
+        });
+        let messages: Vec<_> = messages.collect();
+        if let Err(error) = queue.send(&messages).await {
+            // Then the tick finds them.
+            tracing::warn!(request_id = worker.name, reason = %error, "what is left could not be queued");
+        }
+    }
+
+    /// What the configuration says about a departure.
+    fn rules(&self, record: &Record) -> Rules<'_> {
+        let settle = self.sources.get(&record.source).map(|source| source.settle);
+        Rules { policy: &self.policy, settle: settle.unwrap_or_default() }
+    }
+
+    /// Whether a departure's source reaches a provider.
+    fn covers(&self, record: &Record, provider: &str) -> bool {
+        self.sources.get(&record.source).is_none_or(|source| source.covers(provider))
+    }
+
+    /// What needs most of all providers that a departure's source reaches.
+    fn worst(&self, record: &Record) -> Status {
+        let reached = self.engine.names().filter(|name| self.covers(record, name));
+        let status = |name: &str| match record.providers.get(name) {
+            Some(result) if !result.again => result.entry.finding.outcome.status(),
+            _ => Status::Incomplete,
+        };
+        reached.map(status).max().unwrap_or(Status::Done)
+    }
+}
+
+/// What became of an attempt to take a lease.
+enum Taken {
+    /// It is ours.
+    Ours(Record),
+    /// Nothing is to be done now: it is settled, needs a person, or another worker has it.
+    NotNow(Record),
+}

@@ -1,0 +1,279 @@
+//! One run of a departure: what its facts allow, carried out at every provider, and what came of it.
+
+use std::{
+    collections::BTreeSet,
+    time::Duration,
+};
+
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{Flow, Worker};
+use crate::{
+    engine::{Action, Ask, Assignment, Barrier, OwnedIdentity, Permission, Run},
+    judgement::{self, Next, Veto, Verdict},
+    ledger::{Facts, LedgerError, Record, TraitKey},
+    report::Entry,
+};
+
+/// How old facts may be when somebody is removed.
+const MAX_FACTS_AGE: Duration = Duration::from_secs(5);
+/// How long what is found out may wait to be written while other providers are still being called.
+const UNSAVED: Duration = Duration::from_secs(2);
+/// The time that a removal's call needs within the lease.
+const CALL: Duration = Duration::from_secs(10);
+
+/// A run.
+pub(super) struct Removal<'a> {
+    flow: &'a Flow,
+    worker: Worker<'a>,
+    pub(super) record: Record,
+    /// When the facts were read, by both clocks.
+    read_at: (Instant, time::OffsetDateTime),
+    verdict: Option<Verdict>,
+    /// Providers at which an earlier run may have begun to remove.
+    begun: BTreeSet<String>,
+    /// Providers whose removal was allowed in this run.
+    asked: BTreeSet<String>,
+    /// Results of this run.
+    results: Vec<Entry>,
+    /// Why nothing more is removed in this run.
+    halted: Option<&'static str>,
+}
+
+impl<'a> Removal<'a> {
+    pub(super) fn new(flow: &'a Flow, record: Record, worker: Worker<'a>) -> Self {
+        let read_at = (Instant::now(), worker.now());
+        Self {
+            flow,
+            worker,
+            begun: record.begun(),
+            record,
+            read_at,
+            verdict: None,
+            asked: BTreeSet::new(),
+            results: Vec::new(),
+            halted: None,
+        }
+    }
+
+    /// Judges, does what follows, and closes the record.
+    pub(super) async fn run(&mut self) -> Result<(), LedgerError> {
+        self.count().await?;
+        let facts = self.facts().await?;
+        self.flow.ledger.repair(&self.record, &facts).await?;
+        let verdict = self.judge(&facts);
+        let action = match verdict.next {
+            Next::Remove => Some(Action::Remove),
+            Next::LookUp => Some(Action::LookUp),
+            // What an earlier run began is looked at all the same.
+            _ if !self.begun.is_empty() => Some(Action::Resolve),
+            _ => None,
+        };
+        if let Some(action) = action {
+            self.carry_out(action, &verdict).await;
+        }
+        self.close().await
+    }
+
+    /// Counts the departure, unless that was done when it was received.
+    async fn count(&mut self) -> Result<(), LedgerError> {
+        if let (Some(limit), false) = (&self.flow.policy.max_departures, self.record.counted) {
+            self.flow.ledger.count(&[&self.record], limit).await?;
+        }
+        self.record.counted = true;
+        Ok(())
+    }
+
+    async fn facts(&mut self) -> Result<Facts, LedgerError> {
+        let read_at = (Instant::now(), self.worker.now());
+        let facts = self.flow.ledger.facts(&self.record, self.flow.policy.max_departures.as_ref()).await?;
+        self.read_at = read_at;
+        Ok(facts)
+    }
+
+    fn judge(&mut self, facts: &Facts) -> Verdict {
+        let rules = self.flow.rules(&self.record);
+        let verdict = judgement::judge(&self.record, facts, rules, self.worker.now());
+        self.record.judged(&verdict);
+        if self.record.has_veto(Veto::DryRun) {
+            // What was released before is not carried out when it goes live again.
+            self.record.release = judgement::Release::default();
+        }
+        self.verdict = Some(verdict.clone());
+        verdict
+    }
+
+    /// Carries out an action at every provider at once.
+    async fn carry_out(&mut self, action: Action, verdict: &Verdict) {
+        let (barrier, mut asks) = Barrier::new();
+        let begun = &self.begun;
+        let wanted = |name: &str| {
+            let is_meant = action != Action::Resolve || begun.contains(name);
+            is_meant && self.flow.covers(&self.record, name) && self.record.is_open_at(name)
+        };
+        let assignment = Assignment {
+            targets: verdict.targets.clone(),
+            source: self.record.source.clone(),
+            action,
+            released: self.record.release.former.clone(),
+            begun: begun.clone(),
+        };
+        let flow = self.flow;
+        let mut run = flow.engine.begin(&flow.secrets, &assignment, self.worker.deadline, &barrier, wanted);
+        drop(barrier);
+        if action != Action::Resolve {
+            self.record.looked_up.extend(looked_up(&self.record.source, verdict));
+            self.record.looked_up.extend(self.record.person.traits.iter().cloned());
+        }
+        self.attend(&mut run, &mut asks).await;
+    }
+
+    /// Answers removals that ask for permission, and records what ends, until everything has ended.
+    async fn attend(&mut self, run: &mut Run, asks: &mut mpsc::Receiver<Ask>) {
+        let mut unsaved_since = None;
+        while !run.is_empty() {
+            let write_at = unsaved_since.unwrap_or_else(Instant::now) + UNSAVED;
+            tokio::select! {
+                biased;
+                Some(ask) = asks.recv() => {
+                    let permission = self.permit(&ask.provider, run).await;
+                    unsaved_since = None;
+                    ask.answer(permission);
+                }
+                Some(entry) = run.next() => {
+                    self.settle(entry);
+                    unsaved_since = unsaved_since.or_else(|| Some(Instant::now()));
+                }
+                () = tokio::time::sleep_until(write_at), if unsaved_since.is_some() => {
+                    unsaved_since = None;
+                    self.save().await;
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, entry: Entry) {
+        let asked = self.asked.contains(&entry.provider);
+        self.record.settle(entry.clone(), asked, self.worker.now());
+        self.results.push(entry);
+    }
+
+    /// Decides about one removal: on facts that are fresh, within the lease, and after the intent was noted.
+    async fn permit(&mut self, provider: &str, run: &Run) -> Permission {
+        if let Some(reason) = self.halted {
+            return Permission::Denied(reason);
+        }
+        if let Err(reason) = self.refresh().await {
+            return self.halt(reason);
+        }
+        let ends = self.record.lease.as_ref().map(|lease| lease.until);
+        if ends.is_none_or(|ends| self.worker.now() + CALL > ends) {
+            return self.halt("deadline");
+        }
+        self.asked.insert(provider.to_owned());
+        if !self.record.intent.contains(provider) {
+            // Whoever has not ended its look-up yet may remove somebody as well.
+            self.record.intent.extend(run.unfinished());
+            self.record.intent.insert(provider.to_owned());
+            self.record.first_attempt_at.get_or_insert(self.worker.now().unix_timestamp());
+            if !self.save().await {
+                return self.halt("not_recorded");
+            }
+        }
+        Permission::Granted
+    }
+
+    fn halt(&mut self, reason: &'static str) -> Permission {
+        self.halted = Some(reason);
+        Permission::Denied(reason)
+    }
+
+    /// Judges again, if the facts are too old to remove somebody on them.
+    async fn refresh(&mut self) -> Result<(), &'static str> {
+        let frozen = Duration::try_from(self.worker.now() - self.read_at.1).unwrap_or(Duration::MAX);
+        if self.read_at.0.elapsed().max(frozen) <= MAX_FACTS_AGE {
+            return Ok(());
+        }
+        let facts = self.facts().await.map_err(|_| "facts_unavailable")?;
+        let before = self.verdict.clone();
+        let verdict = self.judge(&facts);
+        match (verdict.next, before) {
+            (Next::Remove, Some(before)) if before.targets == verdict.targets => Ok(()),
+            (Next::Remove, _) => Err("facts_changed"),
+            _ => Err("held"),
+        }
+    }
+
+    /// Writes the record. Returns whether that is certain.
+    async fn save(&mut self) -> bool {
+        match self.flow.ledger.save(&mut self.record).await {
+            Ok(saved) => saved,
+            Err(error) => {
+                self.log(&error.to_string());
+                false
+            }
+        }
+    }
+
+    /// Ends the run: the state follows from the last judgement and from what is true at the providers.
+    async fn close(&mut self) -> Result<(), LedgerError> {
+        let Some(verdict) = self.verdict.clone() else { return Ok(()) };
+        // An intent was noted for providers that turned out to have nobody, or were not reached.
+        let (asked, begun, results) = (&self.asked, &self.begun, &self.results);
+        let may_have_begun = |name: &String| {
+            asked.contains(name) || begun.contains(name) || !results.iter().any(|entry| entry.provider == *name)
+        };
+        self.record.intent.retain(may_have_begun);
+        self.end(&verdict);
+        for _ in 0..3 {
+            match self.flow.ledger.save(&mut self.record).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => self.merge(&verdict).await?,
+                Err(error) => self.log(&error.to_string()),
+            }
+        }
+        self.log("the record changed concurrently");
+        Ok(())
+    }
+
+    fn end(&mut self, verdict: &Verdict) {
+        let worst = self.flow.worst(&self.record);
+        self.record.close(verdict, worst, self.flow.retention, self.worker.now());
+    }
+
+    /// Takes over what another wrote meanwhile, and adds what was found out here.
+    async fn merge(&mut self, verdict: &Verdict) -> Result<(), LedgerError> {
+        let Some(stored) = self.flow.ledger.get(&self.record.id).await? else { return Ok(()) };
+        let is_ours = stored.lease.as_ref().is_some_and(|lease| lease.by == self.worker.name);
+        let mine = std::mem::replace(&mut self.record, stored);
+        if mine.lease == self.record.lease && mine.providers == self.record.providers && mine.state == self.record.state {
+            // Our own write, whose answer was lost.
+            return Ok(());
+        }
+        for entry in self.results.clone() {
+            let asked = self.asked.contains(&entry.provider);
+            self.record.settle(entry, asked, self.worker.now());
+        }
+        if is_ours {
+            self.record.judged(verdict);
+            self.record.counted |= mine.counted;
+            self.record.looked_up.extend(mine.looked_up);
+            self.end(verdict);
+        }
+        Ok(())
+    }
+
+    fn log(&self, reason: &str) {
+        let departure_id = crate::person::mask_addresses(&self.record.id);
+        tracing::error!(request_id = self.worker.name, departure_id, reason, "an outcome could not be recorded");
+    }
+}
+
+/// The traits by which accounts are looked up.
+fn looked_up(source: &str, verdict: &Verdict) -> BTreeSet<TraitKey> {
+    let key = |identity: &OwnedIdentity| match identity {
+        OwnedIdentity::Email(email) => TraitKey::email(&email.canonical()),
+        OwnedIdentity::ExternalId(id) => TraitKey::external_id(source, id),
+    };
+    verdict.targets.iter().map(|target| key(&target.identity)).collect()
+}

@@ -1,0 +1,45 @@
+//! The report on a recorded departure.
+
+use super::Flow;
+use crate::{
+    judgement::Veto,
+    ledger::{Record, State},
+    outcome::{Outcome, Status},
+    report::{DepartureReport, Entry, Finding},
+};
+
+impl Flow {
+    /// Returns the report on what is recorded: exactly one entry for every configured provider.
+    pub fn report(&self, record: &Record, duplicate: bool) -> DepartureReport {
+        let entries = self.engine.names().map(|name| self.entry(record, name)).collect();
+        DepartureReport::of(record, self.status(record), duplicate, entries)
+    }
+
+    fn entry(&self, record: &Record, name: &str) -> Entry {
+        if let Some(result) = record.providers.get(name) {
+            return result.entry.clone();
+        }
+        let finding = match record.vetoes.iter().flatten().next() {
+            _ if !self.covers(record, name) => Finding::of(Outcome::NotAttempted).reason("excluded_by_source"),
+            _ if record.has_veto(Veto::Protected) => Finding::of(Outcome::Protected).reason("protected"),
+            Some(standing) => Finding::of(Outcome::NotAttempted).reason(standing.veto.as_str()),
+            None => Finding::of(Outcome::NotAttempted).reason(record.state.as_str()),
+        };
+        Entry { provider: name.to_owned(), finding, accounts: Vec::new(), attempts: 0, elapsed_ms: 0 }
+    }
+
+    /// What a sender is told of a record.
+    fn status(&self, record: &Record) -> Status {
+        let is_planned = record.vetoes.iter().flatten().all(|standing| standing.veto == Veto::DryRun);
+        match record.state {
+            State::Done => Status::Done,
+            State::Dismissed => Status::Ignored,
+            State::NeedsAttention => Status::NeedsAttention,
+            // Without durable storage nothing but the sender's repetition goes on.
+            State::Pending if self.queue.is_none() => Status::Incomplete,
+            State::Pending => Status::Pending,
+            State::Held if record.has_veto(Veto::DryRun) && is_planned => Status::Planned,
+            State::Held => Status::Held,
+        }
+    }
+}

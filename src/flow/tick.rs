@@ -1,0 +1,69 @@
+//! The tick: every minute it sends messages for what is due, and publishes gauges.
+
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+
+use super::{Flow, Worker};
+use crate::{
+    ledger::{NEVER, State},
+    metrics,
+    queue::Message,
+};
+
+/// Messages in the queue beyond which a tick adds none.
+const MAX_QUEUED: usize = 500;
+/// Records that are counted for a gauge; more than that is shown as that.
+const MAX_COUNTED: usize = 5000;
+
+/// An error of a tick. The next one, a minute later, does the same work.
+#[derive(Debug)]
+pub struct TickError(String);
+
+impl std::fmt::Display for TickError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TickError {}
+
+impl Flow {
+    /// Sends messages for what is due, oldest first, and publishes gauges. Two at once are harmless.
+    ///
+    /// # Errors
+    /// If the ledger or the queue cannot be used.
+    pub async fn tick(&self, worker: Worker<'_>) -> Result<(), TickError> {
+        let Some(queue) = &self.queue else { return Ok(()) };
+        let error = |error: &dyn std::fmt::Display| TickError(error.to_string());
+        let now = worker.now().unix_timestamp();
+        let paused = self.ledger.pause().await.map_err(|down| error(&down))?.is_some();
+        let states = State::OPEN.map(|state| self.ledger.due(state, NEVER, MAX_COUNTED));
+        let [pending, held, attention] = <[_; 3]>::try_from(try_join_all(states).await.map_err(|down| error(&down))?)
+            .map_err(|_| TickError("a state was not counted".to_owned()))?;
+        let depth = queue.depth().await.map_err(|down| error(&down))?;
+        let dead = queue.dead_letters().await.map_err(|down| error(&down))?;
+        let judged_again = held.iter().filter(|_| !paused);
+        let mut due: Vec<_> = pending.iter().chain(judged_again).filter(|one| one.due_at <= now).collect();
+        due.sort_by_key(|one| one.due_at);
+        let room = MAX_QUEUED.saturating_sub(depth);
+        let message =
+            |id: &str| Message { departure: id.to_owned(), delay: Duration::ZERO };
+        let messages: Vec<_> = due.iter().take(room).map(|one| message(&one.id)).collect();
+        let oldest = due.first().map_or(0, |one| now - one.due_at);
+        metrics::gauges(&[
+            ("Tick", 1),
+            ("OldestOverdueSeconds", oldest),
+            ("Pending", count(pending.len())),
+            ("Held", count(held.iter().filter(|one| !one.dry_run).count())),
+            ("NeedsAttention", count(attention.len())),
+            ("DeadLetters", count(dead.unwrap_or_default())),
+        ]);
+        queue.send(&messages).await.map_err(|down| error(&down))
+    }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+

@@ -1,0 +1,81 @@
+//! Which ids are active: a source's last word, ended by the departures that stand.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    judgement::Veto,
+    ledger::{Facts, Holders, IdentityKey, Record, State, TraitKey, millis},
+};
+use time::OffsetDateTime;
+
+/// Returns whether a departure counts as said: recorded, not dismissed, not planned in a dry run, its time not ahead, and
+/// held for nothing but what the leaving of others or time resolves. One that was not judged yet does not stand.
+pub fn stands(record: &Record, now: OffsetDateTime) -> bool {
+    let resolves = |veto: Veto| {
+        matches!(veto, Veto::ActiveElsewhere | Veto::PersonReturned | Veto::Paused | Veto::Settling | Veto::Protected)
+    };
+    match (record.state, &record.vetoes) {
+        (State::Dismissed, _) => false,
+        (State::Done, _) => true,
+        (_, None) => false,
+        (_, Some(vetoes)) => {
+            record.time() <= millis(now).saturating_add(super::MAX_AHEAD)
+                && vetoes.iter().all(|standing| resolves(standing.veto))
+        }
+    }
+}
+
+/// Returns the ids of `source` at a trait that are active, without regard to the departure `except`; `until`: as of which
+/// rank a departure is looked at.
+pub(super) fn active_ids<'a>(
+    key: &TraitKey,
+    holders: &'a Holders,
+    source: &str,
+    facts: &Facts,
+    now: OffsetDateTime,
+    except: &str,
+) -> BTreeSet<&'a IdentityKey> {
+    let own = || holders.ids.iter().filter(|(id, _)| id.source() == source);
+    let mut active: BTreeSet<&IdentityKey> =
+        own().filter(|(_, holder)| holder.holding.is_some()).map(|(id, _)| id).collect();
+    let mut departures: Vec<(i64, &IdentityKey)> = own()
+        .flat_map(|(id, holder)| holder.departures.iter().map(move |departure| (departure, id)))
+        .filter(|(departure, _)| departure.id != except && facts.stands(&departure.id, now))
+        .map(|(departure, id)| (departure.rank, id))
+        .collect();
+    departures.sort();
+    for (rank, id) in departures {
+        let ended = covered(key, holders, &active, id, rank);
+        active.retain(|other| !ended.contains(other) || has_returned(holders, other, rank));
+    }
+    active
+}
+
+/// The ids that a departure of `id` speaks of: itself; for a weak id the one stronger id that had the trait then; and the
+/// weak ids beside an id that is the only strong one.
+pub(super) fn covered<'a>(
+    key: &TraitKey,
+    holders: &'a Holders,
+    active: &BTreeSet<&'a IdentityKey>,
+    id: &'a IdentityKey,
+    rank: i64,
+) -> BTreeSet<&'a IdentityKey> {
+    let had_it = |other: &IdentityKey| {
+        holders.ids.get(other).and_then(|holder| holder.holding).is_some_and(|holding| holding.from <= rank)
+    };
+    let strong: Vec<_> =
+        active.iter().copied().filter(|other| !other.is_weak_at(key) && *other != id && had_it(other)).collect();
+    let mut covered = BTreeSet::from([id]);
+    match (id.is_weak_at(key), &strong[..]) {
+        (true, [only]) => _ = covered.insert(only),
+        (false, []) => covered.extend(active.iter().copied().filter(|other| other.is_weak_at(key))),
+        _ => {}
+    }
+    covered
+}
+
+/// Whether an id's last word "active" is not ended by a departure of this rank: later is strict.
+fn has_returned(holders: &Holders, id: &IdentityKey, rank: i64) -> bool {
+    let holding = holders.ids.get(id).and_then(|holder| holder.holding);
+    holding.and_then(|holding| holding.active).is_some_and(|active| active >= rank)
+}

@@ -1,0 +1,224 @@
+//! Who else has what the departed person has: one question asked of each id, *whose last word is "active"?*
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use time::OffsetDateTime;
+
+use super::{VetoFact, activity};
+use crate::{
+    engine::{AddressStatus, OwnedIdentity, Target},
+    ledger::{Facts, Held, Holders, Holding, IdentityKey, Record, TraitKey},
+    person::Email,
+};
+
+/// Ids and traits around a departure.
+pub(super) struct Related {
+    /// The ids whose last word is "active" and which are, or may be, the departed person.
+    pub(super) active: Vec<Active>,
+    /// By what the person is looked up.
+    pub(super) targets: Vec<Target>,
+    /// Every address of the person that is known, current, former or unverified.
+    pub(super) every_email: BTreeSet<String>,
+}
+
+/// An id whose last word is "active".
+#[derive(Clone, Debug)]
+pub(super) struct Active {
+    pub(super) fact: VetoFact,
+    /// Whether that word is later than the departure.
+    pub(super) is_later: bool,
+}
+
+impl Active {
+    /// An item that holds more than can be read: somebody active may be among it.
+    fn crowded(id: String) -> Self {
+        Self { fact: VetoFact { id, at: 0 }, is_later: false }
+    }
+}
+
+/// A trait of the departed person.
+struct Own {
+    key: TraitKey,
+    /// `None` where it is known by its hash alone.
+    identity: Option<OwnedIdentity>,
+    status: AddressStatus,
+    /// When the person's own id had it; `None` if only the event says so.
+    time: Option<(i64, Option<i64>)>,
+}
+
+impl Related {
+    pub(super) fn of(record: &Record, facts: &Facts, now: OffsetDateTime) -> Self {
+        let ids = own_ids(record, facts, now);
+        let mut traits = own_traits(record, facts, &ids);
+        let mut active: BTreeMap<String, Active> = BTreeMap::new();
+        for id in &ids {
+            if facts.identities.get(id).is_some_and(|stored| stored.crowded) {
+                active.insert(id.to_string(), Active::crowded(id.to_string()));
+            }
+            let said = facts.identities.get(id).and_then(|stored| stored.identity.active);
+            if let Some(at) = said.filter(|at| *at > record.rank) {
+                active.insert(id.to_string(), Active { fact: VetoFact { id: id.to_string(), at }, is_later: true });
+            }
+        }
+        for own in &mut traits {
+            let Some(holders) = facts.traits.get(&own.key) else { continue };
+            if holders.crowded {
+                active.insert(own.key.item().to_owned(), Active::crowded(own.key.item().to_owned()));
+            }
+            for (id, holding) in others(own, holders, &ids, record, facts, now) {
+                match relation(own, &holding, record.rank) {
+                    Relation::SamePerson => {
+                        // A word of the departure's own source ranks by when it was reported, another's by when it is.
+                        let rank = if id.source() == record.source { record.rank } else { record.time() };
+                        let at = holding.active.unwrap_or(holding.first);
+                        let is_later = holding.active.is_some_and(|at| at > rank);
+                        let fact = VetoFact { id: id.to_string(), at };
+                        active.insert(id.to_string(), Active { fact, is_later });
+                    }
+                    Relation::NewHolder => own.status = AddressStatus::FormerInUse,
+                    Relation::None => {}
+                }
+            }
+        }
+        let every_email = every_email(record, facts, &ids);
+        let target = |own: Own| Some(Target { identity: own.identity?, status: own.status });
+        let targets = traits.into_iter().filter_map(target).collect();
+        Self { active: active.into_values().collect(), targets, every_email }
+    }
+}
+
+/// The ids that are the departed person: the event's own, and what it stands for by rule 2.
+fn own_ids(record: &Record, facts: &Facts, now: OffsetDateTime) -> BTreeSet<IdentityKey> {
+    let Some(key) = record.person.key.clone() else { return BTreeSet::new() };
+    let mut ids = BTreeSet::from([key.clone()]);
+    let known = facts.identities.get(&key).into_iter().flat_map(|stored| stored.identity.holdings(key.source()));
+    let traits: BTreeSet<_> = record.person.traits.iter().cloned().chain(known.map(|(key, _)| key)).collect();
+    for of in &traits {
+        let Some(holders) = facts.traits.get(of) else { continue };
+        let mut active = activity::active_ids(of, holders, &record.source, facts, now, &record.id);
+        active.retain(|other| {
+            let holding = holders.ids.get(*other).and_then(|holder| holder.holding);
+            holding.is_some_and(|holding| holding.from <= record.rank)
+        });
+        ids.extend(activity::covered(of, holders, &active, &key, record.rank).into_iter().cloned());
+    }
+    ids
+}
+
+/// What the departed person has or had, as of the departure.
+fn own_traits(record: &Record, facts: &Facts, ids: &BTreeSet<IdentityKey>) -> Vec<Own> {
+    let stored = ids.iter().filter_map(|id| facts.identities.get(id));
+    let (mut emails, mut external) = (BTreeMap::new(), BTreeMap::new());
+    for stored in stored {
+        merge(&mut emails, stored.identity.emails());
+        merge(&mut external, stored.identity.external_ids());
+    }
+    let mut traits: Vec<Own> = Vec::new();
+    let person = record.person.person();
+    let said: Vec<Email> = if record.person.is_masked() { Vec::new() } else { person.emails().cloned().collect() };
+    // A source that names an address of which the map knows nothing has replaced what the map knows.
+    let is_unknown = |email: &Email| !emails.contains_key(&email.canonical());
+    let replaced = said.iter().any(is_unknown);
+    for email in &said {
+        let canonical = email.canonical();
+        let held = emails.get(&canonical);
+        let is_former = held.is_some_and(|held: &Held| held.until.is_some());
+        let status = if is_former { AddressStatus::Former } else { AddressStatus::Current };
+        let time = held.map(|held| (held.from, held.until));
+        let identity = Some(OwnedIdentity::Email(email.clone()));
+        traits.push(Own { key: TraitKey::email(&canonical), identity, status, time });
+    }
+    for (canonical, held) in &emails {
+        let key = TraitKey::email(canonical);
+        // What was said after the departure is not used; it ends what was said before.
+        if traits.iter().any(|own| own.key == key) || held.from > record.rank {
+            continue;
+        }
+        let is_former = held.until.is_some() || replaced;
+        let status = if is_former { AddressStatus::Former } else { AddressStatus::Current };
+        let time = Some((held.from, held.until));
+        traits.push(Own { key, identity: Email::parse(canonical).map(OwnedIdentity::Email), status, time });
+    }
+    let said = person.external_id.filter(|id| !id.contains('…'));
+    let known: BTreeSet<_> = traits.iter().map(|own| own.key.clone()).collect();
+    for key in record.person.traits.iter().filter(|key| !known.contains(key)) {
+        let identity = said.clone().filter(|_| key.is_external_id()).map(OwnedIdentity::ExternalId);
+        traits.push(Own { key: key.clone(), identity, status: AddressStatus::Current, time: None });
+    }
+    for (id, held) in &external {
+        let key = TraitKey::external_id(&record.source, id);
+        let time = Some((held.from, held.until));
+        match traits.iter_mut().find(|own| own.key == key) {
+            Some(own) => own.time = time,
+            None if said.is_none() && held.from <= record.rank && held.until.is_none() => {
+                let identity = Some(OwnedIdentity::ExternalId(id.clone()));
+                traits.push(Own { key, identity, status: AddressStatus::Current, time });
+            }
+            None => {}
+        }
+    }
+    traits
+}
+
+fn merge(known: &mut BTreeMap<String, Held>, said: Vec<Held>) {
+    for held in said {
+        match known.get_mut(&held.text) {
+            Some(other) => {
+                other.from = other.from.min(held.from);
+                other.until = other.until.zip(held.until).map(|(a, b)| a.max(b));
+            }
+            None => _ = known.insert(held.text.clone(), held),
+        }
+    }
+}
+
+/// The other ids at a trait that are active, in every source.
+fn others(
+    own: &Own,
+    holders: &Holders,
+    ids: &BTreeSet<IdentityKey>,
+    record: &Record,
+    facts: &Facts,
+    now: OffsetDateTime,
+) -> Vec<(IdentityKey, Holding)> {
+    let sources: BTreeSet<&str> = holders.ids.keys().map(IdentityKey::source).collect();
+    let active = sources
+        .into_iter()
+        .flat_map(|source| activity::active_ids(&own.key, holders, source, facts, now, &record.id))
+        .filter(|id| !ids.contains(*id));
+    active.filter_map(|id| Some((id.clone(), holders.ids.get(id)?.holding?))).collect()
+}
+
+/// What another id at the same trait is to the departed person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relation {
+    /// Both had it at the same time, or the other has the departed person's current one: one person, or not to be told apart.
+    SamePerson,
+    /// The other has a former address of the departed person.
+    NewHolder,
+    /// Had it at another time.
+    None,
+}
+
+fn relation(own: &Own, other: &Holding, rank: i64) -> Relation {
+    let (from, until) = own.time.unwrap_or((rank, None));
+    let until = match own.status {
+        AddressStatus::Current => None,
+        _ => until.or(Some(rank)),
+    };
+    let overlap = until.is_none_or(|until| other.from < until) && other.until.is_none_or(|other| other > from);
+    match (overlap, other.until) {
+        (true, _) => Relation::SamePerson,
+        (false, None) if own.status != AddressStatus::Current => Relation::NewHolder,
+        _ => Relation::None,
+    }
+}
+
+fn every_email(record: &Record, facts: &Facts, ids: &BTreeSet<IdentityKey>) -> BTreeSet<String> {
+    let known = ids.iter().filter_map(|id| facts.identities.get(id)).flat_map(|stored| {
+        let identity = &stored.identity;
+        identity.emails().into_iter().chain(identity.unverified_emails()).map(|held| held.text)
+    });
+    let said = record.person.emails().iter().filter(|_| !record.person.is_masked()).cloned();
+    known.chain(said).collect()
+}

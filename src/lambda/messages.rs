@@ -1,0 +1,61 @@
+//! The events that are no requests: a batch of messages from the queue, and the tick.
+
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    handler::{App, Invocation},
+    queue::Body,
+};
+
+/// The scheduled tick: `{"tick": true}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Tick {
+    pub(super) tick: bool,
+}
+
+/// What an event source mapping of SQS hands over:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event>.
+#[derive(Debug, Deserialize)]
+pub(super) struct Batch {
+    #[serde(rename = "Records")]
+    records: Vec<Message>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Message {
+    #[serde(default)]
+    message_id: String,
+    body: String,
+}
+
+/// The messages that are to come again: none. Whatever fails, the ledger knows what is due.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Failures {
+    batch_item_failures: [(); 0],
+}
+
+impl Batch {
+    pub(super) async fn handle(self, app: &App, invocation: &Invocation) -> Failures {
+        join_all(self.records.into_iter().map(|message| handle(message, app, invocation))).await;
+        Failures::default()
+    }
+}
+
+/// Works on one message.
+async fn handle(message: Message, app: &App, invocation: &Invocation) {
+    let request_id = invocation.request_id.as_str();
+    let Ok(Body { departure }) = serde_json::from_str(&message.body) else {
+        tracing::error!(request_id, message_id = message.message_id, "a message is not about a departure");
+        return;
+    };
+    // Two workers of one batch must not take each other for themselves.
+    let invocation = Invocation { request_id: format!("{request_id}/{}", message.message_id), ..invocation.clone() };
+    match app.advance(&departure, &invocation).await {
+        Ok(Some(_)) => {}
+        Ok(None) => tracing::warn!(request_id, "a message of a departure that is not recorded is dropped"),
+        Err(error) => tracing::error!(request_id, reason = %error, "a message could not be followed"),
+    }
+}

@@ -1,0 +1,241 @@
+//! The facts that a judgement looks at: read together, by consistent reads, and each at most a few seconds old.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{
+    Holders, Ledger, LedgerError, Record, State,
+    identity::StoredIdentity,
+    key::{IdentityKey, PAUSE, TraitKey, short},
+    record::millis,
+    store::{Item, Merge},
+};
+use crate::{config::MaxDepartures, judgement};
+
+/// Rounds of reads: what the event names, what that names, and what that names. What a further one would name counts as
+/// active.
+const ROUNDS: usize = 3;
+/// Buckets in a window of the safeguard, each a sixth of `per`: the window is never shorter than `per`.
+const WINDOW: i64 = 7;
+/// The set of persons in a bucket.
+const PERSONS: &str = "persons";
+
+/// Everything stored that a judgement looks at.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The kill switch, if it is on.
+    pub pause: Option<Pause>,
+    /// The departed person's ids.
+    pub identities: BTreeMap<IdentityKey, StoredIdentity>,
+    /// The departed person's addresses and external ids.
+    pub traits: BTreeMap<TraitKey, Holders>,
+    /// Other departures that these refer to; `None` for one that has expired, and so was done.
+    pub records: BTreeMap<String, Option<Record>>,
+    /// The persons whose departures were received around this one, by bucket: those of the window's buckets before, its own
+    /// and those after.
+    pub received: Vec<BTreeSet<String>>,
+}
+
+/// The kill switch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// The caller's AWS identity.
+    pub who: String,
+    /// Why, in the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Facts {
+    /// Returns whether a departure that is referred to stands. One that was not read does not.
+    pub fn stands(&self, id: &str, now: OffsetDateTime) -> bool {
+        match self.records.get(id) {
+            None => false,
+            Some(None) => true,
+            Some(Some(record)) => judgement::stands(record, now),
+        }
+    }
+
+    /// Returns whether more people's departures were received in a window around this one than the safeguard lets through.
+    pub fn is_over(&self, limit: Option<&MaxDepartures>) -> bool {
+        let Some(limit) = limit else { return false };
+        let windows = self.received.windows(WINDOW as usize);
+        let most = windows.map(|window| window.iter().flatten().collect::<BTreeSet<_>>().len()).max();
+        most.unwrap_or_default() > limit.count as usize
+    }
+
+    fn add(&mut self, names: &Names, items: &BTreeMap<String, Item>) -> Result<(), LedgerError> {
+        for id in &names.identities {
+            let item = items.get(&id.item());
+            self.identities.insert(id.clone(), item.map(StoredIdentity::read).transpose()?.unwrap_or_default());
+        }
+        for key in &names.traits {
+            let item = items.get(key.item());
+            self.traits.insert(key.clone(), item.map(Holders::read).transpose()?.unwrap_or_default());
+        }
+        for id in &names.records {
+            let record = items.get(id).map(Record::read).transpose()?;
+            self.records.insert(id.clone(), record);
+        }
+        Ok(())
+    }
+
+    /// What these facts name and do not hold yet.
+    fn named(&self, record: &Record) -> Names {
+        let mut names = Names::default();
+        let own = |id: &&IdentityKey| id.source() == record.source;
+        names.traits.extend(record.person.traits.iter().cloned());
+        names.identities.extend(record.person.key.clone());
+        for holders in self.traits.values() {
+            names.records.extend(holders.ids.values().flat_map(|holder| &holder.departures).map(|one| one.id.clone()));
+        }
+        // The same source may know the person by a stronger or a weaker id.
+        for (key, holders) in &self.traits {
+            let Some(strength) = record.person.key.as_ref().map(|id| id.is_weak_at(key)) else { continue };
+            let others = holders.ids.keys().filter(own).filter(|id| id.is_weak_at(key) != strength);
+            names.identities.extend(others.take(2).cloned());
+        }
+        for (id, stored) in &self.identities {
+            names.records.extend(stored.departures.iter().map(|one| one.id.clone()));
+            names.traits.extend(stored.identity.holdings(id.source()).into_keys());
+        }
+        names.records.remove(&record.id);
+        names.identities.retain(|id| !self.identities.contains_key(id));
+        names.traits.retain(|key| !self.traits.contains_key(key));
+        names.records.retain(|id| !self.records.contains_key(id));
+        names
+    }
+}
+
+/// Items to read.
+#[derive(Default)]
+struct Names {
+    identities: BTreeSet<IdentityKey>,
+    traits: BTreeSet<TraitKey>,
+    records: BTreeSet<String>,
+}
+
+impl Names {
+    fn ids(&self) -> BTreeSet<String> {
+        let identities = self.identities.iter().map(IdentityKey::item);
+        let traits = self.traits.iter().map(|key| key.item().to_owned());
+        identities.chain(traits).chain(self.records.iter().cloned()).collect()
+    }
+}
+
+impl Ledger {
+    /// Reads the facts around a departure.
+    ///
+    /// # Errors
+    /// If one of them could not be read: then nothing may be decided.
+    pub async fn facts(&self, record: &Record, limit: Option<&MaxDepartures>) -> Result<Facts, LedgerError> {
+        let mut facts = Facts::default();
+        let buckets = limit.map(|limit| Buckets::around(limit, record.received_at).collect::<Vec<_>>());
+        let buckets = buckets.unwrap_or_default();
+        for round in 0..ROUNDS {
+            let names = facts.named(record);
+            let mut ids = names.ids();
+            if round == 0 {
+                ids.extend(buckets.iter().cloned().chain([PAUSE.to_owned()]));
+            }
+            if ids.is_empty() {
+                break;
+            }
+            let items = self.store.read(&ids).await?;
+            facts.add(&names, &items)?;
+            if round == 0 {
+                facts.pause = items.get(PAUSE).map(pause).transpose()?.flatten();
+                let persons = |id: &String| items.get(id).and_then(|item| item.sets.get(PERSONS)).cloned();
+                facts.received = buckets.iter().map(|id| persons(id).unwrap_or_default()).collect();
+            }
+        }
+        Ok(facts)
+    }
+
+    /// Counts the persons of departures that were received at one time, for the safeguard. A person counts once.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used; then they may be counted.
+    pub async fn count(&self, records: &[&Record], limit: &MaxDepartures) -> Result<(), LedgerError> {
+        let mut buckets: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for record in records {
+            buckets.entry(Buckets::of(limit, record.received_at)).or_default().insert(counted_as(record));
+        }
+        for (id, persons) in buckets {
+            // More than twice the limit says no more than that, and has to fit into an item.
+            let persons: BTreeSet<_> = persons.into_iter().take(2 * limit.count as usize).collect();
+            let expires_at = records.iter().map(|record| record.received_at).max();
+            let expires_at = expires_at.map(|at| (at + 3 * limit.per + Duration::from_secs(86_400)).unix_timestamp());
+            let mut merge = Merge::of(id).room(PERSONS, 2 * limit.count as usize, None);
+            merge.add.insert(PERSONS.to_owned(), persons);
+            merge.expires_at = expires_at;
+            // Where there is no room, there are too many already.
+            self.merge(merge).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the kill switch, if it is on.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used.
+    pub async fn pause(&self) -> Result<Option<Pause>, LedgerError> {
+        Ok(self.item(PAUSE).await?.as_ref().map(pause).transpose()?.flatten())
+    }
+
+    /// Switches the kill switch on, or off (`None`). Returns whether that changed anything.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used.
+    pub async fn set_pause(&self, pause: Option<&Pause>) -> Result<bool, LedgerError> {
+        let changed = self.pause().await?.is_some() != pause.is_some();
+        let document = serde_json::to_string(&pause).map_err(|_| LedgerError::Unreadable("pause"))?;
+        self.merge(Merge::of(PAUSE).field("pause", document)).await?;
+        Ok(changed)
+    }
+}
+
+fn pause(item: &Item) -> Result<Option<Pause>, LedgerError> {
+    let Some(text) = item.fields.get("pause") else { return Ok(None) };
+    serde_json::from_str(text).map_err(|_| LedgerError::Unreadable("pause"))
+}
+
+/// A person for the safeguard: by the current address, else the id.
+fn counted_as(record: &Record) -> String {
+    let email = record.person.traits.iter().find(|key| !key.is_external_id()).map(TraitKey::item);
+    let id = record.person.key.as_ref().map(IdentityKey::as_str);
+    short(email.or(id).unwrap_or(&record.id))[..12].to_owned()
+}
+
+/// The safeguard's buckets.
+struct Buckets;
+
+impl Buckets {
+    fn number(limit: &MaxDepartures, at: OffsetDateTime) -> (i64, i64) {
+        let width = i64::try_from(limit.per.as_millis() / 6).unwrap_or(i64::MAX).max(1);
+        (width, millis(at).div_euclid(width))
+    }
+
+    fn of(limit: &MaxDepartures, at: OffsetDateTime) -> String {
+        let (width, number) = Self::number(limit, at);
+        format!("#received/{width}/{number}")
+    }
+
+    fn around(limit: &MaxDepartures, at: OffsetDateTime) -> impl Iterator<Item = String> {
+        let (width, number) = Self::number(limit, at);
+        (1 - WINDOW..WINDOW).map(move |n| format!("#received/{width}/{}", number + n))
+    }
+}
+
+/// Returns the state's name, as the index has it.
+pub(super) fn index_name(state: State) -> &'static str {
+    state.as_str()
+}

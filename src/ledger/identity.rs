@@ -1,0 +1,297 @@
+//! What a source said about one of its ids: stored as said, with its time. Nothing here is a judgement.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    key::TraitKey,
+    store::Item,
+    {DepartureRef, LedgerError},
+};
+use crate::{
+    departure::{IdentityFact, Verification, Word},
+    person::Email,
+};
+
+/// Statements kept of one id, and claims and confirmations.
+const MAX_STATEMENTS: usize = 40;
+/// E-mail addresses taken from one statement.
+const MAX_EMAILS: usize = 20;
+/// The set of an identity's departures.
+pub(super) const DEPARTURES: &str = "departures";
+
+/// What a source said about one of its ids. Times are in milliseconds since 1970.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Verified e-mail addresses (canonical), the main one first, as they were said together. Of a run of equal statements
+    /// the first and the last are kept.
+    #[serde(default)]
+    emails: Vec<Statement>,
+    #[serde(default)]
+    external_ids: Vec<Statement>,
+    /// E-mail addresses that were entered and not verified.
+    #[serde(default)]
+    claims: Vec<Statement>,
+    /// When the id's newest claim was confirmed.
+    #[serde(default)]
+    confirmations: BTreeSet<i64>,
+    /// The first fact of all.
+    #[serde(default)]
+    pub first: Option<i64>,
+    /// The last word "active".
+    #[serde(default)]
+    pub active: Option<i64>,
+}
+
+/// What was said of one trait at one time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Statement {
+    at: i64,
+    texts: Vec<String>,
+}
+
+/// An e-mail address or external id of an identity, and how long it had it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// E-mail address (canonical), or external id.
+    pub text: String,
+    /// When it was first said.
+    pub from: i64,
+    /// When its source first said another instead; `None` for a current one.
+    pub until: Option<i64>,
+}
+
+/// What the item of a trait says about one id that has or had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holding {
+    /// When the id was first said to have it.
+    pub from: i64,
+    /// When its source first said another instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<i64>,
+    /// The id's last word "active"; `None` if there are other facts only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<i64>,
+    /// The id's first fact.
+    pub first: i64,
+}
+
+/// An identity's item.
+#[derive(Clone, Debug, Default)]
+pub struct StoredIdentity {
+    /// What was said.
+    pub identity: Identity,
+    /// Version of the item; 0 if nothing was said yet.
+    pub version: u64,
+    /// Departures of this id.
+    pub departures: BTreeSet<DepartureRef>,
+    /// Whether there are more departures than an item holds.
+    pub crowded: bool,
+}
+
+impl Identity {
+    /// Records a fact that was said at `at`. Order does not matter.
+    pub fn record(&mut self, fact: &IdentityFact, at: i64) {
+        self.first = Some(self.first.map_or(at, |first| first.min(at)));
+        if fact.word == Word::Active {
+            self.active = self.active.max(Some(at));
+        }
+        let emails: Vec<String> = fact.person.emails().take(MAX_EMAILS).map(Email::canonical).collect();
+        match fact.verified {
+            Verification::Proven => record(&mut self.emails, at, emails),
+            Verification::Claimed => record(&mut self.claims, at, emails.into_iter().take(1).collect()),
+            Verification::Confirms => {
+                self.confirmations.insert(at);
+                while self.confirmations.len() > MAX_STATEMENTS {
+                    self.confirmations.pop_first();
+                }
+            }
+        }
+        record(&mut self.external_ids, at, fact.person.external_id.clone().into_iter().collect());
+    }
+
+    /// Returns the last time that anything was said.
+    pub fn last_word(&self) -> Option<i64> {
+        let said = [&self.emails, &self.external_ids, &self.claims];
+        let last = said.into_iter().filter_map(|statements| statements.last()).map(|statement| statement.at).max();
+        last.max(self.active).max(self.first).max(self.confirmations.last().copied())
+    }
+
+    /// Returns the verified e-mail addresses, current and former.
+    pub fn emails(&self) -> Vec<Held> {
+        let mut statements = self.emails.clone();
+        for confirmed in &self.confirmations {
+            // The time stays that of the claim: somebody else may have been given the address before the confirmation.
+            if let Some(claim) = self.main_at(*confirmed) {
+                record(&mut statements, claim.at, claim.texts.iter().take(1).cloned().collect());
+            }
+        }
+        held(&statements)
+    }
+
+    /// Returns the e-mail addresses that were entered and never verified.
+    pub fn unverified_emails(&self) -> Vec<Held> {
+        let verified = self.emails();
+        let is_known = |claim: &Held| verified.iter().any(|known| known.text == claim.text);
+        held(&self.claims).into_iter().filter(|claim| !is_known(claim)).collect()
+    }
+
+    /// Returns the external ids, current and former.
+    pub fn external_ids(&self) -> Vec<Held> {
+        held(&self.external_ids)
+    }
+
+    /// Returns what the items of this id's traits are to say about it.
+    pub fn holdings(&self, source: &str) -> BTreeMap<TraitKey, Holding> {
+        let Some(first) = self.first else { return BTreeMap::new() };
+        let holding = |held: Held| Holding { from: held.from, until: held.until, active: self.active, first };
+        let emails = self.emails().into_iter().map(|held| (TraitKey::email(&held.text), holding(held)));
+        let external = self.external_ids().into_iter();
+        let external = external.map(|held| (TraitKey::external_id(source, &held.text), holding(held)));
+        emails.chain(external).collect()
+    }
+
+    /// Returns the newest main address at a time, claimed or verified, if it is certain which: somebody may have claimed a
+    /// colleague's address before their own.
+    fn main_at(&self, at: i64) -> Option<&Statement> {
+        let before = || self.claims.iter().chain(&self.emails).filter(|statement| statement.at <= at);
+        let last = before().max_by_key(|statement| statement.at)?;
+        let main = last.texts.first()?;
+        let same_time = before().filter(|statement| statement.at == last.at);
+        same_time.into_iter().all(|statement| statement.texts.first() == Some(main)).then_some(last)
+    }
+}
+
+/// Adds a statement, in order. Two at the same time add up: both were said.
+fn record(statements: &mut Vec<Statement>, at: i64, texts: Vec<String>) {
+    if texts.is_empty() {
+        return;
+    }
+    match statements.binary_search_by_key(&at, |statement| statement.at) {
+        Ok(known) => {
+            let known = &mut statements[known].texts;
+            for text in texts {
+                if !known.contains(&text) && known.len() < MAX_EMAILS {
+                    known.push(text);
+                }
+            }
+        }
+        Err(place) => statements.insert(place, Statement { at, texts }),
+    }
+    // Between two equal neighbors a third says nothing new.
+    let mut n = 1;
+    while n + 1 < statements.len() {
+        if statements[n - 1].texts == statements[n].texts && statements[n].texts == statements[n + 1].texts {
+            statements.remove(n);
+        } else {
+            n += 1;
+        }
+    }
+    while statements.len() > MAX_STATEMENTS {
+        statements.remove(0);
+    }
+}
+
+/// Each text once, with its time: from its first statement to the first one after its last that does not name it.
+fn held(statements: &[Statement]) -> Vec<Held> {
+    let mut held: Vec<Held> = Vec::new();
+    for (n, statement) in statements.iter().enumerate() {
+        for text in &statement.texts {
+            let until = statements.get(n + 1).filter(|next| !next.texts.contains(text)).map(|next| next.at);
+            match held.iter_mut().find(|known| known.text == *text) {
+                Some(known) => known.until = until,
+                None => held.push(Held { text: text.clone(), from: statement.at, until }),
+            }
+        }
+    }
+    held
+}
+
+impl StoredIdentity {
+    /// Reads an item.
+    pub(super) fn read(item: &Item) -> Result<Self, LedgerError> {
+        let identity = match item.version {
+            0 => Identity::default(),
+            _ => serde_json::from_str(&item.document).map_err(|_| LedgerError::Unreadable("identity"))?,
+        };
+        let departures = item.sets.get(DEPARTURES).into_iter().flatten();
+        let departures = departures.filter_map(|text| DepartureRef::parse(text)).collect();
+        let crowded = item.fields.contains_key(super::holders::CROWDED);
+        Ok(Self { identity, version: item.version, departures, crowded })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::person::Person;
+
+    fn fact(word: Word, verified: Verification, emails: &[&str]) -> IdentityFact {
+        let mut emails = emails.iter().filter_map(|text| Email::parse(text));
+        let person = Person { email: emails.next(), other_emails: emails.collect(), ..Person::default() };
+        IdentityFact { person, word, verified, at: None }
+    }
+
+    fn known(emails: &[&str]) -> IdentityFact {
+        fact(Word::Known, Verification::Proven, emails)
+    }
+
+    fn shown(identity: &Identity) -> Vec<(String, i64, Option<i64>)> {
+        identity.emails().into_iter().map(|held| (held.text, held.from, held.until)).collect()
+    }
+
+    #[test]
+    fn replaced_address_ends_when_another_is_first_said_in_any_order_of_arrival() {
+        let said = [(10, "a@example.com"), (20, "a@example.com"), (30, "b@example.com"), (40, "b@example.com")];
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+            let mut identity = Identity::default();
+            for n in order {
+                identity.record(&known(&[said[n].1]), said[n].0);
+            }
+            let expected =
+                [("a@example.com".to_owned(), 10, Some(30)), ("b@example.com".to_owned(), 30, None)];
+            assert_eq!(shown(&identity), expected, "{order:?}");
+            assert_eq!((identity.first, identity.active), (Some(10), None));
+        }
+    }
+
+    #[test]
+    fn address_taken_back_is_current_again() {
+        let mut identity = Identity::default();
+        for (at, email) in [(1, "a@example.com"), (2, "b@example.com"), (3, "a@example.com")] {
+            identity.record(&known(&[email]), at);
+        }
+        let expected = [("a@example.com".to_owned(), 1, None), ("b@example.com".to_owned(), 2, Some(3))];
+        assert_eq!(shown(&identity), expected);
+    }
+
+    #[test]
+    fn claim_is_an_address_only_once_confirmed_and_with_the_time_of_the_claim() {
+        let mut identity = Identity::default();
+        identity.record(&fact(Word::Known, Verification::Claimed, &["a@example.com"]), 5);
+        assert_eq!((shown(&identity), identity.unverified_emails().len()), (vec![], 1));
+        identity.record(&fact(Word::Known, Verification::Confirms, &[]), 9);
+        assert_eq!(shown(&identity), [("a@example.com".to_owned(), 5, None)]);
+        assert!(identity.unverified_emails().is_empty());
+    }
+
+    #[test]
+    fn two_claims_at_one_time_confirm_neither() {
+        let mut identity = Identity::default();
+        identity.record(&fact(Word::Known, Verification::Claimed, &["a@example.com"]), 5);
+        identity.record(&known(&["b@example.com"]), 5);
+        identity.record(&fact(Word::Known, Verification::Confirms, &[]), 9);
+        assert_eq!(shown(&identity), [("b@example.com".to_owned(), 5, None)]);
+    }
+
+    #[test]
+    fn statements_are_bounded() {
+        let mut identity = Identity::default();
+        for at in 0..10_000 {
+            identity.record(&known(&[&format!("a{at}@example.com")]), at);
+        }
+        assert_eq!(identity.emails.len(), MAX_STATEMENTS);
+        assert_eq!(shown(&identity).last(), Some(&("a9999@example.com".to_owned(), 9999, None)));
+    }
+}
