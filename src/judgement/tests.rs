@@ -1,0 +1,242 @@
+//! Properties of the judgement over random facts, and the order of what follows. The rules have direct tests in `tests/flow`.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use proptest::prelude::*;
+use time::macros::datetime;
+
+use super::*;
+use crate::{
+    config::{MaxDepartures, Mode},
+    departure::{Departure, Event, EventTime, IdentityFact, Verification, Word},
+    ledger::{Ledger, Pause, Recorded, State, memory::Memory},
+    person::Person,
+};
+
+const NOW: OffsetDateTime = datetime!(2026-01-31 12:00 UTC);
+const SOURCES: [&str; 2] = ["hr", "idp"];
+
+/// Something that a source says: at minute `at` before or after [`NOW`].
+#[derive(Clone, Debug)]
+struct Said {
+    source: usize,
+    id: Option<u8>,
+    email: Option<u8>,
+    at: i64,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Active,
+    Known,
+    /// A departure in this state.
+    Left(State),
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let what = prop_oneof![
+        2 => Just(What::Active),
+        2 => Just(What::Known),
+        1 => Just(What::Left(State::Done)),
+        1 => Just(What::Left(State::Held)),
+        1 => Just(What::Left(State::Dismissed)),
+    ];
+    let someone = (proptest::option::weighted(0.8, 0u8..4), proptest::option::weighted(0.8, 0u8..3));
+    (0..SOURCES.len(), someone, -600i64..60, what).prop_map(|(source, (id, email), at, what)| Said {
+        source,
+        id,
+        email,
+        at,
+        what,
+    })
+}
+
+fn minutes(at: i64) -> OffsetDateTime {
+    NOW + time::Duration::minutes(at)
+}
+
+impl Said {
+    fn person(&self) -> Person {
+        Person {
+            idp_id: self.id.map(|id| format!("u{id}")),
+            email: self.email.and_then(|email| Email::parse(&format!("p{email}@example.com"))),
+            ..Person::default()
+        }
+    }
+
+    fn departure(&self, n: usize) -> Departure {
+        let at = Some(EventTime::Instant(minutes(self.at)));
+        let event = Event { id: n.to_string(), kind: "left".into(), occurred_at: at, organization: None };
+        let source = SOURCES[self.source].to_owned();
+        Departure { id: format!("{source}/{n}"), source, event, person: self.person() }
+    }
+
+    async fn store(&self, ledger: &Ledger, n: usize) -> Option<Record> {
+        let word = match self.what {
+            What::Active => Word::Active,
+            What::Known => Word::Known,
+            What::Left(state) => {
+                let prepare = |record: &mut Record| {
+                    record.state = state;
+                    record.vetoes = Some(Vec::new());
+                };
+                return match ledger.record(&self.departure(n), NOW, prepare).await {
+                    Ok(Recorded::New(record) | Recorded::Known(record)) => Some(record),
+                    Err(error) => panic!("{error}"),
+                };
+            }
+        };
+        let at = Some(EventTime::Instant(minutes(self.at)));
+        let fact = IdentityFact { person: self.person(), word, verified: Verification::Proven, at };
+        ledger.store_facts(SOURCES[self.source], &[fact], NOW).await.unwrap();
+        None
+    }
+}
+
+/// The judgement of a departure after all this was said.
+fn judged(history: &[Said], leaver: &Said, policy: &Policy, change: impl Fn(&mut Record, &mut Facts)) -> Verdict {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let ledger = Ledger::new(Arc::new(Memory::default()));
+        for (n, said) in history.iter().enumerate() {
+            said.store(&ledger, n).await;
+        }
+        let Recorded::New(mut record) = ledger.record(&leaver.departure(999), NOW, |_| {}).await.unwrap() else {
+            panic!("the departure is new")
+        };
+        let mut facts = ledger.facts(&record, policy.max_departures.as_ref()).await.unwrap();
+        change(&mut record, &mut facts);
+        judge(&record, &facts, Rules { policy, settle: Duration::ZERO }, NOW)
+    })
+}
+
+fn live() -> Policy {
+    Policy { mode: Mode::Live, ..Policy::default() }
+}
+
+fn leaver() -> impl Strategy<Value = Said> {
+    (0..SOURCES.len(), proptest::option::weighted(0.8, 0u8..4), proptest::option::weighted(0.8, 0u8..3), -60i64..0)
+        .prop_map(|(source, id, email, at)| Said { source, id, email, at, what: What::Left(State::Pending) })
+}
+
+/// A release of everything that stands.
+fn release_all(verdict: &Verdict) -> Release {
+    let shown = verdict.standing.iter().map(|standing| (standing.veto, standing.facts.iter().cloned().collect()));
+    Release { vetoes: shown.collect(), ..Release::default() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn word_active_never_turns_a_hold_into_a_removal(
+        history in proptest::collection::vec(said(), 0..8),
+        leaver in leaver(),
+        mut word in said(),
+    ) {
+        word.what = What::Active;
+        let before = judged(&history, &leaver, &live(), |_, _| {});
+        let after = judged(&[history, vec![word]].concat(), &leaver, &live(), |_, _| {});
+        prop_assert!(before.next == Next::Remove || after.next != Next::Remove, "{before:?} {after:?}");
+    }
+
+    #[test]
+    fn protected_paused_and_dry_run_stand_against_every_release(
+        history in proptest::collection::vec(said(), 0..8),
+        leaver in leaver(),
+        which in 0..3,
+    ) {
+        let mut policy = live();
+        match which {
+            0 => policy.protected = vec!["*@example.com".to_owned().try_into().unwrap()],
+            1 => policy.mode = Mode::DryRun,
+            _ => {}
+        }
+        let everything = |record: &mut Record, facts: &mut Facts| {
+            let every = Veto::ALL.into_iter().map(|veto| (veto, BTreeSet::new()));
+            record.release.vetoes = every.collect();
+            if which == 2 {
+                facts.pause = Some(Pause { at: NOW, who: "op".into(), reason: None });
+            }
+        };
+        let verdict = judged(&history, &leaver, &policy, everything);
+        let known = !verdict.targets.is_empty() || which > 0;
+        prop_assert!(!known || verdict.next != Next::Remove, "{verdict:?}");
+    }
+
+    #[test]
+    fn release_of_all_that_was_shown_proceeds_and_does_not_cover_a_later_word(
+        history in proptest::collection::vec(said(), 0..8),
+        leaver in leaver(),
+    ) {
+        let shown = judged(&history, &leaver, &live(), |_, _| {});
+        let released = judged(&history, &leaver, &live(), |record, _| record.release = release_all(&shown));
+        prop_assert_eq!(released.next, Next::Remove);
+        let returned = Said { at: 30, what: What::Active, ..leaver.clone() };
+        let is_known = leaver.id.is_some() || leaver.email.is_some();
+        let later = [history, vec![returned]].concat();
+        let later = judged(&later, &leaver, &live(), |record, _| record.release = release_all(&shown));
+        prop_assert!(!is_known || later.next != Next::Remove || shown.standing.iter().any(|one| !one.facts.is_empty()));
+    }
+
+    #[test]
+    fn judgement_is_total(
+        history in proptest::collection::vec(said(), 0..8),
+        leaver in leaver(),
+        at in any::<i64>(),
+        rank in any::<i64>(),
+        count in 0u32..3,
+    ) {
+        let policy = Policy {
+            max_departures: Some(MaxDepartures { count, per: Duration::from_secs(3600) }),
+            overlap: Duration::MAX,
+            max_event_age: Duration::MAX,
+            ..live()
+        };
+        let verdict = judged(&history, &leaver, &policy, |record, _| {
+            record.rank = rank;
+            record.overlap_since = Some(at);
+        });
+        let removes = verdict.next == Next::Remove;
+        prop_assert_eq!(removes, verdict.standing.is_empty());
+    }
+}
+
+#[test]
+fn what_follows_is_ordered_protected_held_pending() {
+    let leaver = Said { source: 0, id: Some(1), email: Some(1), at: 60, what: What::Left(State::Pending) };
+    let elsewhere = Said { source: 1, id: Some(2), email: Some(1), at: -10, what: What::Active };
+    let now = NOW.unix_timestamp();
+
+    let verdict = judged(&[elsewhere.clone()], &leaver, &live(), |_, _| {});
+    let vetoes: Vec<_> = verdict.standing.iter().map(|standing| standing.veto).collect();
+    assert_eq!(vetoes, [Veto::EventInFuture, Veto::ActiveElsewhere]);
+    assert_eq!(verdict.next, Next::Wait { due_at: now + 55 * 60 }, "nothing is held that time may resolve");
+
+    let paused = |_: &mut Record, facts: &mut Facts| {
+        facts.pause = Some(Pause { at: NOW, who: "op".into(), reason: None });
+    };
+    let verdict = judged(&[elsewhere.clone()], &leaver, &live(), paused);
+    assert_eq!(verdict.next, Next::Hold { due_at: now + HELD_EVERY });
+
+    let protected = Policy { protected: vec!["p1@example.com".to_owned().try_into().unwrap()], ..live() };
+    let verdict = judged(&[elsewhere], &leaver, &protected, paused);
+    assert_eq!(verdict.next, Next::Attend);
+}
+
+#[test]
+fn overlap_is_pending_until_it_has_passed_and_held_afterwards() {
+    let leaver = Said { source: 0, id: Some(1), email: Some(1), at: -1, what: What::Left(State::Pending) };
+    let elsewhere = Said { source: 1, id: Some(2), email: Some(1), at: -10, what: What::Active };
+    let now = NOW.unix_timestamp();
+    for (since, next) in [
+        (None, Next::Wait { due_at: now + 300 }),
+        (Some(now - 3500), Next::Wait { due_at: now + 100 }),
+        (Some(now - 3600), Next::Hold { due_at: now + HELD_EVERY }),
+    ] {
+        let verdict = judged(&[elsewhere.clone()], &leaver, &live(), |record, _| record.overlap_since = since);
+        assert_eq!(verdict.next, next, "{since:?}");
+        assert_eq!(verdict.overlap_since, since.or(Some(now)));
+    }
+}
