@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     config::Policy,
-    departure::{Departure, Lesson, Return},
+    departure::{Departure, IdentityFact},
     engine::{Engine, Gate, Run},
     ledger::{Begun, Lease, Ledger, LedgerDown, Record, Standing, State},
     outcome::{Outcome, Status},
@@ -128,7 +128,7 @@ impl Durable {
     ///
     /// # Errors
     /// If it cannot be noted.
-    pub async fn learn(&self, source: &str, lessons: &[Lesson], now: OffsetDateTime) -> Result<(), NotDurable> {
+    pub async fn learn(&self, source: &str, lessons: &[IdentityFact], now: OffsetDateTime) -> Result<(), NotDurable> {
         for lesson in lessons {
             self.ledger.learn(source, lesson, now, self.directory_retention).await.map_err(not_recorded)?;
         }
@@ -163,8 +163,13 @@ impl Durable {
     ///
     /// # Errors
     /// If it cannot be noted.
-    pub async fn came_back(&self, source: &str, returned: &Return, now: OffsetDateTime) -> Result<(), NotDurable> {
-        let at = returned.at.unwrap_or(now);
+    pub async fn came_back(
+        &self,
+        source: &str,
+        returned: &IdentityFact,
+        now: OffsetDateTime,
+    ) -> Result<(), NotDurable> {
+        let at = returned.at.map_or(now, |at| at.resolve(now));
         self.ledger.note_return(source, &returned.person, at, self.retention).await.map_err(not_recorded)
     }
 
@@ -259,7 +264,7 @@ impl Durable {
     ) -> Result<Option<Reason>, LedgerDown> {
         let returned = self.ledger.returned(&departure.source, &departure.person).await?;
         // A source that tells no time: they had left by when it first said so, however much later work goes on.
-        let left_at = departure.event.occurred_at.unwrap_or(received_at);
+        let left_at = departure.event.occurred_at.map_or(received_at, |at| at.resolve(received_at));
         if returned.is_some_and(|at| at > left_at) {
             return Ok(Some(Reason::PersonReturned));
         }

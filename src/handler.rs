@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::{
     answer::{self, Problem},
     config::{Config, Mode, Policy},
-    departure::{Delivery, Departure},
+    departure::{Delivery, Departure, Word},
     durable::{Durable, Next, NotDurable, Worker},
     engine::Engine,
     plan::Plan,
@@ -99,7 +99,7 @@ impl App {
             cannot_read(&fault, "a signed delivery could not be read");
             Problem::Unreadable(fault.to_string())
         })?;
-        delivery.faults.iter().for_each(|fault| cannot_read(fault, "an event could not be read"));
+        delivery.unreadable.iter().for_each(|fault| cannot_read(fault, "an event could not be read"));
         let report = self.act(source, delivery, invocation).await.map_err(|NotDurable(why)| {
             log(&why, "a delivery could not be recorded");
             Problem::NotRecorded
@@ -120,7 +120,7 @@ impl App {
         invocation: &Invocation,
     ) -> Result<Report, NotDurable> {
         if let Some(durable) = &self.durable {
-            durable.learn(&source.name, &delivery.lessons, invocation.now).await?;
+            durable.learn(&source.name, &delivery.facts, invocation.now).await?;
             durable.depart(&delivery.departures, invocation.now).await?;
         }
         let departures = match &self.durable {
@@ -143,11 +143,11 @@ impl App {
         delivery: &Delivery,
         invocation: &Invocation,
     ) -> Result<Vec<DepartureReport>, NotDurable> {
-        for person in &delivery.returns {
+        for person in delivery.facts.iter().filter(|fact| fact.word == Word::Active) {
             durable.came_back(&source.name, person, invocation.now).await?;
         }
         // Without a queue nobody goes on afterwards: then the sender's patience is no reason to stop.
-        let patience = source.patience.saturating_sub(ANSWERING);
+        let patience = source.response_timeout.saturating_sub(ANSWERING);
         let patience = durable.queue.is_some().then(|| invocation.started + patience);
         let deadline = patience.map_or(invocation.deadline, |patience| patience.min(invocation.deadline));
         let worker = self.worker(invocation, deadline);

@@ -112,7 +112,7 @@ async fn durable(config: &Config, table: Option<String>, queue: Option<String>) 
         ledger: Ledger::new(store),
         queue,
         retention: config.ledger.retention,
-        directory_retention: config.directory.retention,
+        directory_retention: Duration::from_secs(3 * 31_557_600),
     }))
 }
 

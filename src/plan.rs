@@ -82,9 +82,8 @@ impl Plan {
         let leave = |outcome, reason| Intent::Leave(outcome, reason);
         // One protected address protects the person, also one that they no longer use.
         let protected = departure.person.emails().any(|email| policy.protects(email.expose()));
-        let age = departure.event.occurred_at.map(|at| now - at);
+        let age = departure.event.occurred_at.map(|at| now - at.resolve(now));
         let intent = match policy.mode {
-            Mode::Off => leave(Outcome::NotAttempted, Reason::ModeOff),
             _ if age.is_some_and(|age| age > policy.max_event_age) => leave(Outcome::NotAttempted, Reason::EventTooOld),
             _ if age.is_some_and(|age| -age > FURTHEST_AHEAD) => leave(Outcome::NotAttempted, Reason::EventInFuture),
             _ if protected => leave(Outcome::Protected, Reason::Protected),

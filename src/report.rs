@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize, Serializer};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
 use crate::{
-    departure::{Departure, Ignored},
+    departure::{Departure, EventTime, Ignored},
     outcome::{Outcome, Proof, Reference, Status},
     person::mask_addresses,
     plan::{Intent, Plan},
@@ -53,8 +52,8 @@ pub struct EventReport {
     /// The source's name of its type.
     pub r#type: String,
     /// When it happened.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339")]
-    pub occurred_at: Option<OffsetDateTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<EventTime>,
     /// The organisation in which it happened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
@@ -310,12 +309,5 @@ impl DepartureReport {
             }
             _ => info!(request_id, departure_id, status, duplicate, "departure"),
         }
-    }
-}
-
-fn rfc3339<S: Serializer>(at: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
-    match at.map(|at| at.format(&Rfc3339)) {
-        Some(Ok(text)) => serializer.serialize_str(&text),
-        _ => serializer.serialize_none(),
     }
 }

@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 
 use super::{Kept, Ledger, LedgerDown, ROUNDS, person_key, short};
 use crate::{
-    departure::{Departure, Lesson, Verification},
+    departure::{Departure, IdentityFact, Verification},
     person::{Email, Person},
 };
 
@@ -108,13 +108,13 @@ impl Ledger {
     pub async fn learn(
         &self,
         source: &str,
-        lesson: &Lesson,
+        lesson: &IdentityFact,
         now: OffsetDateTime,
         retention: Duration,
     ) -> Result<(), LedgerDown> {
         let Some(key) = lesson.person.idp_id.as_deref().map(short) else { return Ok(()) };
         // A clock that is wrong must not have the last word for years.
-        let at = Moment(lesson.at.unwrap_or(now).clamp(OffsetDateTime::UNIX_EPOCH, now));
+        let at = Moment(lesson.at.map_or(now, |at| at.resolve(now)).clamp(OffsetDateTime::UNIX_EPOCH, now));
         let (id, expires_at) = (heard_id(source, &key), now + retention);
         for _ in 0..ROUNDS {
             let Kept { value: before, version, expires_at: expiry } = self.read::<Heard>(&id).await?;
@@ -209,7 +209,9 @@ impl Ledger {
     pub async fn depart(&self, departure: &Departure, now: OffsetDateTime) -> Result<(), LedgerDown> {
         let source = &departure.source;
         let Some(key) = departure.person.idp_id.as_deref().map(short) else { return Ok(()) };
-        let at = Moment(departure.event.occurred_at.unwrap_or(now).clamp(OffsetDateTime::UNIX_EPOCH, now));
+        let at = Moment(
+            departure.event.occurred_at.map_or(now, |at| at.resolve(now)).clamp(OffsetDateTime::UNIX_EPOCH, now),
+        );
         let heard = self.read::<Heard>(&heard_id(source, &key)).await?.value;
         for told in heard.addresses() {
             self.change(source, &told.text, None, |holders| holders.depart(&key, at)).await?;
@@ -256,7 +258,7 @@ impl Ledger {
 }
 
 impl Heard {
-    fn add(&mut self, lesson: &Lesson, at: Moment) {
+    fn add(&mut self, lesson: &IdentityFact, at: Moment) {
         let person = &lesson.person;
         let main = person.email.as_ref();
         let told = |email: &Email| Told { at, main: main == Some(email), text: email.expose().to_owned() };

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::SKEW;
 use crate::{
-    departure::{Departure, Event},
+    departure::{Departure, Event, EventTime},
     outcome::{Outcome, Status},
     person::{Email, Person},
     report::Entry,
@@ -29,8 +29,8 @@ pub struct Record {
     /// The source's name of the event's type.
     pub event_type: String,
     /// When it happened, if the source told.
-    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
-    pub occurred_at: Option<OffsetDateTime>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<EventTime>,
     /// The source's name of the organisation in which it happened, if the source told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
