@@ -1,8 +1,7 @@
-//! The configuration: `offboard.toml`. Read once at start; every fault in it is told, not only the first.
+//! The configuration: `offboard.toml`. Read once at start; every error in it is reported, not only the first.
 
 use std::{
     collections::BTreeMap,
-    fmt,
     num::NonZeroU32,
     path::{Path, PathBuf},
     str::FromStr,
@@ -14,16 +13,19 @@ use toml::de::DeTable;
 
 use crate::{
     http::Limits,
-    person::Email,
     providers::{Configured, Kind},
     source::{KeySource, Source},
 };
 
 pub(crate) mod base_url;
 pub(crate) mod duration;
+mod fields;
+pub(crate) mod nearest;
+mod policy;
 mod section;
 
 pub use base_url::BaseUrl;
+pub use policy::{Domain, LedgerSettings, MaxDepartures, Mode, Pattern, Policy};
 pub use section::Faults;
 pub(crate) use section::{Findings, Section};
 
@@ -34,108 +36,12 @@ pub struct Config {
     pub policy: Policy,
     /// The wire.
     pub http: HttpSettings,
-    /// What is kept of a departure.
+    /// How long the record of a departure is kept.
     pub ledger: LedgerSettings,
-    /// What is kept of whom the sources' ids stand for.
-    pub directory: DirectorySettings,
     /// Who may report departures, by name.
     pub sources: BTreeMap<String, Source>,
     /// Where people are removed, sorted by name. Providers that are switched off are not among them.
     pub providers: Vec<ProviderConfig>,
-}
-
-/// What is done about a departure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Accounts are deleted.
-    #[default]
-    Live,
-    /// Accounts are looked up.
-    DryRun,
-    /// Nothing is called.
-    Off,
-}
-
-impl FromStr for Mode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "live" => Ok(Self::Live),
-            "dry_run" => Ok(Self::DryRun),
-            "off" => Ok(Self::Off),
-            _ => Err(format!("unknown mode `{text}`: expected live, dry_run or off")),
-        }
-    }
-}
-
-/// `[policy]`: what may be done to whom.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
-pub struct Policy {
-    /// Live, dry run or off.
-    pub mode: Mode,
-    /// Whom no machine may remove.
-    pub protected: Vec<Pattern>,
-    /// How old a departure may be.
-    #[serde(with = "duration")]
-    pub max_event_age: Duration,
-    /// How many departures in which time are believed.
-    pub max_departures: Option<MaxDepartures>,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        let week = Duration::from_secs(7 * 24 * 60 * 60);
-        Self { mode: Mode::Live, protected: Vec::new(), max_event_age: week, max_departures: None }
-    }
-}
-
-impl Policy {
-    /// Whether this address is on the protected list.
-    pub fn protects(&self, email: &str) -> bool {
-        self.protected.iter().any(|pattern| pattern.covers(email))
-    }
-}
-
-/// `max_departures`: more than `count` in the time `per` are taken for a mistake upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct MaxDepartures {
-    /// How many.
-    pub count: u32,
-    /// In which time.
-    #[serde(with = "duration")]
-    pub per: Duration,
-}
-
-/// An address, or `*@domain` for all of a domain.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Pattern(Email);
-
-impl TryFrom<String> for Pattern {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let usable = Email::parse(&text).filter(|email| !email.expose().trim_start_matches("*@").contains('*'));
-        usable.map(Self).ok_or_else(|| "a protected entry is an address, or *@domain".to_owned())
-    }
-}
-
-impl Pattern {
-    fn covers(&self, address: &str) -> bool {
-        let (pattern, address) = (folded(self.0.expose()), folded(address));
-        match pattern.strip_prefix("*@") {
-            Some(domain) => address.rsplit_once('@').is_some_and(|(_, other)| other == domain),
-            None => pattern == address,
-        }
-    }
-}
-
-/// An address as it is compared to protect it: wider than to remove it, because a provider may take more for the same.
-fn folded(address: &str) -> String {
-    address.trim().trim_end_matches('.').to_lowercase()
 }
 
 /// `[http]`: the wire.
@@ -151,37 +57,6 @@ pub struct HttpSettings {
 impl Default for HttpSettings {
     fn default() -> Self {
         Self { extra_ca: None, max_body: 1024 * 1024 }
-    }
-}
-
-/// `[ledger]`: what is kept of a departure, where there is a ledger.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
-pub struct LedgerSettings {
-    /// For how long.
-    #[serde(with = "duration")]
-    pub retention: Duration,
-}
-
-impl Default for LedgerSettings {
-    fn default() -> Self {
-        Self { retention: Duration::from_secs(90 * 24 * 60 * 60) }
-    }
-}
-
-/// `[directory]`: what is kept of whom the sources' ids stand for, where there is a ledger.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
-pub struct DirectorySettings {
-    /// For how long after the last news. Nobody may change anything about a person for years before they leave.
-    #[serde(with = "duration")]
-    pub retention: Duration,
-}
-
-impl Default for DirectorySettings {
-    fn default() -> Self {
-        // What "3y" is read as: years of 365.25 days.
-        Self { retention: Duration::from_secs(3 * 31_557_600) }
     }
 }
 
@@ -260,23 +135,21 @@ impl Config {
         })?;
         let mut findings = Findings { text, faults: Faults::default() };
         let findings = &mut findings;
-        let mut root = Section { name: String::new(), table };
-        let policy = root.table_named("policy", findings).and_then(|section| section.read(findings));
+        let mut root = Section::new(String::new(), table);
+        let (mut policy, ledger) = policy_and_ledger(&mut root, findings);
         let http = root.table_named("http", findings).and_then(|section| section.read(findings));
-        let ledger = root.table_named("ledger", findings).and_then(|section| section.read(findings));
-        let directory = root.table_named("directory", findings).and_then(|section| section.read(findings));
-        let sources = sources(&mut root, findings);
+        let names = root.names_in("providers");
+        let sources = sources(&mut root, &names, findings);
         let providers = providers(&mut root, findings);
+        check_coverage(&sources, &providers, findings);
         root.refuse_the_rest(findings);
-        let mut policy: Policy = policy.unwrap_or_default();
         match mode.map(Mode::from_str).transpose() {
             Ok(mode) => policy.mode = mode.unwrap_or(policy.mode),
             Err(message) => findings.add(None, format!("OFFBOARD_MODE: {message}")),
         }
-        let (http, ledger) = (http.unwrap_or_default(), ledger.unwrap_or_default());
-        let directory = directory.unwrap_or_default();
+        let http = http.unwrap_or_default();
         let faults = std::mem::take(&mut findings.faults).sorted();
-        if faults.is_empty() { Ok(Self { policy, http, ledger, directory, sources, providers }) } else { Err(faults) }
+        if faults.is_empty() { Ok(Self { policy, http, ledger, sources, providers }) } else { Err(faults) }
     }
 
     /// The extra certificate authority's text.
@@ -311,12 +184,40 @@ impl Config {
     }
 }
 
-fn sources(root: &mut Section<'_>, findings: &mut Findings<'_>) -> BTreeMap<String, Source> {
+/// Reads `[policy]` and `[ledger]`, and whether they go together: a departure that is still acted on must have its record.
+fn policy_and_ledger(root: &mut Section<'_>, findings: &mut Findings<'_>) -> (Policy, LedgerSettings) {
+    let (policy, ledger) = (root.table_named("policy", findings), root.table_named("ledger", findings));
+    let age = policy.as_ref().and_then(|section| section.spans().remove("max_event_age"));
+    let kept = ledger.as_ref().and_then(|section| section.spans().remove("retention"));
+    let policy: Policy = policy.and_then(|section| section.read(findings)).unwrap_or_default();
+    let ledger: LedgerSettings = ledger.and_then(|section| section.read(findings)).unwrap_or_default();
+    if policy.max_event_age >= ledger.retention {
+        let (age_text, kept_text) = (duration::days(policy.max_event_age), duration::days(ledger.retention));
+        let message = format!(
+            "`policy.max_event_age` ({age_text}) must be less than `ledger.retention` ({kept_text}): an old event could              otherwise be taken for a new one after its record expired"
+        );
+        findings.add(age.or(kept), message);
+    }
+    (policy, ledger)
+}
+
+/// Refuses a source that covers no provider: its departures would be reported as done while nothing was looked at.
+fn check_coverage(sources: &BTreeMap<String, Source>, providers: &[ProviderConfig], findings: &mut Findings<'_>) {
+    // While something else is wrong, a provider may be missing for that alone.
+    if !findings.faults.is_empty() {
+        return;
+    }
+    for source in sources.values().filter(|source| !providers.iter().any(|provider| source.covers(&provider.name))) {
+        findings.add(None, format!("`sources.{}` covers no provider that is enabled", source.name));
+    }
+}
+
+fn sources(root: &mut Section<'_>, providers: &[String], findings: &mut Findings<'_>) -> BTreeMap<String, Source> {
     let mut sources = BTreeMap::new();
     let section = root.table_named("sources", findings);
     for (name, section) in section.map(|section| section.tables(findings)).unwrap_or_default() {
         check_name(&name, &section, findings);
-        if let Some(source) = Source::read(&name, section, findings) {
+        if let Some(source) = Source::read(&name, section, providers, findings) {
             sources.insert(name, source);
         }
     }
@@ -347,8 +248,8 @@ fn provider(name: String, mut own: Section<'_>, findings: &mut Findings<'_>) -> 
     let kind = own.kind(findings)?;
     let Some(kind) = Kind::named(&kind) else {
         let known: Vec<_> = crate::providers::KINDS.iter().map(|kind| kind.name).collect();
-        findings
-            .add(Some(span), format!("`{}`: unknown kind `{kind}`: expected one of {}", own.name, known.join(", ")));
+        let suggestion = nearest::suggestion(&kind, &known);
+        findings.add(Some(span), format!("`{}`: unknown kind `{kind}`: {suggestion}", own.name));
         return None;
     };
     let settings = kind.configure(own, findings);
@@ -371,15 +272,5 @@ fn check_name(name: &str, section: &Section<'_>, findings: &mut Findings<'_>) {
     if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
         let message = format!("`{}`: a name has 1 to 64 characters of a-z, 0-9, - and _", section.name);
         findings.add(Some(section.table.span()), message);
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Live => "live",
-            Self::DryRun => "dry_run",
-            Self::Off => "off",
-        })
     }
 }

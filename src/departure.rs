@@ -1,22 +1,23 @@
-//! What a verified delivery says: who left, and when.
+//! What a verified delivery says: who left, who is there, and when.
 
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use time::{Date, Month, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339, macros::time};
 
 use crate::{person::Person, source::Unreadable};
 
-/// What is in one delivery.
+/// Everything that one delivery says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
     /// The people who left.
     pub departures: Vec<Departure>,
-    /// The people of whom it says that they are there.
-    pub returns: Vec<Return>,
-    /// What it says of whom the source's ids stand for.
-    pub lessons: Vec<Lesson>,
-    /// The events that are none of our business.
+    /// What it says of the people whose ids the source knows.
+    pub facts: Vec<IdentityFact>,
+    /// The events that change nothing, each with the reason.
     pub ignored: Vec<Ignored>,
-    /// What of it could not be read.
-    pub faults: Vec<Unreadable>,
+    /// The events, or parts of events, that could not be read.
+    pub unreadable: Vec<Unreadable>,
 }
 
 /// A person left.
@@ -28,38 +29,42 @@ pub struct Departure {
     pub source: String,
     /// The event that says so.
     pub event: Event,
-    /// Who it is.
+    /// Who left.
     pub person: Person,
 }
 
-/// A person is there: was created, or came back.
+/// What a source says of one of its ids: which e-mail addresses and external id belong to it, and whether the person is
+/// active.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Return {
-    /// Who it is.
+pub struct IdentityFact {
+    /// The id ([`Person::idp_id`]) and what the event says of the person.
     pub person: Person,
-    /// When that was, if the source tells.
-    pub at: Option<OffsetDateTime>,
-}
-
-/// An event by which a source's directory learns who one of its ids stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lesson {
-    /// Whose id it is ([`Person::idp_id`]; without one nothing is learned), and what the event says of them.
-    pub person: Person,
-    /// What its addresses are worth.
+    /// Whether the event says that the person is active.
+    pub word: Word,
+    /// What its e-mail addresses are worth.
     pub verified: Verification,
-    /// When that was, if the source tells.
-    pub at: Option<OffsetDateTime>,
+    /// When that was, if the source says so.
+    pub at: Option<EventTime>,
 }
 
-/// What a lesson's addresses are worth. Whoever may write any address into a profile must not become that address's owner.
+/// Whether an identity fact says that the person is active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// The person is active at that time: was created, or came back.
+    Active,
+    /// The person is known by these addresses and ids. It is not a return.
+    Known,
+}
+
+/// What the e-mail addresses of an identity fact are worth. A person who may write any address into a profile must not
+/// become that address's owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verification {
-    /// They are proven: the organisation gave them, or their owner answered a message.
+    /// They are verified: the organization assigned them, or their owner answered a message.
     Proven,
     /// The main address was entered and nothing more; nobody is removed by it until it is confirmed.
     Claimed,
-    /// There is no address: the one that this id claimed last is proven.
+    /// There is no address: the last one that this id claimed is verified.
     Confirms,
 }
 
@@ -70,9 +75,9 @@ pub struct Event {
     pub id: String,
     /// The source's name of its type.
     pub kind: String,
-    /// When it happened, if the source tells.
-    pub occurred_at: Option<OffsetDateTime>,
-    /// The source's name of the organisation, tenant or realm in which it happened, if the source tells.
+    /// When it happened, if the source says so.
+    pub occurred_at: Option<EventTime>,
+    /// The source's name of the organization, tenant or realm in which it happened, if the source says so.
     pub organization: Option<String>,
 }
 
@@ -87,27 +92,85 @@ pub struct Ignored {
     pub reason: &'static str,
 }
 
-/// Reads a time as senders write it: RFC 3339; the same with a space for the `T`, without a zone (then it is UTC), or with
-/// an offset without a colon; or a count of seconds or milliseconds since 1970.
-pub fn parse_time(value: &serde_json::Value) -> Option<OffsetDateTime> {
-    match value {
-        serde_json::Value::Number(number) => from_count(number.as_i64()?),
-        serde_json::Value::String(text) => from_text(text.trim()),
-        _ => None,
+/// When an event happened, as its source said it: a point in time, or only a day.
+///
+/// Serialized as it was said: RFC 3339 with the source's own offset, or the bare date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventTime {
+    /// A point in time.
+    Instant(OffsetDateTime),
+    /// A day without a time: an effective date.
+    Day(Date),
+}
+
+impl EventTime {
+    /// Returns the point in time that is meant, for an event that was received at `received_at`.
+    ///
+    /// A day that is still ahead means its end, 23:59:59.999 UTC; any other day means its end or the reception, whichever is
+    /// earlier.
+    pub fn resolve(self, received_at: OffsetDateTime) -> OffsetDateTime {
+        match self {
+            Self::Instant(at) => at,
+            Self::Day(day) => {
+                let end = day.with_time(time!(23:59:59.999)).assume_utc();
+                if day > received_at.to_offset(UtcOffset::UTC).date() { end } else { end.min(received_at) }
+            }
+        }
+    }
+
+    /// Reads a time as senders write it: RFC 3339; the same with a space for the `T`, without a zone (then it is UTC), or
+    /// with an offset without a colon; a bare date; or a count of seconds or milliseconds since 1970.
+    pub fn parse(value: &serde_json::Value) -> Option<Self> {
+        match value {
+            serde_json::Value::Number(number) => from_count(number.as_i64()?),
+            serde_json::Value::String(text) => from_text(text.trim()),
+            _ => None,
+        }
+    }
+}
+
+impl From<OffsetDateTime> for EventTime {
+    fn from(at: OffsetDateTime) -> Self {
+        Self::Instant(at)
+    }
+}
+
+impl fmt::Display for EventTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Instant(at) => f.write_str(&at.format(&Rfc3339).map_err(|_| fmt::Error)?),
+            // "2026-01-31": the `time` crate shows a date so.
+            Self::Day(day) => write!(f, "{day}"),
+        }
+    }
+}
+
+impl Serialize for EventTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for EventTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        from_text(&text).ok_or_else(|| D::Error::custom("neither an RFC 3339 time nor a date"))
     }
 }
 
 /// Counts beyond this are milliseconds: as seconds they would lie in the year 5138.
 const FIRST_MILLISECONDS: u64 = 100_000_000_000;
 
-fn from_count(count: i64) -> Option<OffsetDateTime> {
+fn from_count(count: i64) -> Option<EventTime> {
     let nanoseconds = if count.unsigned_abs() < FIRST_MILLISECONDS { 1_000_000_000 } else { 1_000_000 };
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(count) * nanoseconds).ok()
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(count) * nanoseconds).ok()?;
+    // RFC 3339 has no year before 0: a record with such a time could not be written.
+    (at.year() >= 0).then_some(EventTime::Instant(at))
 }
 
-fn from_text(text: &str) -> Option<OffsetDateTime> {
+fn from_text(text: &str) -> Option<EventTime> {
     let text = text.trim_end_matches(" UTC");
-    let (date, time) = text.split_once(['T', 't', ' '])?;
+    let Some((date, time)) = text.split_once(['T', 't', ' ']) else { return from_date(text) };
     let zone = time.find(['Z', 'z', '+', '-']).unwrap_or(time.len());
     let (time, zone) = time.split_at(zone);
     let zone = match zone.trim() {
@@ -115,18 +178,31 @@ fn from_text(text: &str) -> Option<OffsetDateTime> {
         zone if zone.len() == 5 && zone.is_char_boundary(3) => format!("{}:{}", &zone[..3], &zone[3..]),
         zone => zone.to_owned(),
     };
-    OffsetDateTime::parse(&format!("{date}T{}{zone}", time.trim()), &Rfc3339).ok()
+    let at = OffsetDateTime::parse(&format!("{date}T{}{zone}", time.trim()), &Rfc3339).ok()?;
+    Some(EventTime::Instant(at))
+}
+
+/// Reads `YYYY-MM-DD` and nothing else.
+fn from_date(text: &str) -> Option<EventTime> {
+    let part = |from: usize, to: usize| {
+        let digits = text.get(from..to).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+        digits.parse::<u16>().ok()
+    };
+    let is_date = text.len() == 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
+    let (year, month, day) = is_date.then(|| Some((part(0, 4)?, part(5, 7)?, part(8, 10)?))).flatten()?;
+    let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
+    Date::from_calendar_date(year.into(), month, u8::try_from(day).ok()?).ok().map(EventTime::Day)
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use time::macros::datetime;
+    use time::macros::{date, datetime};
 
     use super::*;
 
     #[test]
-    fn times_are_read_as_senders_write_them() {
+    fn time_as_senders_write_it_is_an_instant() {
         let noon = datetime!(2026-01-31 18:42:00 UTC);
         for text in [
             "2026-01-31T18:42:00Z",
@@ -138,26 +214,68 @@ mod tests {
             "2026-01-31T19:42:00+01:00",
             "2026-01-31T17:12:00-0130",
         ] {
-            assert_eq!(parse_time(&json!(text)), Some(noon), "{text}");
+            assert_eq!(EventTime::parse(&json!(text)), Some(EventTime::Instant(noon)), "{text}");
         }
-        assert_eq!(parse_time(&json!(1769884920)), Some(noon));
-        assert_eq!(parse_time(&json!(1769884920000_i64)), Some(noon));
+        assert_eq!(EventTime::parse(&json!(1769884920)), Some(EventTime::Instant(noon)));
+        assert_eq!(EventTime::parse(&json!(1769884920000_i64)), Some(EventTime::Instant(noon)));
     }
 
     #[test]
-    fn what_is_no_time_is_none() {
+    fn bare_date_is_a_day_and_midnight_is_an_instant() {
+        assert_eq!(EventTime::parse(&json!(" 2026-01-31 ")), Some(EventTime::Day(date!(2026 - 01 - 31))));
+        let midnight = datetime!(2026-01-31 00:00:00 UTC);
+        assert_eq!(EventTime::parse(&json!("2026-01-31T00:00:00")), Some(EventTime::Instant(midnight)));
+    }
+
+    #[test]
+    fn unreadable_time_is_none() {
         for value in [
             json!(""),
             json!("yesterday"),
-            json!("2026-01-31"),
+            json!("2026-02-29"),
+            json!("2026-1-31"),
+            json!("+026-01-31"),
+            json!("20260131"),
+            json!("2026/01/31"),
+            json!("31.01.2026"),
+            json!("é026-01-3"),
             json!("2026-13-31T00:00:00Z"),
             json!("2026-01-31T18:42:00+é0"),
             json!(null),
             json!({}),
             json!(i64::MAX),
             json!(i64::MIN),
+            json!(-90_000_000_000_i64),
         ] {
-            assert_eq!(parse_time(&value), None, "{value}");
+            assert_eq!(EventTime::parse(&value), None, "{value}");
         }
+    }
+
+    #[test]
+    fn day_resolves_to_its_end_or_to_reception_whichever_is_earlier() {
+        let day = EventTime::Day(date!(2026 - 01 - 31));
+        let end = datetime!(2026-01-31 23:59:59.999 UTC);
+        for (received_at, expected) in [
+            (datetime!(2026-01-30 23:59:59 UTC), end),
+            (datetime!(2026-01-31 09:00:00 UTC), datetime!(2026-01-31 09:00:00 UTC)),
+            // In UTC it is still the 31st.
+            (datetime!(2026-02-01 01:00:00 +2), datetime!(2026-02-01 01:00:00 +2)),
+            (datetime!(2026-02-01 00:00:00 UTC), end),
+            (datetime!(2026-03-01 00:00:00 UTC), end),
+        ] {
+            assert_eq!(day.resolve(received_at), expected, "{received_at}");
+        }
+        let instant = datetime!(2030-01-31 09:00:00 UTC);
+        assert_eq!(EventTime::Instant(instant).resolve(end), instant);
+    }
+
+    #[test]
+    fn event_time_is_written_as_it_was_said() {
+        for text in ["2026-01-31", "0001-01-01", "2026-01-31T19:42:00+01:00", "2026-01-31T18:42:00.123Z"] {
+            let read: EventTime = serde_json::from_value(json!(text)).unwrap();
+            assert_eq!(serde_json::to_value(read).unwrap(), json!(text));
+            assert_eq!(EventTime::parse(&json!(text)), Some(read));
+        }
+        assert!(serde_json::from_value::<EventTime>(json!("soon")).is_err_and(|error| error.is_data()));
     }
 }

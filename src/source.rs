@@ -6,15 +6,16 @@
 use std::time::Duration;
 
 use http::HeaderName;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use time::OffsetDateTime;
 
 use crate::{
-    config::{BaseUrl, Findings, Section},
+    config::{BaseUrl, Findings, Section, duration, nearest::suggestion},
     departure::Delivery,
     webhook::{Scheme, Signature, Token, Verified},
 };
 
+mod coverage;
 mod delivery;
 mod json;
 mod kinds;
@@ -23,6 +24,7 @@ mod reading;
 mod rules;
 mod sample;
 
+use coverage::Coverage;
 use kinds::Samples;
 pub use kinds::{KINDS, Kind, Row};
 use reading::Reader;
@@ -44,9 +46,13 @@ pub struct Source {
     /// What it wants to be told.
     pub reply: Reply,
     /// How long its sender waits for an answer. What is not done by then is left to the queue, where there is one.
-    pub patience: Duration,
+    pub response_timeout: Duration,
+    /// How long a departure of this source waits before anything is removed, so that a mass change is seen as one first. At
+    /// most a day.
+    pub settle: Duration,
     /// What it asks once, to see that the address is ours.
     pub challenge: Option<Challenge>,
+    coverage: Coverage,
     reader: Reader,
     samples: Option<Samples>,
 }
@@ -99,7 +105,13 @@ struct Table {
     secret: Option<String>,
     reply: Option<Reply>,
     #[serde(default, deserialize_with = "crate::config::duration::option")]
-    patience: Option<Duration>,
+    response_timeout: Option<Duration>,
+    #[serde(default, deserialize_with = "settle")]
+    settle: Duration,
+    /// The providers that this source covers, and no other.
+    providers: Option<Vec<String>>,
+    /// The providers that this source does not cover.
+    except: Option<Vec<String>>,
     /// How a sender of kind `hmac` signs.
     signature: Option<Signature>,
     /// Where a sender shows its secret.
@@ -118,64 +130,85 @@ struct Table {
     person: Option<PersonTable>,
 }
 
+fn settle<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    duration::within(deserializer, Duration::ZERO, duration::DAY)
+}
+
+/// An error in a source's table: the key where it stands, or none in particular, and what is wrong.
+type KeyError = (&'static str, String);
+
 impl Source {
-    /// Reads a source's table.
-    pub(crate) fn read(name: &str, mut section: Section<'_>, findings: &mut Findings<'_>) -> Option<Self> {
-        let (path, span) = (section.name.clone(), section.table.span());
-        let kind = section.kind(findings)?;
-        let given: Table = section.read(findings)?;
-        match Self::of(name, &kind, given) {
-            Ok(source) => Some(source),
-            Err(fault) => {
-                findings.add(Some(span), format!("`{path}`: {fault}"));
-                None
-            }
+    /// Reads a source's table. `providers` are the names of all configured providers.
+    pub(crate) fn read(
+        name: &str,
+        mut section: Section<'_>,
+        providers: &[String],
+        findings: &mut Findings<'_>,
+    ) -> Option<Self> {
+        let (path, span, spans) = (section.name.clone(), section.table.span(), section.spans());
+        let kind = section.kind(findings);
+        let given: Option<Table> = section.read(findings);
+        let (kind, given) = (kind?, given?);
+        let errors = match Self::of(name, &kind, given, providers) {
+            Ok(source) => return Some(source),
+            Err(errors) => errors,
+        };
+        for (key, message) in errors {
+            let at = spans.get(key).cloned().unwrap_or_else(|| span.clone());
+            findings.add(Some(at), format!("`{path}`: {message}"));
         }
+        None
     }
 
-    /// A source of this kind and name that is configured in nothing else.
+    /// Returns a source of this kind and name that is configured in nothing else.
     ///
     /// # Errors
     /// If there is no such kind, or it needs more.
     pub fn of_kind(kind: &str) -> Result<Self, String> {
-        Self::of(kind, kind, Table::default())
+        let joined =
+            |errors: Vec<KeyError>| errors.into_iter().map(|(_, message)| message).collect::<Vec<_>>().join("; ");
+        Self::of(kind, kind, Table::default(), &[]).map_err(joined)
     }
 
-    fn of(name: &str, kind: &str, mut given: Table) -> Result<Self, String> {
+    fn of(name: &str, kind: &str, mut given: Table, providers: &[String]) -> Result<Self, Vec<KeyError>> {
         let known = Kind::named(kind).ok_or_else(|| {
             let known: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
-            format!("unknown kind `{kind}`: expected one of {}", known.join(", "))
+            vec![("kind", format!("unknown kind `{kind}`: {}", suggestion(kind, &known)))]
         })?;
-        let row = known.row()?;
-        let (scheme, keys) = proof(name, known, &row, &mut given)?;
-        // What a sender's own samples look like is no longer what is read, unless code of ours lies between.
+        let row = known.row().map_err(|why| vec![("kind", why)])?;
+        let mut errors = Vec::new();
+        let proof = proof(name, known, &row, &mut given).map_err(|why| errors.push(("", why)));
+        let coverage = Coverage::new(given.providers.take(), given.except.take(), providers);
+        let coverage = coverage.map_err(|wrong| errors.extend(wrong));
+        // A sender's own samples no longer fit a body that is read otherwise, unless code of ours lies between.
         let is_remapped = known.unfold.is_none() && (given.event.is_some() || given.person.is_some());
-        let event = given.event.unwrap_or_default().over(row.event.unwrap_or_default()).check(&given.also)?;
-        let person = given.person.unwrap_or_default().over(row.person.unwrap_or_default()).check()?;
-        if given.accept_unverified && person.verified.is_none() {
-            return Err(format!(
-                "`accept_unverified` changes nothing: `{kind}` does not say whether an address is proven"
-            ));
-        }
-        let reader = Reader {
-            event,
-            person,
-            unfold: known.unfold,
-            id_is_signed: matches!(scheme, Scheme::Hmac(_)),
-            accept_unverified: given.accept_unverified,
-            accept_unreadable: row.accept_unreadable,
-        };
+        let reader = reader(known, &mut given, &row, &mut errors);
+        let (Ok((scheme, keys)), Ok(coverage), Some(reader)) = (proof, coverage, reader) else { return Err(errors) };
+        let reader = Reader { id_is_signed: matches!(scheme, Scheme::Hmac(_)), ..reader };
         Ok(Self {
             name: name.to_owned(),
             kind: known,
             keys,
             scheme,
             reply: given.reply.unwrap_or(row.reply),
-            patience: given.patience.unwrap_or(row.patience),
+            response_timeout: given.response_timeout.unwrap_or(row.response_timeout),
+            settle: given.settle,
             challenge: row.challenge,
+            coverage,
             reader,
             samples: row.samples.filter(|_| !is_remapped),
         })
+    }
+
+    /// Returns whether the people whom this source reports are removed from this provider.
+    pub fn covers(&self, provider: &str) -> bool {
+        self.coverage.contains(provider)
+    }
+
+    /// Returns whether this source knows people by an id. One that knows them by e-mail address alone cannot tell two
+    /// holders of an address apart.
+    pub fn knows_ids(&self) -> bool {
+        self.reader.person.idp_id.is_some() || self.reader.person.external_id.is_some()
     }
 
     /// The name of its secret, if its keys are in one.
@@ -219,6 +252,31 @@ impl Source {
                 .collect(),
         }
     }
+}
+
+/// Returns how a source's deliveries are read, or adds to `errors`.
+fn reader(known: &Kind, given: &mut Table, row: &Row, errors: &mut Vec<KeyError>) -> Option<Reader> {
+    let (event, person) = (given.event.take().unwrap_or_default(), given.person.take().unwrap_or_default());
+    let event = event.over(row.event.clone().unwrap_or_default()).check(&given.also);
+    let event = event.map_err(|wrong| errors.push(wrong)).ok();
+    let person = person.over(row.person.clone().unwrap_or_default()).check();
+    let person = person.map_err(|wrong| errors.push(("person", wrong))).ok();
+    if given.accept_unverified && person.as_ref().is_some_and(|person| person.verified.is_none()) {
+        let kind = known.name;
+        errors.push((
+            "accept_unverified",
+            format!("`accept_unverified` changes nothing: `{kind}` does not say whether an address is proven"),
+        ));
+        return None;
+    }
+    Some(Reader {
+        event: event?,
+        person: person?,
+        unfold: known.unfold,
+        id_is_signed: false,
+        accept_unverified: given.accept_unverified,
+        accept_unreadable: row.accept_unreadable,
+    })
 }
 
 /// How a source proves to be itself, and with which keys. A sender that signs is not believed without its signature; one

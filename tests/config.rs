@@ -2,7 +2,13 @@
 
 use std::{path::Path, time::Duration};
 
-use offboard::config::{Config, MaxDepartures, Mode};
+use offboard::{
+    config::{Config, Domain, MaxDepartures, Mode},
+    person::Email,
+};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 const SOURCE: &str = "[sources.directory]\nkind = \"standard_webhooks\"\n";
 const PROVIDER: &str = "[providers.instaply]\nkind = \"instaply\"\n";
@@ -22,11 +28,14 @@ fn the_example_that_is_shipped_is_good() {
 }
 
 #[test]
-fn everything_has_a_default() {
+fn empty_policy_has_safe_defaults() {
     let config = Config::parse(&format!("{SOURCE}{PROVIDER}"), None).unwrap();
-    assert_eq!(config.policy.mode, Mode::Live);
-    assert_eq!(config.policy.max_event_age, Duration::from_secs(7 * 24 * 60 * 60));
-    assert_eq!(config.directory.retention, Duration::from_secs(3 * 31_557_600));
+    let policy = &config.policy;
+    assert_eq!(policy.mode, Mode::DryRun, "a forgotten mode must not delete anybody");
+    assert_eq!((policy.max_event_age, policy.overlap), (7 * DAY, HOUR));
+    assert_eq!(policy.max_departures, Some(MaxDepartures { count: 50, per: HOUR }));
+    assert_eq!((&policy.protected[..], &policy.domains[..]), (&[][..], &[][..]));
+    assert_eq!(config.ledger.retention, 400 * DAY);
     assert_eq!(config.http.max_body, 1024 * 1024);
     assert_eq!(config.secret_names(), ["offboard/providers/instaply", "offboard/sources/directory"]);
     let provider = &config.providers[0];
@@ -34,15 +43,25 @@ fn everything_has_a_default() {
         (provider.limits.timeout, provider.limits.attempts, provider.confirm),
         (Duration::from_secs(10), 3, true)
     );
+    let source = &config.sources["directory"];
+    assert_eq!((source.settle, source.response_timeout), (Duration::ZERO, Duration::from_secs(15)));
+    assert!(source.covers("instaply") && source.knows_ids());
 }
 
 #[test]
-fn the_policy_is_read() {
-    let policy = "[policy]\nmode = \"dry_run\"\nprotected = [\"Root@example.com\", \"*@breakglass.example.com\", \"élan@example.com\"]\n\
-                  max_event_age = \"2h\"\nmax_departures = { count = 50, per = \"1h\" }\n";
+fn policy_is_read() {
+    let policy = "[policy]\nmode = \"live\"\nprotected = [\"Root@example.com\", \"*@breakglass.example.com\", \"élan@example.com\"]\n\
+                  max_event_age = \"2h\"\nmax_departures = { count = 7, per = \"90m\" }\noverlap = \"0s\"\n\
+                  domains = [\"Example.com\", \"corp.example.com\"]\n[ledger]\nretention = \"30d\"\n";
     let config = Config::parse(&format!("{policy}{SOURCE}{PROVIDER}"), None).unwrap();
-    assert_eq!((config.policy.mode, config.policy.max_event_age), (Mode::DryRun, Duration::from_secs(7200)));
-    assert_eq!(config.policy.max_departures, Some(MaxDepartures { count: 50, per: Duration::from_secs(3600) }));
+    assert_eq!((config.policy.mode, config.policy.max_event_age), (Mode::Live, 2 * HOUR));
+    assert_eq!(config.policy.max_departures, Some(MaxDepartures { count: 7, per: Duration::from_secs(5400) }));
+    assert_eq!((config.policy.overlap, config.ledger.retention), (Duration::ZERO, 30 * DAY));
+    let domains: Vec<_> = config.policy.domains.iter().map(Domain::as_str).collect();
+    assert_eq!(domains, ["example.com", "corp.example.com"]);
+    for (address, own) in [("ann@EXAMPLE.com", true), ("ann@corp.example.com", true), ("ann@x.example.com", false)] {
+        assert_eq!(config.policy.is_own(&Email::parse(address).unwrap()), own, "{address}");
+    }
     for (address, protected) in [
         ("root@example.com", true),
         (" ROOT@EXAMPLE.COM", true),
@@ -61,21 +80,145 @@ fn the_policy_is_read() {
 }
 
 #[test]
-fn how_long_the_directory_remembers_is_read() {
-    let text = format!("[directory]\nretention = \"400d\"\n{SOURCE}{PROVIDER}");
-    assert_eq!(Config::parse(&text, None).unwrap().directory.retention, Duration::from_secs(400 * 24 * 60 * 60));
-    let faults = faults(&text.replace("400d", "a while").replace("retention", "forget"));
-    assert!(faults.contains("line 2: unknown key `forget`"), "{faults}");
+fn safeguard_is_switched_off_only_by_unlimited() {
+    let parse = |limit: &str| Config::parse(&format!("[policy]\nmax_departures = {limit}\n{SOURCE}{PROVIDER}"), None);
+    assert_eq!(parse("\"unlimited\"").unwrap().policy.max_departures, None);
+    for (limit, expected) in [
+        ("\"none\"", "expected { count = 50, per = \"1h\" }, or \"unlimited\""),
+        ("{ count = 0, per = \"1h\" }", "`count` is 0: it must be from 1 to 10000"),
+        ("{ count = 10001, per = \"1h\" }", "`count` is 10001: it must be from 1 to 10000"),
+        ("{ count = -1, per = \"1h\" }", "`count` is -1: it must be from 1 to 10000"),
+        ("{ count = 5, per = \"59s\" }", "59s is not between 1m and 30d"),
+        ("{ count = 5, per = \"31d\" }", "31d is not between 1m and 30d"),
+        ("{ count = 5 }", "missing field `per`"),
+        ("{ count = 5, per = \"1h\", pre = \"1h\" }", "unknown field `pre`, expected `count` or `per`"),
+        ("7", "expected { count = 50, per = \"1h\" }, or \"unlimited\""),
+    ] {
+        let told = parse(limit).expect_err(limit).to_string();
+        assert!(told.starts_with("line 2: `policy`: ") && told.contains(expected), "{limit}: {told}");
+    }
+    for limit in ["{ count = 10000, per = \"30d\" }", "{ count = 1, per = \"1m\" }"] {
+        assert!(parse(limit).is_ok_and(|config| config.policy.max_departures.is_some()), "{limit}");
+    }
 }
 
 #[test]
-fn the_environment_overrides_the_mode() {
+fn value_out_of_bounds_names_the_bounds() {
+    for (table, expected) in [
+        ("[ledger]\nretention = \"29d\"", "line 2: `ledger`: 29d is not between 30d and 36525d"),
+        ("[ledger]\nretention = \"1000y\"", "is not between 30d and 36525d"),
+        ("[policy]\noverlap = \"31d\"", "line 2: `policy`: 31d is not between 0s and 30d"),
+        ("[policy]\nmax_event_age = \"0s\"", "line 2: `policy`: `0s` is not a duration here"),
+        (
+            "[ledger]\nretention = \"30d\"\n[policy]\nmax_event_age = \"30d\"",
+            "line 4: `policy.max_event_age` (30d) must be less than `ledger.retention` (30d)",
+        ),
+        (
+            "[policy]\nmax_event_age = \"401d\"",
+            "line 2: `policy.max_event_age` (401d) must be less than `ledger.retention` (400d)",
+        ),
+        ("[policy]\ndomains = [\"ann@example.com\"]", "line 2: `policy`: an entry of `domains` is a domain"),
+        ("[policy]\ndomains = [\"*.example.com\"]", "line 2: `policy`: an entry of `domains` is a domain"),
+        ("[policy]\ndomains = [\"localhost\"]", "line 2: `policy`: an entry of `domains` is a domain"),
+        ("[directory]\nretention = \"3y\"", "line 1: unknown key `directory`"),
+    ] {
+        let told = faults(&format!("{table}\n{SOURCE}{PROVIDER}"));
+        assert!(told.contains(expected) && !told.contains("ann@"), "{table}: {told}");
+        assert_eq!(told.lines().count(), 1, "{table}: {told}");
+    }
+}
+
+#[test]
+fn environment_overrides_the_mode() {
     let text = format!("{SOURCE}{PROVIDER}");
-    for (given, mode) in [("live", Mode::Live), ("dry_run", Mode::DryRun), ("off", Mode::Off)] {
+    for (given, mode) in [("live", Mode::Live), ("dry_run", Mode::DryRun)] {
         assert_eq!(Config::parse(&text, Some(given)).unwrap().policy.mode, mode);
     }
-    let faults = Config::parse(&text, Some("dry-run")).unwrap_err().to_string();
-    assert_eq!(faults, "OFFBOARD_MODE: unknown mode `dry-run`: expected live, dry_run or off");
+    let refused = |mode| Config::parse(&text, Some(mode)).unwrap_err().to_string();
+    assert_eq!(refused("dry-run"), "OFFBOARD_MODE: unknown mode `dry-run`: did you mean `dry_run`?");
+    assert_eq!(refused("sometimes"), "OFFBOARD_MODE: unknown mode `sometimes`: expected one of dry_run, live");
+    assert!(refused("off").contains("`offboard pause`"), "{}", refused("off"));
+    let off = faults(&format!("[policy]\nmode = \"off\"\n{text}"));
+    assert!(off.starts_with("line 2: `policy`: there is no mode `off`: `offboard pause` stops"), "{off}");
+}
+
+/// Two providers, one of them disabled, and a source with these lines.
+fn covering(lines: &str) -> Result<Config, String> {
+    let providers = format!("{PROVIDER}[providers.other]\nkind = \"instaply\"\nenabled = false\n");
+    Config::parse(&format!("{SOURCE}{lines}\n{providers}"), None).map_err(|errors| errors.to_string())
+}
+
+#[test]
+fn source_covers_the_providers_that_it_names() {
+    for (lines, instaply, other) in [
+        ("", true, true),
+        ("providers = [\"instaply\"]", true, false),
+        ("providers = [\"instaply\", \"other\"]", true, true),
+        ("except = [\"other\"]", true, false),
+    ] {
+        let config = covering(lines).unwrap_or_else(|errors| panic!("{lines}: {errors}"));
+        let source = &config.sources["directory"];
+        assert_eq!((source.covers("instaply"), source.covers("other")), (instaply, other), "{lines}");
+    }
+    for (lines, expected) in [
+        (
+            "providers = [\"instapaly\"]",
+            "line 3: `sources.directory`: `providers` names an unknown provider `instapaly`: did you mean `instaply`?",
+        ),
+        (
+            "except = [\"github\", \"othr\"]",
+            "line 3: `sources.directory`: `except` names an unknown provider `github`: expected one of instaply, other\n\
+             line 3: `sources.directory`: `except` names an unknown provider `othr`: did you mean `other`?",
+        ),
+        (
+            "providers = [\"other\"]\nexcept = [\"other\"]",
+            "line 4: `sources.directory`: `providers` and `except` exclude each other: keep one",
+        ),
+        (
+            "providers = []",
+            "line 3: `sources.directory`: `providers` must name at least one provider; without it all are covered",
+        ),
+        ("except = [\"instaply\"]", "`sources.directory` covers no provider that is enabled"),
+        ("providers = [\"other\"]", "`sources.directory` covers no provider that is enabled"),
+    ] {
+        assert_eq!(covering(lines).expect_err(lines), expected, "{lines}");
+    }
+}
+
+#[test]
+fn source_settles_for_a_day_at_most() {
+    let settle =
+        |text: &str| covering(&format!("settle = \"{text}\"")).map(|config| config.sources["directory"].settle);
+    assert_eq!(settle("2m"), Ok(Duration::from_secs(120)));
+    assert_eq!(settle("0s"), Ok(Duration::ZERO));
+    assert_eq!(settle("25h"), Err("line 3: `sources.directory`: 1day 1h is not between 0s and 1d".to_owned()));
+}
+
+#[test]
+fn source_without_an_id_knows_people_by_address_alone() {
+    for (person, knows_ids) in [
+        ("email = \"/e\"", false),
+        ("emails = \"/e\"", false),
+        ("email = \"/e\", idp_id = \"/i\"", true),
+        ("external_id = \"/x\"", true),
+    ] {
+        let source = format!(
+            "[sources.hr]\nkind = \"token\"\ntoken = {{ header = \"x-token\" }}\nevent = {{ type = \"/t\", departures = [\"x\"] }}\n\
+             person = {{ {person} }}\n"
+        );
+        let config = Config::parse(&format!("{source}{PROVIDER}"), None).unwrap();
+        assert_eq!(config.sources["hr"].knows_ids(), knows_ids, "{person}");
+    }
+}
+
+#[test]
+fn several_errors_of_one_source_are_all_reported() {
+    let told = faults(&format!(
+        "[sources.hr]\nkind = \"okta\"\nalso = [\"user.lifecycle.suspnd\"]\nexcept = [\"x\"]\njwks = \"https://a.example.com\"\n{PROVIDER}"
+    ));
+    let lines: Vec<_> = told.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(lines, ["line 1", "line 3", "line 4"], "{told}");
+    assert!(told.contains("did you mean `user.lifecycle.suspend`?"), "{told}");
 }
 
 #[test]
@@ -142,7 +285,7 @@ fn an_unknown_key_is_told_however_deep_it_stands() {
             r#"header = "x", tolerence = "3m""#,
             event,
             person,
-            "line 3: unknown key `signature.tolerence` in `sources.hr`",
+            "line 3: unknown key `signature.tolerence` in `sources.hr`: did you mean `tolerance`?",
         ),
         (
             signature,
@@ -150,7 +293,12 @@ fn an_unknown_key_is_told_however_deep_it_stands() {
             person,
             "line 4: unknown key `event.time` in `sources.hr`",
         ),
-        (signature, event, r#"email = "/e", mail = "/x""#, "line 5: unknown key `person.mail` in `sources.hr`"),
+        (
+            signature,
+            event,
+            r#"email = "/e", mail = "/x""#,
+            "line 5: unknown key `person.mail` in `sources.hr`: did you mean `email`?",
+        ),
         (
             signature,
             r#"type = "/t", departures = [{ type = "gone", where = { "/a" = "x" }, when = { "/b" = "y" } }]"#,
@@ -187,6 +335,11 @@ fn what_only_one_kind_of_provider_has_is_checked_too() {
             "line 5: `providers.p`: unknown variant `name`, expected `email` or `external_id`",
         ),
         ("kind = \"instaply\"\nforce = true", "line 5: unknown key `force` in `providers.p`"),
+        (
+            "kind = \"instaply\"\ntimeuot = \"5s\"",
+            "line 5: unknown key `timeuot` in `providers.p`: did you mean `timeout`?",
+        ),
+        ("kind = \"instaplay\"", "line 3: `providers.p`: unknown kind `instaplay`: did you mean `instaply`?"),
     ] {
         assert_eq!(faults(&format!("{SOURCE}[providers.p]\n{table}\n")), told);
     }

@@ -219,7 +219,7 @@ async fn more_departures_than_allowed_are_held() {
 
 #[tokio::test]
 async fn a_person_who_came_back_is_not_removed() {
-    let mut world = World::with("[policy]\nmax_event_age = \"9999d\"\n", &[]).await;
+    let mut world = World::with("[ledger]\nretention = \"10000d\"\n[policy]\nmax_event_age = \"9999d\"\n", &[]).await;
     let at = |seconds: u64| format!("2026-01-31T18:42:{seconds:02}Z");
     let hired = json!({"id": "h", "event": "hired", "no": "8931", "email": EMAIL, "at": at(30)});
     assert_eq!(world.deliver(&hired).await.json()["status"], "ignored");
@@ -248,14 +248,7 @@ async fn a_person_who_came_back_meanwhile_is_not_removed() {
 }
 
 #[tokio::test]
-async fn what_is_switched_off_or_too_old_is_recorded_and_held() {
-    let mut world = World::with("", &[("OFFBOARD_MODE", "off")]).await;
-    for duplicate in [false, true] {
-        assert_eq!(
-            became(&world.deliver(&left("1")).await),
-            expected(200, "held", duplicate, "not_attempted", "mode_off")
-        );
-    }
+async fn what_is_too_old_is_recorded_and_held() {
     let mut world = World::new().await;
     let old = json!({"id": "1", "event": "left", "email": EMAIL, "at": "2020-01-31T18:42:00Z"});
     for duplicate in [false, true] {

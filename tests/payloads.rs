@@ -1,7 +1,7 @@
 //! Bodies as the senders document them, each read as its index says: the subject and never the actor, every departure in a
 //! delivery, and nothing that is none.
 
-use offboard::departure::{Delivery, parse_time};
+use offboard::departure::{Delivery, EventTime};
 use serde_json::{Value, json};
 
 mod signing;
@@ -73,7 +73,7 @@ fn agrees(read: &Value, expected: &Value) -> bool {
         "<channel-id>/<message-number>" => read["event_id"] == "deleteChannel/236440",
         id => read["event_id"] == id,
     });
-    let time = parse_time(&expected["time"]).is_none_or(|time| read["time"] == time.to_string());
+    let time = EventTime::parse(&expected["time"]).is_none_or(|time| read["time"] == time.to_string());
     id && time && same("email") && same("provider_user_id") && same("external_id") && same("org")
 }
 

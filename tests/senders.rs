@@ -50,23 +50,27 @@ fn every_sample_is_read_as_what_it_claims() {
     for kind in KINDS {
         let source = source(&table(kind.name));
         let departed = sample(&source, "departure");
-        assert_eq!((departed.departures.len(), &*departed.faults), (1, &[][..]), "{}", kind.name);
+        assert_eq!((departed.departures.len(), &*departed.unreadable), (1, &[][..]), "{}", kind.name);
         let departure = &departed.departures[0];
         let is_ann = |email: &offboard::person::Email| email.is("ann@example.com");
         match &departure.person.email {
             Some(email) => assert!(is_ann(email), "{}", kind.name),
             None => assert!(departure.person.idp_id.is_some(), "{}", kind.name),
         }
-        assert!(departure.event.occurred_at.is_none_or(|at| (at - NOW).abs().whole_seconds() < 1), "{}", kind.name);
+        assert!(
+            departure.event.occurred_at.is_none_or(|at| (at.resolve(NOW) - NOW).abs().whole_seconds() < 1),
+            "{}",
+            kind.name
+        );
         assert_eq!(source.samples().contains(&"created"), !TEACH_NOTHING.contains(&kind.name), "{}", kind.name);
         if source.samples().contains(&"created") {
             let created = sample(&source, "created");
-            let [lesson] = &created.lessons[..] else { panic!("{}: {created:?}", kind.name) };
-            assert!(lesson.person.email.as_ref().is_some_and(is_ann), "{}", kind.name);
+            let [fact] = &created.facts[..] else { panic!("{}: {created:?}", kind.name) };
+            assert!(fact.person.email.as_ref().is_some_and(is_ann), "{}", kind.name);
             assert_eq!(created.departures, [], "{}", kind.name);
             // Both are of one person, so that a directory can be tried.
-            assert!(lesson.person.idp_id.is_some(), "{}", kind.name);
-            assert_eq!(lesson.person.idp_id, departure.person.idp_id, "{}", kind.name);
+            assert!(fact.person.idp_id.is_some(), "{}", kind.name);
+            assert_eq!(fact.person.idp_id, departure.person.idp_id, "{}", kind.name);
         }
     }
 }
@@ -76,11 +80,7 @@ fn a_claim_and_its_confirmation_are_of_one_person() {
     let zitadel = source("kind = \"zitadel\"");
     let ids = ["departure", "created", "verified"].map(|what| {
         let delivery = sample(&zitadel, what);
-        delivery
-            .lessons
-            .first()
-            .map_or_else(|| delivery.departures[0].person.clone(), |lesson| lesson.person.clone())
-            .idp_id
+        delivery.facts.first().map_or_else(|| delivery.departures[0].person.clone(), |fact| fact.person.clone()).idp_id
     });
     assert!(ids[0].is_some() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     assert_eq!(zitadel.sample("moved", "ann@example.com", "evt_9", NOW), None);
@@ -148,18 +148,18 @@ const SENDERS: [(&str, &str, u64, Reply); 23] = [
 
 #[test]
 fn every_sender_shows_its_proof_where_its_page_says_and_is_answered_in_time() {
-    for (kind, proof, patience, reply) in SENDERS {
+    for (kind, proof, response_timeout, reply) in SENDERS {
         let source = source(&table(kind));
         let signed = source.scheme.sign(&SecretString::from(KEY), "msg_1", NOW, b"{}").unwrap();
         let shown: Vec<_> = signed.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let expected: Vec<_> = proof.split(", ").map(|header| header.replace("KEY", KEY)).collect();
         let all = expected.iter().all(|header| shown.iter().any(|shown| shown.starts_with(header)));
         assert!(all && shown.len() == expected.len(), "{kind}: {shown:?}");
-        assert_eq!((source.patience.as_secs(), source.reply), (patience, reply), "{kind}");
+        assert_eq!((source.response_timeout.as_secs(), source.reply), (response_timeout, reply), "{kind}");
         assert_eq!(source.challenge.is_some(), kind == "okta", "{kind}");
     }
     let signals = source(&table("shared_signals"));
-    assert_eq!((signals.patience.as_secs(), signals.reply), (10, Reply::Accepted));
+    assert_eq!((signals.response_timeout.as_secs(), signals.reply), (10, Reply::Accepted));
     assert_eq!(SENDERS.len() + ["hmac", "token", "shared_signals"].len(), KINDS.len());
 }
 

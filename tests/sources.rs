@@ -1,12 +1,15 @@
 //! What verified bodies mean: recorded payloads, and bodies that cannot be read.
 
 use offboard::{
-    departure::{Delivery, Departure, Event, Ignored},
+    departure::{Delivery, Departure, Event, EventTime, Ignored},
     person::{Email, Person},
     source::{Source, Unreadable},
 };
 use serde_json::{Value, json};
-use time::{OffsetDateTime, macros::datetime};
+use time::{
+    OffsetDateTime,
+    macros::{date, datetime},
+};
 
 mod signing;
 
@@ -27,7 +30,12 @@ fn departure(event_id: &str, kind: &str, at: Option<OffsetDateTime>, person: [Op
     Departure {
         id: format!("s/{event_id}"),
         source: "s".to_owned(),
-        event: Event { id: event_id.to_owned(), kind: kind.to_owned(), occurred_at: at, organization: None },
+        event: Event {
+            id: event_id.to_owned(),
+            kind: kind.to_owned(),
+            occurred_at: at.map(EventTime::from),
+            organization: None,
+        },
         person: Person {
             idp_id,
             external_id,
@@ -56,10 +64,10 @@ fn a_directory_that_was_torn_down_and_an_active_user_are_no_departures() {
     let workos = source("kind = \"workos\"");
     let torn_down = include_bytes!("payloads/workos.dsync.deleted.json").to_vec();
     let active = include_str!("payloads/workos.dsync.user.updated.inactive.json").replace("\"inactive\"", "\"active\"");
-    for (kind, body, returns) in [("dsync.deleted", torn_down, 0), ("dsync.user.updated", active.into_bytes(), 1)] {
+    for (kind, body, facts) in [("dsync.deleted", torn_down, 0), ("dsync.user.updated", active.into_bytes(), 1)] {
         let ignored = Ignored { id: "event_01HZX3ABCDEF".to_owned(), kind: kind.to_owned(), reason: "not a departure" };
-        let Delivery { departures, returns: returned, ignored: left, .. } = read(&workos, &body).unwrap();
-        assert_eq!((departures, returned.len(), left), (vec![], returns, vec![ignored]));
+        let Delivery { departures, facts: stated, ignored: left, .. } = read(&workos, &body).unwrap();
+        assert_eq!((departures, stated.len(), left), (vec![], facts, vec![ignored]));
     }
 }
 
@@ -163,7 +171,7 @@ fn a_sample_is_what_its_source_reads() {
         let delivery = read(&source, &source.sample("departure", "ann@example.com", "evt_9", NOW).unwrap().1).unwrap();
         let departure = &delivery.departures[0];
         assert!(departure.person.email.as_ref().is_some_and(|email| email.is("ann@example.com")), "{table}");
-        assert_eq!(departure.event.occurred_at, Some(NOW), "{table}");
+        assert_eq!(departure.event.occurred_at, Some(NOW.into()), "{table}");
     }
 }
 
@@ -236,6 +244,39 @@ fn ten_thousand_departures_are_ten_thousand_departures() {
 }
 
 #[test]
+fn delivery_of_more_events_is_refused_as_a_whole() {
+    let events: Vec<_> = (0..10_001).map(|id| json!({ "id": id, "type": "gone", "tenant": "a" })).collect();
+    let refused = "400: the delivery holds more than 10000 events: let its sender make smaller batches";
+    assert_eq!(told(&read(&source(BATCH), json!({ "events": events }).to_string().as_bytes())), refused);
+    let onelogin = source("kind = \"onelogin\"\nevent = { departures = [\"17\"] }");
+    assert_eq!(told(&read(&onelogin, &b"{\"uuid\":1}\n".repeat(10_001))), refused);
+    // One that is repeated until it is answered with 200 gets it, and the error is kept.
+    let pingone = read(&source("kind = \"pingone\""), json!(vec![0; 10_001]).to_string().as_bytes()).unwrap();
+    assert_eq!(pingone.unreadable, [Unreadable::TooManyEvents]);
+}
+
+#[test]
+fn departure_of_a_person_with_countless_addresses_needs_a_person() {
+    let list = source(&BATCH.replace("email = [\"/who/[role=subject]/mail\", \"/mail\"]", "emails = \"/mails\""));
+    let event = |id: u32, count: u32| {
+        let mails: Vec<_> = (0..count).map(|n| format!("p{n}@example.com")).collect();
+        json!({ "id": id, "type": "gone", "tenant": "a", "mails": mails })
+    };
+    let body = json!({ "events": [event(1, 101), event(2, 100)] }).to_string();
+    let delivery = read(&list, body.as_bytes()).unwrap();
+    let emails: Vec<_> = delivery.departures.iter().map(|departure| departure.person.emails().count()).collect();
+    assert_eq!(emails, [0, 100]);
+    assert_eq!(delivery.unreadable, [Unreadable::Malformed("/mails".to_owned())]);
+}
+
+#[test]
+fn bare_date_is_kept_as_the_day_that_was_said() {
+    let body = json!({"id": "1", "event": "employee.terminated", "at": "2026-01-31"}).to_string();
+    let delivery = read(&source(HR), body.as_bytes()).unwrap();
+    assert_eq!(delivery.departures[0].event.occurred_at, Some(EventTime::Day(date!(2026 - 01 - 31))));
+}
+
+#[test]
 fn a_body_that_can_be_read_in_two_ways_is_refused() {
     let hr = source(HR);
     for body in [
@@ -301,7 +342,7 @@ fn every_senders_way_to_write_a_time_is_read() {
     ] {
         let body = json!({ "id": "1", "event": "employee.terminated", "at": written });
         let delivery = read(&source(HR), body.to_string().as_bytes()).unwrap();
-        assert_eq!(delivery.departures[0].event.occurred_at, Some(expected), "{sender}");
+        assert_eq!(delivery.departures[0].event.occurred_at, Some(expected.into()), "{sender}");
     }
 }
 

@@ -1,12 +1,18 @@
 //! Reading a TOML table piece by piece, so that every fault in it is found and each is told with its line.
 
-use std::{collections::BTreeSet, fmt, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Range,
+};
 
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
+
+use super::{fields::known_keys, nearest::nearest};
 
 /// Everything that is wrong with a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,21 +78,41 @@ pub(crate) struct Section<'a> {
     /// Its name, as a person finds it: `providers.cloudflare`.
     pub(crate) name: String,
     pub(crate) table: Spanned<DeTable<'a>>,
+    /// The keys that were taken out of it: known, too.
+    known: Vec<&'static str>,
 }
 
 impl<'a> Section<'a> {
+    pub(crate) fn new(name: String, table: Spanned<DeTable<'a>>) -> Self {
+        Self { name, table, known: Vec::new() }
+    }
+
+    /// Returns where each key's value stands.
+    pub(crate) fn spans(&self) -> BTreeMap<String, Range<usize>> {
+        self.table.get_ref().iter().map(|(key, value)| (key.get_ref().to_string(), value.span())).collect()
+    }
+
+    /// Returns the names in the table of this name.
+    pub(crate) fn names_in(&self, name: &str) -> Vec<String> {
+        match self.table.get_ref().get(name).map(Spanned::get_ref) {
+            Some(DeValue::Table(table)) => table.keys().map(|key| key.get_ref().to_string()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Moves the keys named out of this section, into one of their own.
-    pub(crate) fn split(&mut self, keys: &[&str]) -> Section<'a> {
+    pub(crate) fn split(&mut self, keys: &[&'static str]) -> Section<'a> {
+        self.known.extend(keys);
         let span = self.table.span();
         let (taken, left) = std::mem::take(self.table.get_mut())
             .into_iter()
             .partition(|(key, _)| keys.contains(&key.get_ref().as_ref()));
         *self.table.get_mut() = left;
-        Section { name: self.name.clone(), table: Spanned::new(span, taken) }
+        Section::new(self.name.clone(), Spanned::new(span, taken))
     }
 
     /// Takes the table of this name out of this section.
-    pub(crate) fn table_named(&mut self, name: &str, findings: &mut Findings<'_>) -> Option<Section<'a>> {
+    pub(crate) fn table_named(&mut self, name: &'static str, findings: &mut Findings<'_>) -> Option<Section<'a>> {
         let taken = self.split(&[name]);
         taken.tables(findings).pop().map(|(_, section)| section)
     }
@@ -100,10 +126,11 @@ impl<'a> Section<'a> {
         self.split(&["kind"]).read(findings).map(|tag: Tag| tag.kind)
     }
 
-    /// Whatever is still in this section is unknown.
+    /// Reports every key that is still in this section as unknown.
     pub(crate) fn refuse_the_rest(self, findings: &mut Findings<'_>) {
         for (key, _) in self.table.into_inner() {
-            findings.add(Some(key.span()), format!("unknown key `{}`", key.get_ref()));
+            let hint = hint(key.get_ref(), &self.known);
+            findings.add(Some(key.span()), format!("unknown key `{}`{hint}", key.get_ref()));
         }
     }
 
@@ -114,7 +141,7 @@ impl<'a> Section<'a> {
             let (span, name) = (value.span(), key.into_inner().into_owned());
             let path = if self.name.is_empty() { name.clone() } else { format!("{}.{name}", self.name) };
             match value.into_inner() {
-                DeValue::Table(table) => tables.push((name, Section { name: path, table: Spanned::new(span, table) })),
+                DeValue::Table(table) => tables.push((name, Section::new(path, Spanned::new(span, table)))),
                 _ => findings.add(Some(span), format!("`{path}` must be a table")),
             }
         }
@@ -125,7 +152,7 @@ impl<'a> Section<'a> {
     ///
     /// A wrong value is noted and left out, and the rest is read again: so every fault is found, not only the first.
     pub(crate) fn read<T: DeserializeOwned>(self, findings: &mut Findings<'_>) -> Option<T> {
-        let Self { name, table } = self;
+        let Self { name, table, known } = self;
         let span = table.span();
         let mut table = table.into_inner();
         let mut unknown = BTreeSet::new();
@@ -151,10 +178,20 @@ impl<'a> Section<'a> {
             }
         };
         for path in &unknown {
-            findings.add(key_span(&table, path), format!("unknown key `{path}` in `{name}`"));
+            let (inner, key) = path.rsplit_once('.').unwrap_or(("", path));
+            let inner: Vec<_> = inner.split('.').filter(|step| !step.is_empty()).collect();
+            let fields = known_keys::<T>(&inner);
+            let taken = if inner.is_empty() { &known[..] } else { &[] };
+            let hint = hint(key, &[fields, taken].concat());
+            findings.add(key_span(&table, path), format!("unknown key `{path}` in `{name}`{hint}"));
         }
         value.filter(|_| unknown.is_empty() && left_out.is_empty())
     }
+}
+
+/// Returns what to add to the report of an unknown key.
+fn hint(key: &str, known: &[&str]) -> String {
+    nearest(key, known.iter().copied()).map(|known| format!(": did you mean `{known}`?")).unwrap_or_default()
 }
 
 /// The key whose value spans this place.

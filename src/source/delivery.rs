@@ -9,7 +9,7 @@ use super::{
     rules::Meaning,
 };
 use crate::{
-    departure::{Delivery, Departure, Event, Ignored, Lesson, Return, Verification},
+    departure::{Delivery, Departure, Event, IdentityFact, Ignored, Verification, Word},
     person::Person,
     webhook::Verified,
 };
@@ -36,17 +36,20 @@ impl Reader {
     pub(super) fn delivery(&self, source: &str, verified: &Verified) -> Result<Delivery, Unreadable> {
         let events = match self.events(verified) {
             Ok(events) => events,
-            Err(fault) if self.accept_unreadable => return Ok(Delivery { faults: vec![fault], ..Delivery::default() }),
+            Err(fault) if self.accept_unreadable => {
+                return Ok(Delivery { unreadable: vec![fault], ..Delivery::default() });
+            }
             Err(fault) => return Err(fault),
         };
-        let alone = (events.len() == 1).then_some(verified);
+        let (count, alone) = (events.len(), (events.len() == 1).then_some(verified));
         let (delivery, known) = (Delivery::default(), HashMap::new());
         let mut reading = Reading { reader: self, source, alone, delivery, known };
-        let faults: Vec<_> = events.iter().filter_map(|event| reading.take(event).err()).collect();
+        // Each event is freed once it is read.
+        let faults: Vec<_> = events.into_iter().filter_map(|event| reading.take(event).err()).collect();
         match faults.first() {
-            Some(fault) if faults.len() == events.len() && !self.accept_unreadable => Err(fault.clone()),
+            Some(fault) if faults.len() == count && !self.accept_unreadable => Err(fault.clone()),
             _ => {
-                reading.delivery.faults.extend(faults);
+                reading.delivery.unreadable.extend(faults);
                 Ok(reading.delivery)
             }
         }
@@ -55,10 +58,16 @@ impl Reader {
 
 impl Reading<'_> {
     /// Reads an event, or saves what can be saved of it.
-    fn take(&mut self, event: &Result<Value, Unreadable>) -> Result<(), Unreadable> {
-        let read = event.as_ref().map_err(Unreadable::clone).and_then(|event| self.read(event));
+    fn take(&mut self, event: Result<Value, Unreadable>) -> Result<(), Unreadable> {
+        let (event, read) = match event {
+            Ok(event) => {
+                let read = self.read(&event);
+                (event, read)
+            }
+            Err(fault) => (Value::Null, Err(fault)),
+        };
         if read.is_err() {
-            self.salvage(event.as_ref().unwrap_or(&Value::Null));
+            self.salvage(&event);
         }
         read
     }
@@ -73,11 +82,11 @@ impl Reading<'_> {
             Some(Meaning::Suspension) => "a suspension",
             Some(Meaning::Removal) => "left a group or an organisation",
             None | Some(Meaning::Optional) => "not a departure",
-            Some(meaning) => match self.learn(meaning, event) {
+            Some(meaning) => match self.record_fact(meaning, event) {
                 Ok(()) => "not a departure",
-                // The directory goes without it. A delivery that is refused for it could cost those who leave.
+                // The identity map goes without it: a delivery that is refused for it could cost a departure.
                 Err(fault) => {
-                    self.delivery.faults.push(fault);
+                    self.delivery.unreadable.push(fault);
                     "unreadable"
                 }
             },
@@ -109,7 +118,7 @@ impl Reading<'_> {
             person = Person { email: None, other_emails: Vec::new(), ..person };
         }
         self.depart(Event { id, kind, occurred_at, organization }, person)?;
-        self.delivery.faults.extend(unproven);
+        self.delivery.unreadable.extend(unproven);
         Ok(())
     }
 
@@ -131,8 +140,8 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Learns from an event that is no departure who came back, and whose address is whose.
-    fn learn(&mut self, meaning: Meaning, event: &Value) -> Result<(), Unreadable> {
+    /// Records what an event that is not a departure says of a person.
+    fn record_fact(&mut self, meaning: Meaning, event: &Value) -> Result<(), Unreadable> {
         let worth = match meaning {
             Meaning::Claim => Verification::Claimed,
             Meaning::Confirmation => Verification::Confirms,
@@ -140,10 +149,8 @@ impl Reading<'_> {
         };
         let (person, at) = (self.reader.person(event)?, self.reader.occurred_at(event)?);
         let verified = if self.reader.proven(event).is_ok() { worth } else { Verification::Claimed };
-        if meaning == Meaning::Return {
-            self.delivery.returns.push(Return { person: person.clone(), at });
-        }
-        self.delivery.lessons.push(Lesson { person, verified, at });
+        let word = if meaning == Meaning::Return { Word::Active } else { Word::Known };
+        self.delivery.facts.push(IdentityFact { person, word, verified, at });
         Ok(())
     }
 

@@ -20,12 +20,15 @@ pub(super) fn document(text: &[u8]) -> Result<Value, Unreadable> {
     serde_json::from_slice(text).map(|Certain(value)| value).map_err(fault)
 }
 
-/// A text as JSON documents: one, or one a line. A line that is none costs no other.
-pub(super) fn documents(text: &[u8]) -> Result<Vec<Result<Value, Unreadable>>, Unreadable> {
+/// Reads a text as JSON documents: one, or one a line, at most `most`. A line that is not JSON costs no other.
+pub(super) fn documents(text: &[u8], most: usize) -> Result<Vec<Result<Value, Unreadable>>, Unreadable> {
     if let Ok(one) = document(text) {
         return Ok(vec![Ok(one)]);
     }
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    if lines.clone().count() > most {
+        return Err(Unreadable::TooManyEvents);
+    }
     let documents: Vec<_> = lines.map(document).collect();
     if documents.is_empty() { Err(Unreadable::NotJson) } else { Ok(documents) }
 }
@@ -123,9 +126,10 @@ mod tests {
 
     #[test]
     fn lines_are_read_one_by_one() {
-        let lines = documents(b"{\"a\":1}\r\n\n{\"a\":\n  [2]\n").unwrap();
+        let lines = documents(b"{\"a\":1}\r\n\n{\"a\":\n  [2]\n", 3).unwrap();
         assert_eq!(lines, [Ok(json!({ "a": 1 })), Err(Unreadable::NotJson), Ok(json!([2]))]);
-        assert_eq!(documents(b"[\n1,\n2]"), Ok(vec![Ok(json!([1, 2]))]));
-        assert_eq!(documents(b" \n"), Err(Unreadable::NotJson));
+        assert_eq!(documents(b"[\n1,\n2]", 1), Ok(vec![Ok(json!([1, 2]))]));
+        assert_eq!(documents(b" \n", 1), Err(Unreadable::NotJson));
+        assert_eq!(documents(b"1\n\n2\n3", 2), Err(Unreadable::TooManyEvents));
     }
 }

@@ -98,7 +98,7 @@ pub struct Row {
     #[serde(default)]
     pub(super) reply: Reply,
     #[serde(default = "ten_seconds", with = "crate::config::duration")]
-    pub(super) patience: std::time::Duration,
+    pub(super) response_timeout: std::time::Duration,
     pub(super) challenge: Option<Challenge>,
     #[serde(default)]
     pub(super) accept_unreadable: bool,
@@ -177,8 +177,8 @@ impl Row {
     }
 
     /// How long the sender waits for an answer, unless configured.
-    pub fn patience(&self) -> std::time::Duration {
-        self.patience
+    pub fn response_timeout(&self) -> std::time::Duration {
+        self.response_timeout
     }
 
     /// What the sender is answered, unless configured.

@@ -78,13 +78,19 @@ impl Place {
         self.steps.iter().try_fold(body, |value, step| match (step, value) {
             (Step::Key(key), Value::Object(object)) => object.get(key),
             (Step::Key(key), Value::Array(list)) => list.get(key.parse::<usize>().ok()?),
+            (Step::Only { key, is }, Value::Array(list)) => list.get(only(list, key, is)?),
+            _ => None,
+        })
+    }
+
+    /// Returns the place of a value in the body, to be changed.
+    fn find_mut<'a>(&self, body: &'a mut Value) -> Option<&'a mut Value> {
+        self.steps.iter().try_fold(body, |value, step| match (step, value) {
+            (Step::Key(key), Value::Object(object)) => object.get_mut(key),
+            (Step::Key(key), Value::Array(list)) => list.get_mut(key.parse::<usize>().ok()?),
             (Step::Only { key, is }, Value::Array(list)) => {
-                let fits = |value: &Value| match value {
-                    Value::String(text) => text == is,
-                    other => *is == format!("{other}"),
-                };
-                let mut fitting = list.iter().filter(|element| element.get(key).is_some_and(fits));
-                fitting.next().filter(|_| fitting.next().is_none())
+                let index = only(list, key, is)?;
+                list.get_mut(index)
             }
             _ => None,
         })
@@ -113,6 +119,17 @@ impl Place {
     }
 }
 
+/// Returns the index of the one element that has this text, number or truth value under `key`.
+fn only(list: &[Value], key: &str, is: &str) -> Option<usize> {
+    let fits = |value: &Value| match value {
+        Value::String(text) => text == is,
+        other => *is == format!("{other}"),
+    };
+    let has = |(index, element): (usize, &Value)| element.get(key).is_some_and(fits).then_some(index);
+    let mut fitting = list.iter().enumerate().filter_map(has);
+    fitting.next().filter(|_| fitting.next().is_none())
+}
+
 impl Places {
     /// The first place, as it was written.
     pub(super) fn name(&self) -> String {
@@ -133,6 +150,12 @@ impl Places {
     pub(super) fn find<'a>(&self, body: &'a Value) -> Option<(&Place, &'a Value)> {
         let found = |place| Place::find(place, body).filter(|value| !is_nothing(value)).map(|value| (place, value));
         self.0.iter().find_map(found)
+    }
+
+    /// Takes the value out of the body at the first of the places where something stands.
+    pub(super) fn take(&self, body: &mut Value) -> Option<(&Place, Value)> {
+        let (place, _) = self.find(body)?;
+        place.find_mut(body).map(|value| (place, value.take()))
     }
 
     /// A text, or a number as text; `None` where there is nothing, or nothing but white space.

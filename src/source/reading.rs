@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use time::OffsetDateTime;
 
 use super::{
     json,
@@ -12,10 +11,16 @@ use super::{
     rules::{EventMap, Meaning, PersonMap},
 };
 use crate::{
-    departure::parse_time,
+    departure::EventTime,
     person::{Email, Person},
     webhook::Verified,
 };
+
+/// The most events that one delivery may hold: each costs memory, and up to seven calls of the table.
+const MAX_EVENTS: usize = 10_000;
+
+/// The most e-mail addresses of one person: each is looked up at every provider.
+const MAX_EMAILS: usize = 100;
 
 /// How a sender's own form becomes JSON documents that places can point into.
 pub(super) type Unfold = fn(&Verified) -> Result<Vec<Value>, Unreadable>;
@@ -50,6 +55,8 @@ pub enum Unreadable {
     Unproven(String),
     /// The id stands for somebody else's departure in the same delivery.
     IdOfAnother,
+    /// The delivery holds more than [`MAX_EVENTS`] events.
+    TooManyEvents,
 }
 
 impl fmt::Display for Unreadable {
@@ -62,6 +69,9 @@ impl fmt::Display for Unreadable {
             Self::Malformed(pointer) => write!(f, "field {pointer} cannot be read"),
             Self::Unproven(pointer) => write!(f, "field {pointer} does not say that the address is proven"),
             Self::IdOfAnother => f.write_str("two departures in the delivery have one id"),
+            Self::TooManyEvents => {
+                write!(f, "the delivery holds more than {MAX_EVENTS} events: let its sender make smaller batches")
+            }
         }
     }
 }
@@ -71,17 +81,25 @@ impl std::error::Error for Unreadable {}
 impl Reader {
     /// The events in a delivery, each as far as it can be read at all.
     pub(super) fn events(&self, verified: &Verified) -> Result<Vec<Result<Value, Unreadable>>, Unreadable> {
-        let documents = match self.unfold {
+        let documents: Vec<_> = match self.unfold {
             Some(unfold) => unfold(verified)?.into_iter().map(Ok).collect(),
-            None if self.event.lines => json::documents(verified.body())?,
+            None if self.event.lines => json::documents(verified.body(), MAX_EVENTS)?,
             None => vec![Ok(json::document(verified.body())?)],
         };
-        let Some(items) = &self.event.items else { return Ok(documents) };
-        let listed = |document: Result<Value, Unreadable>| match document.and_then(|whole| list(items, &whole)) {
-            Ok(events) => events.into_iter().map(Ok).collect(),
-            Err(fault) => vec![Err(fault)],
-        };
-        Ok(documents.into_iter().flat_map(listed).collect())
+        let mut events = Vec::new();
+        for document in documents {
+            match (document, &self.event.items) {
+                (Ok(whole), Some(items)) => match list(items, whole) {
+                    Ok(listed) => events.extend(listed.into_iter().map(Ok)),
+                    Err(fault) => events.push(Err(fault)),
+                },
+                (document, _) => events.push(document),
+            }
+            if events.len() > MAX_EVENTS {
+                return Err(Unreadable::TooManyEvents);
+            }
+        }
+        Ok(events)
     }
 
     /// The type of an event.
@@ -117,11 +135,11 @@ impl Reader {
     }
 
     /// When an event happened, if it tells.
-    pub(super) fn occurred_at(&self, event: &Value) -> Result<Option<OffsetDateTime>, Unreadable> {
+    pub(super) fn occurred_at(&self, event: &Value) -> Result<Option<EventTime>, Unreadable> {
         let Some((place, value)) = self.event.occurred_at.as_ref().and_then(|places| places.find(event)) else {
             return Ok(None);
         };
-        parse_time(value).map(Some).ok_or_else(|| Unreadable::Malformed(place.text().to_owned()))
+        EventTime::parse(value).map(Some).ok_or_else(|| Unreadable::Malformed(place.text().to_owned()))
     }
 
     /// Where an event happened, if it tells.
@@ -155,6 +173,9 @@ impl Reader {
     /// The usable addresses, the main one first. What is none (a user name, say) identifies nobody.
     fn emails(&self, event: &Value) -> Result<Vec<Email>, Unreadable> {
         let texts = match self.person.emails.as_ref().and_then(|places| places.find(event)) {
+            Some((place, Value::Array(list))) if list.len() > MAX_EMAILS => {
+                return Err(Unreadable::Malformed(place.text().to_owned()));
+            }
             Some((place, Value::Array(list))) => {
                 list.iter().map(|value| text(place, value)).collect::<Result<Vec<_>, _>>()?
             }
@@ -166,10 +187,10 @@ impl Reader {
 }
 
 /// The events that a document lists, or the one that stands there.
-fn list(items: &Places, document: &Value) -> Result<Vec<Value>, Unreadable> {
-    match items.find(document) {
-        Some((_, Value::Array(list))) => Ok(list.clone()),
-        Some((_, event @ Value::Object(_))) => Ok(vec![event.clone()]),
+fn list(items: &Places, mut document: Value) -> Result<Vec<Value>, Unreadable> {
+    match items.take(&mut document) {
+        Some((_, Value::Array(list))) => Ok(list),
+        Some((_, event @ Value::Object(_))) => Ok(vec![event]),
         Some((place, _)) => Err(Unreadable::Malformed(place.text().to_owned())),
         None => Err(Unreadable::Missing(items.name())),
     }

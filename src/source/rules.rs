@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::place::{Place, Places};
+use crate::config::nearest::nearest;
 
 /// `event = { … }`. A source's own keys come before those of its kind.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -202,8 +203,13 @@ impl EventTable {
     }
 
     /// Checks the table. `also` names the types that shall count as departures, out of those that otherwise do not.
-    pub(super) fn check(self, also: &[String]) -> Result<EventMap, String> {
-        let kind = self.r#type.ok_or("`event` must say where an event's `type` stands (a JSON Pointer)")?;
+    ///
+    /// # Errors
+    /// The key, `event` or `also`, and what is wrong with it.
+    pub(super) fn check(self, also: &[String]) -> Result<EventMap, (&'static str, String)> {
+        let kind = self
+            .r#type
+            .ok_or_else(|| ("event", "`event` must say where an event's `type` stands (a JSON Pointer)".to_owned()))?;
         let groups = [
             (Meaning::Departure, self.departures),
             (Meaning::Suspension, self.suspensions),
@@ -218,11 +224,10 @@ impl EventTable {
             rules.into_iter().flatten().map(move |rule| (meaning, rule))
         };
         let mut rules: Vec<_> = groups.into_iter().flat_map(of).collect();
-        name_departures(&mut rules, also)?;
+        name_departures(&mut rules, also).map_err(|why| ("also", why))?;
         if !rules.iter().any(|(meaning, _)| *meaning == Meaning::Departure) {
-            return Err(
-                "`event` must name the `departures`: the types of the events that say that somebody left".to_owned()
-            );
+            let message = "`event` must name the `departures`: the types of the events that say that somebody left";
+            return Err(("event", message.to_owned()));
         }
         Ok(EventMap {
             items: self.items,
@@ -248,8 +253,11 @@ fn name_departures(rules: &mut [(Meaning, Rule)], also: &[String]) -> Result<(),
         } else if !rules.iter().any(|(meaning, rule)| *meaning == Meaning::Departure && rule.kind == *name) {
             let known: Vec<_> =
                 rules.iter().filter(|(meaning, _)| may(*meaning)).map(|(_, rule)| &*rule.kind).collect();
-            let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
-            return Err(format!("`also` cannot name `{name}`: it may name {known}"));
+            return Err(match (nearest(name, known.iter().copied()), known.is_empty()) {
+                (Some(nearest), _) => format!("`also` cannot name `{name}`: did you mean `{nearest}`?"),
+                (None, true) => format!("`also` cannot name `{name}`: no event of this kind is left out"),
+                (None, false) => format!("`also` cannot name `{name}`: it may name {}", known.join(", ")),
+            });
         }
     }
     Ok(())

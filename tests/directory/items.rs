@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use offboard::{departure::Lesson, ledger::Ledger, person::Person};
+use offboard::{departure::IdentityFact as Lesson, ledger::Ledger, person::Person};
 
 use crate::world::{Counted, DAY, NOW, RETENTION, World, claim, confirmation, email, id, lesson};
 
@@ -88,7 +88,7 @@ async fn nothing_is_written_that_is_no_news_unless_it_would_soon_be_forgotten() 
 #[tokio::test]
 async fn a_clock_that_is_ahead_does_not_have_the_last_word() {
     let world = World::new().await;
-    let ahead = Lesson { at: Some(NOW + 3650 * DAY), ..lesson("u1", "ann@example.com", 0) };
+    let ahead = Lesson { at: Some((NOW + 3650 * DAY).into()), ..lesson("u1", "ann@example.com", 0) };
     world.ledger.learn("idp", &ahead, NOW, RETENTION).await.unwrap();
     let later = Lesson { at: None, ..lesson("u1", "jones@example.com", 0) };
     world.ledger.learn("idp", &later, NOW + DAY, RETENTION).await.unwrap();

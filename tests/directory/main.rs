@@ -69,10 +69,7 @@ async fn an_event_without_an_id_costs_no_read_of_the_directory() {
 
 #[tokio::test]
 async fn the_directory_is_filled_in_every_mode_and_a_dry_run_looks_into_it() {
-    for (mode, status, outcome, reason) in [
-        ("dry_run", Status::Planned, Outcome::Planned, None),
-        ("off", Status::Held, Outcome::NotAttempted, Some("mode_off")),
-    ] {
+    for (mode, status, outcome, reason) in [("dry_run", Status::Planned, Outcome::Planned, None)] {
         let world = World::with(&format!("mode = \"{mode}\"")).await;
         world.products.have(&["ann@example.com"]);
         world.learn([lesson("u1", "ann@example.com", 1), lesson("u2", "bob@example.com", 1)]).await;
@@ -90,7 +87,7 @@ async fn the_directory_is_filled_in_every_mode_and_a_dry_run_looks_into_it() {
 async fn what_cannot_be_learned_or_looked_up_has_to_be_delivered_again() {
     let world = World::new().await;
     *world.store.down.lock().unwrap() = true;
-    let learning = Delivery { lessons: vec![lesson("u1", "ann@example.com", 1)], ..Delivery::default() };
+    let learning = Delivery { facts: vec![lesson("u1", "ann@example.com", 1)], ..Delivery::default() };
     let leaving = Delivery { departures: vec![departure("idp", "1", id("u1"))], ..Delivery::default() };
     for delivery in [learning, leaving] {
         let refused = world.app.act(&world.source, delivery, &invocation()).await;

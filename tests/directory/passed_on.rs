@@ -1,7 +1,7 @@
 //! An address that is somebody else's: nobody is removed by it.
 
 use offboard::{
-    departure::{Delivery, Lesson},
+    departure::{Delivery, IdentityFact as Lesson},
     durable::Next,
     ledger::{State, directory::AddressStanding, operator::Decision},
     outcome::{Outcome, Status},

@@ -11,7 +11,7 @@ use axum::response::Response;
 use offboard::{
     answer,
     config::Config,
-    departure::{Delivery, Departure, Event, Lesson, Verification},
+    departure::{Delivery, Departure, Event, IdentityFact as Lesson, Verification, Word},
     durable::{Durable, Next},
     engine::Engine,
     handler::{App, Invocation},
@@ -179,7 +179,8 @@ impl World {
              base_url = \"{address}\"\nattempts = 1\n\
              [providers.instaply]\nkind = \"instaply\"\nbase_url = \"{address}\"\nattempts = 1\n"
         );
-        let mut config = Config::parse(&text, None).unwrap_or_else(|faults| panic!("{faults}"));
+        let mode = (!policy.contains("mode")).then_some("live");
+        let mut config = Config::parse(&text, mode).unwrap_or_else(|faults| panic!("{faults}"));
         let (vault, at) = Vault::start().await;
         vault.put("offboard/providers/access", r#"{"api_token": "cf-token-1"}"#);
         vault.put("offboard/providers/instaply", r#"{"token": "instaply-token-1"}"#);
@@ -198,14 +199,14 @@ impl World {
             ledger: ledger.clone(),
             queue: None,
             retention: 90 * DAY,
-            directory_retention: config.directory.retention,
+            directory_retention: Duration::from_secs(3 * 31_557_600),
         };
         let (source, other) = (config.sources["idp"].clone(), config.sources["other"].clone());
         Self { app: App::new(config, Arc::new(secrets), engine, Some(durable)), source, other, ledger, store, products }
     }
 
     pub async fn learn(&self, lessons: impl IntoIterator<Item = Lesson>) {
-        let delivery = Delivery { lessons: lessons.into_iter().collect(), ..Delivery::default() };
+        let delivery = Delivery { facts: lessons.into_iter().collect(), ..Delivery::default() };
         let report = self.app.act(&self.source, delivery, &invocation()).await.unwrap();
         assert_eq!(report.status, Status::Ignored);
     }
@@ -234,8 +235,12 @@ pub fn invocation() -> Invocation {
 
 pub fn departure(source: &str, event: &str, person: Person) -> Departure {
     let id = format!("{source}/{event}");
-    let event =
-        Event { id: event.to_owned(), kind: "user.deleted".to_owned(), occurred_at: Some(NOW), organization: None };
+    let event = Event {
+        id: event.to_owned(),
+        kind: "user.deleted".to_owned(),
+        occurred_at: Some(NOW.into()),
+        organization: None,
+    };
     Departure { id, source: source.to_owned(), event, person }
 }
 
@@ -250,7 +255,7 @@ pub fn id(id: &str) -> Person {
 
 pub fn lesson(person: &str, address: &str, hours: u64) -> Lesson {
     let person = Person { email: Some(email(address)), ..id(person) };
-    Lesson { person, verified: Verification::Proven, at: Some(at(hours)) }
+    Lesson { person, word: Word::Known, verified: Verification::Proven, at: Some(at(hours).into()) }
 }
 
 pub fn claim(person: &str, address: &str, hours: u64) -> Lesson {
@@ -258,7 +263,7 @@ pub fn claim(person: &str, address: &str, hours: u64) -> Lesson {
 }
 
 pub fn confirmation(person: &str, hours: u64) -> Lesson {
-    Lesson { person: id(person), verified: Verification::Confirms, at: Some(at(hours)) }
+    Lesson { person: id(person), word: Word::Known, verified: Verification::Confirms, at: Some(at(hours).into()) }
 }
 
 /// So many hours after the day before.

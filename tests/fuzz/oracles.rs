@@ -94,8 +94,7 @@ fn names_the_actor(case: &Case, body: &[u8]) -> bool {
 
 fn people(delivery: &Delivery) -> impl Iterator<Item = &Person> {
     let left = delivery.departures.iter().map(|departure| &departure.person);
-    let returned = delivery.returns.iter().map(|back| &back.person);
-    left.chain(returned).chain(delivery.lessons.iter().map(|lesson| &lesson.person))
+    left.chain(delivery.facts.iter().map(|fact| &fact.person))
 }
 
 /// Ids are the source's own, plain, bounded, and each stands for one departure.
@@ -164,6 +163,6 @@ fn shown(delivery: &Delivery, door: &Door) {
         let is_id = ids.iter().any(|id| id.contains(email));
         assert!(is_id || !shown.contains(email), "an address is shown in full");
     }
-    let faults: String = delivery.faults.iter().map(|fault| format!("{fault} {fault:?}")).collect();
+    let faults: String = delivery.unreadable.iter().map(|fault| format!("{fault} {fault:?}")).collect();
     assert!(!faults.contains('@'), "{faults}");
 }

@@ -91,7 +91,8 @@ impl Stage {
             own.join("\n"),
             kind = case.kind,
         );
-        let mut config = Config::parse(&text, None).unwrap_or_else(|faults| panic!("{}: {faults}", case.name));
+        let mut config = Config::parse(&text, (!case.policy.contains("mode")).then_some("live"))
+            .unwrap_or_else(|faults| panic!("{}: {faults}", case.name));
         let engine = Engine::new(&mut config, world.client.clone());
         Self { config, engine }
     }
@@ -112,7 +113,8 @@ impl Stage {
 fn vendors_path(case: &Case, own: &str) -> String {
     assert!(Kind::named(&case.kind).is_some(), "no kind {}", case.kind);
     let text = format!("[sources.golden]\nkind = \"workos\"\n[providers.p]\nkind = \"{}\"\n{own}", case.kind);
-    let config = Config::parse(&text, None).unwrap_or_else(|faults| panic!("{}: {faults}", case.name));
+    let config = Config::parse(&text, (!case.policy.contains("mode")).then_some("live"))
+        .unwrap_or_else(|faults| panic!("{}: {faults}", case.name));
     let secret = Secret::parse("golden", &case.secret).unwrap();
     let Ok(places) = config.providers[0].settings.connect(&secret) else {
         return String::new();

@@ -60,10 +60,7 @@ fn frontegg_writes_null_of_an_address_that_nobody_proved() {
             (event("frontegg.user.removedFromTenant", json!(true)), {
                 "frontegg.user.removedFromTenant: left a group or an organisation"
             }),
-            (
-                event(created, json!(null)),
-                &format!("back #u1 ann@example.com; claimed #u1 ann@example.com; {created}: {not}"),
-            ),
+            (event(created, json!(null)), &format!("active, claimed #u1 ann@example.com; {created}: {not}")),
         ],
     );
     check("kind = \"frontegg\"\naccept_unverified = true", [(gone, "left #u1 ann@example.com")]);

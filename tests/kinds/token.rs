@@ -38,7 +38,7 @@ fn okta_names_the_user_among_the_targets() {
         (okta("group.user_membership.remove", "1"), "group.user_membership.remove: left a group or an organisation"),
         (
             okta("user.lifecycle.reactivate", "1"),
-            "back #u1 ann@example.com; proven #u1 ann@example.com; user.lifecycle.reactivate: not a departure",
+            "active, proven #u1 ann@example.com; user.lifecycle.reactivate: not a departure",
         ),
         (
             okta("user.account.update_profile", "1"),
@@ -237,8 +237,8 @@ fn google_names_the_change_in_a_header() {
     for (state, body, expected) in [
         ("delete", body, format!("left {ann}")),
         ("delete", "", "left nobody".to_owned()),
-        ("add", body, format!("back {ann}; proven {ann}; add: not a departure")),
-        ("undelete", body, format!("back {ann}; proven {ann}; undelete: not a departure")),
+        ("add", body, format!("active, proven {ann}; add: not a departure")),
+        ("undelete", body, format!("active, proven {ann}; undelete: not a departure")),
         ("update", body, format!("proven {ann}; update: not a departure")),
         ("makeAdmin", body, "makeAdmin: not a departure".to_owned()),
         ("sync", "", "sync: not a departure".to_owned()),
@@ -255,5 +255,12 @@ fn authentiks_own_body_names_nobody_and_is_refused() {
         "user_username": "actor", "event_user_email": "actor@example.com", "event_user_username": "actor" });
     let mapped = json!({ "id": "1", "type": "user.deleted", "timestamp": "2026-01-31T18:41:59.123456+00:00",
         "data": { "id": 42, "email": "ann@example.com" } });
-    check("kind = \"authentik\"", [(own, "400: field /type is missing"), (mapped, "left #42 ann@example.com")]);
+    check(
+        "kind = \"authentik\"",
+        [
+            (own, "400: field /type is missing"),
+            (with(&mapped, "/type", json!("user.deactivated")), "left #42 ann@example.com"),
+            (mapped, "left #42 ann@example.com"),
+        ],
+    );
 }

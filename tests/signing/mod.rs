@@ -7,7 +7,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use offboard::{
     config::Config,
-    departure::{Delivery, Verification},
+    departure::{Delivery, Verification, Word},
     person::Person,
     secrets::Secret,
     source::{KeySource, Source, Unreadable},
@@ -88,18 +88,18 @@ pub fn told(delivery: &Result<Delivery, Unreadable>) -> String {
         Err(unreadable) => return format!("400: {unreadable}"),
     };
     let departures = delivery.departures.iter().map(|departure| format!("left {}", traits(&departure.person)));
-    let returns = delivery.returns.iter().map(|back| format!("back {}", traits(&back.person)));
-    let lessons = delivery.lessons.iter().map(|lesson| {
-        let worth = match lesson.verified {
+    let facts = delivery.facts.iter().map(|fact| {
+        let active = if fact.word == Word::Active { "active, " } else { "" };
+        let worth = match fact.verified {
             Verification::Proven => "proven",
             Verification::Claimed => "claimed",
             Verification::Confirms => "confirms",
         };
-        format!("{worth} {}", traits(&lesson.person))
+        format!("{active}{worth} {}", traits(&fact.person))
     });
     let ignored = delivery.ignored.iter().map(|ignored| format!("{}: {}", ignored.kind, ignored.reason));
-    let faults = delivery.faults.iter().map(|fault| format!("fault: {fault}"));
-    departures.chain(returns).chain(lessons).chain(ignored).chain(faults).collect::<Vec<_>>().join("; ")
+    let unreadable = delivery.unreadable.iter().map(|fault| format!("fault: {fault}"));
+    departures.chain(facts).chain(ignored).chain(unreadable).collect::<Vec<_>>().join("; ")
 }
 
 /// `#IDP_ID +EXTERNAL_ID ADDRESS …`, or `nobody`.

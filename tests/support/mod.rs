@@ -278,6 +278,7 @@ impl Function {
                 ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets),
             ])
             .env("OFFBOARD_CONFIG", &path)
+            .env("OFFBOARD_MODE", "live")
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -65,7 +65,7 @@ fn view(record: &Record) -> Value {
         "event": {
             "id": mask_addresses(&record.event_id),
             "type": record.event_type,
-            "occurred_at": record.occurred_at.map(moment::machine),
+            "occurred_at": record.occurred_at.map(|at| at.to_string()),
         },
         "person": {
             "idp_id": masked(&departure.person.idp_id),

@@ -41,7 +41,7 @@ struct Told {
     lessons: Vec<String>,
     samples: Vec<String>,
     reply: &'static str,
-    patience_seconds: u64,
+    response_timeout_seconds: u64,
 }
 
 impl Sources {
@@ -99,7 +99,7 @@ impl Sources {
             Reply::Empty => "an empty 200",
             Reply::Accepted => "an empty 202",
         };
-        screen.section("What it is answered", [format!("{answer}, within {} s", row.patience().as_secs())]);
+        screen.section("What it is answered", [format!("{answer}, within {} s", row.response_timeout().as_secs())]);
     }
 
     /// What to do in the sender's settings.
@@ -123,7 +123,7 @@ impl Sources {
                 Reply::Empty => "empty",
                 Reply::Accepted => "accepted",
             },
-            patience_seconds: row.patience().as_secs(),
+            response_timeout_seconds: row.response_timeout().as_secs(),
             sender: row.sender,
             page: row.page,
             proof: row.proof,

@@ -66,7 +66,7 @@ fn facts(record: &Record) -> Vec<String> {
         fact("also", Some(others.join(", ")).filter(|others| !others.is_empty())),
         fact("their ids", masked(person.external_id.or(person.idp_id))),
         fact("event", Some(record.event_type.clone())),
-        fact("occurred", record.occurred_at.map(moment::person)),
+        fact("occurred", record.occurred_at.map(|at| moment::person(at.resolve(record.received_at)))),
         fact("received", Some(moment::person(record.received_at))),
         fact("worked on", lease),
     ];

@@ -5,7 +5,7 @@ use std::{fs::File, path::PathBuf, pin::pin, process::ExitCode};
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use offboard::{
-    departure::{Lesson, Verification},
+    departure::{IdentityFact, Verification, Word},
     ledger::Ledger,
 };
 use serde_json::json;
@@ -53,7 +53,7 @@ impl Import {
         let import = people.faults.is_empty() && !self.dry_run;
         if import {
             let ledger = self.stored.connect().await?.ledger;
-            self.learn(&ledger, &people, config.directory.retention).await?;
+            self.learn(&ledger, &people, std::time::Duration::from_secs(3 * 31_557_600)).await?;
         }
         self.show(&people, import);
         Ok(ExitCode::from(u8::from(!people.faults.is_empty())))
@@ -62,7 +62,8 @@ impl Import {
     async fn learn(&self, ledger: &Ledger, people: &People, retention: std::time::Duration) -> Result<(), String> {
         let now = OffsetDateTime::now_utc();
         let learn = |person| async move {
-            let lesson = Lesson { person, verified: Verification::Proven, at: Some(now) };
+            let lesson =
+                IdentityFact { person, word: Word::Known, verified: Verification::Proven, at: Some(now.into()) };
             ledger.learn(&self.source, &lesson, now, retention).await
         };
         let mut learned = pin!(stream::iter(people.by_id.values().cloned()).map(learn).buffer_unordered(AT_ONCE));

@@ -63,7 +63,7 @@ impl Case {
             source: record.source.clone(),
             event_id: mask_addresses(&record.event_id),
             event_type: record.event_type.clone(),
-            occurred: record.occurred_at,
+            occurred: record.occurred_at.map(|at| at.resolve(record.received_at)),
             received: record.received_at,
             state: record.state.to_string(),
             reason: record.reason.clone().unwrap_or_default(),

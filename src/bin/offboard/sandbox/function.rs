@@ -128,7 +128,7 @@ fn spawn(start: &Start<'_>, api: SocketAddr) -> std::io::Result<Child> {
     command.arg("function").env_clear();
     command.envs(INHERITED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.envs(environment(start.config, &start.secrets));
-    command.envs(start.mode.map(|mode| ("OFFBOARD_MODE", mode)));
+    command.env("OFFBOARD_MODE", start.mode.unwrap_or("live"));
     command.envs([
         ("AWS_LAMBDA_RUNTIME_API", api.to_string().as_str()),
         ("AWS_LAMBDA_FUNCTION_NAME", "offboard-sandbox"),
