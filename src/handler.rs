@@ -20,9 +20,9 @@ use crate::{
     webhook::key_sets::KeySets,
 };
 
-mod door;
+mod authenticator;
 
-use door::Door;
+use authenticator::Authenticator;
 
 /// What is kept of a sender's patience for the way there and back.
 const ANSWERING: Duration = Duration::from_millis(500);
@@ -35,7 +35,7 @@ pub struct App {
     sources: std::collections::BTreeMap<String, Source>,
     policy: Policy,
     max_body: usize,
-    door: Door,
+    authenticator: Authenticator,
     secrets: Arc<Secrets>,
     engine: Engine,
     durable: Option<Durable>,
@@ -61,7 +61,7 @@ impl App {
             sources: config.sources,
             policy: config.policy,
             max_body: config.http.max_body,
-            door: Door::new(secrets.clone(), KeySets::new(engine.client())),
+            authenticator: Authenticator::new(secrets.clone(), KeySets::new(engine.client())),
             secrets,
             engine,
             durable,
@@ -90,7 +90,7 @@ impl App {
         let log = |refusal: &dyn std::fmt::Display, what: &str| {
             tracing::warn!(request_id = invocation.request_id, source = source.name, reason = %refusal, "{what}");
         };
-        let verified = self.door.verify(source, request, invocation, &log).await?;
+        let verified = self.authenticator.verify(source, request, invocation, &log).await?;
         // Some senders never repeat what was refused: whoever left is then known from this line alone.
         let cannot_read = |fault: &Unreadable, what: &str| {
             tracing::error!(request_id = invocation.request_id, source = source.name, reason = %fault, "{what}");
