@@ -31,6 +31,8 @@ pub enum Problem {
     NoSecrets,
     /// Nothing is known about the signature, because the sender's published keys cannot be read.
     NoKeySet,
+    /// The signature matches no key that was read; a newer one could not be looked for.
+    KeyMayBeNewer,
     /// The ledger or the queue cannot be used, so nothing was done.
     NotRecorded,
 }
@@ -53,7 +55,9 @@ impl Problem {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unverified => StatusCode::UNAUTHORIZED,
             Self::Unreadable(_) | Self::NoChallenge(_) => StatusCode::BAD_REQUEST,
-            Self::NoSecrets | Self::NoKeySet | Self::NotRecorded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoSecrets | Self::NoKeySet | Self::KeyMayBeNewer | Self::NotRecorded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -67,6 +71,7 @@ impl Problem {
             Self::Unreadable(_) => ("unreadable", "The delivery could not be read"),
             Self::NoSecrets => ("secret-store", "The secret store could not be read"),
             Self::NoKeySet => ("key-set", "The sender's published keys could not be read"),
+            Self::KeyMayBeNewer => ("key-may-be-newer", "The delivery may be signed with a key that was not read yet"),
             Self::NotRecorded => ("not-recorded", "The departure could not be recorded"),
         }
     }
@@ -79,7 +84,9 @@ impl Problem {
             Self::TooLarge(limit) => format!("A delivery may have {limit} bytes."),
             Self::Unverified => "The signature is missing or wrong, or its time is too far from now.".to_owned(),
             Self::Unreadable(why) => format!("The signature is good, but {why}."),
-            Self::NoSecrets | Self::NoKeySet | Self::NotRecorded => "Nothing was done. Deliver again later.".to_owned(),
+            Self::NoSecrets | Self::NoKeySet | Self::KeyMayBeNewer | Self::NotRecorded => {
+                "Nothing was done. Deliver again later.".to_owned()
+            }
         }
     }
 
@@ -97,7 +104,7 @@ impl Problem {
         let mut answer = answer(status, "application/problem+json", &document);
         match self {
             Self::MethodNotAllowed(methods) => put(&mut answer, header::ALLOW, methods),
-            Self::NoSecrets | Self::NoKeySet | Self::NotRecorded => {
+            Self::NoSecrets | Self::NoKeySet | Self::KeyMayBeNewer | Self::NotRecorded => {
                 put(&mut answer, header::RETRY_AFTER, &RETRY_AFTER.as_secs().to_string())
             }
             _ => {}

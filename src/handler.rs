@@ -21,9 +21,9 @@ use crate::{
     webhook::key_sets::KeySets,
 };
 
-mod door;
+mod authenticator;
 
-use door::Door;
+use authenticator::Authenticator;
 
 /// What is kept of a sender's response timeout for the way there and back.
 const ANSWERING: Duration = Duration::from_millis(500);
@@ -35,7 +35,7 @@ const LONGEST_CHALLENGE: usize = 512;
 pub struct App {
     sources: BTreeMap<String, Source>,
     max_body: usize,
-    door: Door,
+    authenticator: Authenticator,
     flow: Flow,
 }
 
@@ -64,9 +64,9 @@ impl Invocation {
 impl App {
     /// Puts the parts together.
     pub fn new(config: Config, secrets: Arc<Secrets>, engine: Engine, ledger: Ledger, queue: Option<Queue>) -> Self {
-        let door = Door::new(secrets.clone(), KeySets::new(engine.client()));
+        let authenticator = Authenticator::new(secrets.clone(), KeySets::new(engine.client()));
         let flow = Flow::new(&config, engine, secrets, ledger, queue);
-        Self { sources: config.sources, max_body: config.http.max_body, door, flow }
+        Self { sources: config.sources, max_body: config.http.max_body, authenticator, flow }
     }
 
     /// Answers one request.
@@ -94,7 +94,7 @@ impl App {
         let log = |refusal: &dyn std::fmt::Display, what: &str| {
             tracing::warn!(request_id = invocation.request_id, source = source.name, reason = %refusal, "{what}");
         };
-        let verified = self.door.verify(source, request, invocation, &log).await?;
+        let verified = self.authenticator.verify(source, request, invocation, &log).await?;
         // Some senders never repeat what was refused: who left is then known from this line alone.
         let cannot_read = |fault: &Unreadable, what: &str| {
             metrics::count("Unreadable");

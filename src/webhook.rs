@@ -16,12 +16,14 @@ mod jwk_set;
 pub mod jwt;
 pub mod key_sets;
 mod mac;
+mod secret_keys;
 mod signature;
 mod token;
 
 pub use hmac::Hmac;
 pub use jwk_set::JwkSet;
 pub use jwt::{Jwt, JwtKeys as Keys, Signed};
+pub use secret_keys::SecretKeys;
 pub use signature::{Algorithm, Encoding, KeyForm, Layout, Signature, Timestamp, Unit};
 pub use token::Token;
 
@@ -127,18 +129,18 @@ impl fmt::Debug for Key {
 }
 
 impl Scheme {
-    /// The keys in a source's secret: `signing_secret` and `signing_secrets`, or `token` and `tokens`.
+    /// Returns the keys in a source's secret: `signing_secret` and `signing_secrets`, or `token` and `tokens`; and what is
+    /// wrong with those that are not used.
+    pub fn secret_keys_of(&self, secret: &Secret) -> SecretKeys {
+        SecretKeys::read(secret, self.secret_keys(), |text| self.key(text))
+    }
+
+    /// Returns the usable keys in a source's secret.
     ///
     /// # Errors
-    /// If there is none, or one of them is empty or not of the form that the sender hands out.
+    /// If there is none: what is wrong with the first.
     pub fn keys(&self, secret: &Secret) -> Result<Keys, SecretFault> {
-        if let Self::Jwt(jwt) = self {
-            return jwt.keys(secret);
-        }
-        let (one, many) = self.secret_keys();
-        let texts = secret.texts(one, many)?;
-        let keys = texts.iter().map(|text| self.key(text).ok_or_else(|| secret.unusable(one)));
-        keys.collect::<Result<_, _>>().map(Keys::Shared)
+        self.secret_keys_of(secret).into_keys()
     }
 
     /// Under which keys of a source's secret its keys stand: one, and a list of several.
@@ -195,7 +197,8 @@ impl Scheme {
     fn key(&self, text: &SecretString) -> Option<Key> {
         match self {
             Self::Hmac(hmac) => hmac.key(text),
-            Self::Token(_) | Self::Jwt(_) => Token::key(text),
+            Self::Jwt(jwt) => jwt.key(text),
+            Self::Token(_) => Token::key(text),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::Vault;
 
 const GOOD: &str = "[sources.hr]\nkind = \"workos\"\n[providers.instaply]\nkind = \"instaply\"\n";
@@ -90,15 +90,32 @@ fn an_extra_authority_that_is_none_is_a_finding_and_no_panic() {
     }
 }
 
-#[tokio::test]
-async fn a_key_so_short_that_it_can_be_guessed_is_told() {
+/// What check finds where the source `hr` has this secret: its exit code, and the source's entry.
+async fn with_secret(test: &str, secret: &str) -> (Option<i32>, Value) {
     let (vault, secrets) = Vault::start().await;
-    vault.put("offboard/sources/hr", r#"{"signing_secrets": ["0123456789abcde", "0123456789abcdef"]}"#);
+    vault.put("offboard/sources/hr", secret);
     vault.put("offboard/providers/instaply", r#"{"token": "instaply-token-1"}"#);
-    let config = configuration("weak", GOOD);
+    let config = configuration(test, GOOD);
     let run = tokio::task::spawn_blocking(move || check_with(&secrets, &config, &["--json"]));
     let output = run.await.expect("it ran");
-    let source = looked(&output).into_iter().find(|(what, ..)| what == "source hr").expect("it was looked at");
-    let note = "2 signing secret(s), 1 of them so short that it can be guessed";
-    assert_eq!((output.status.code(), source.1, source.2.as_str()), (Some(0), true, note));
+    let looked: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let source = looked.into_iter().find(|one| one["what"] == "source hr").expect("it was looked at");
+    (output.status.code(), source)
+}
+
+#[tokio::test]
+async fn signing_secret_under_16_bytes_is_an_error() {
+    let (code, source) = with_secret("weak", r#"{"signing_secrets": ["0123456789abcde", "0123456789abcdef"]}"#).await;
+    let note = "1 usable signing secret(s); secret `offboard/sources/hr`: key `signing_secrets` is under 16 bytes \
+                (guessable), so it is not used: put at least 32 random bytes there";
+    assert_eq!((code, &source["good"], &source["note"]), (Some(1), &json!(false), &json!(note)));
+}
+
+#[tokio::test]
+async fn white_space_around_a_signing_secret_is_a_warning() {
+    let (code, source) = with_secret("space", r#"{"signing_secret": "0123456789abcdef\n"}"#).await;
+    let warning = "secret `offboard/sources/hr`: white space around `signing_secret` is ignored; store it without";
+    assert_eq!((code, &source["good"], &source["warning"]), (Some(0), &json!(true), &json!(warning)));
+    let (code, source) = with_secret("space", r#"{"signing_secret": " 0123456789abcde "}"#).await;
+    assert_eq!((code, &source["good"], &source["warning"]), (Some(1), &json!(false), &json!(warning)));
 }

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use offboard::{
     config::BaseUrl,
     http::Client,
+    secrets::Freshness,
     webhook::{
         JwkSet, Refusal,
         jwt::{Jwt, JwtKeys},
@@ -70,8 +71,8 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
 
-fn reason(verdict: Result<Arc<JwkSet>, KeysDown>) -> String {
-    let text = verdict.unwrap_err().to_string();
+fn reason<T>(verdict: Result<T, KeysDown>) -> String {
+    let text = verdict.map(|_| ()).unwrap_err().to_string();
     assert!(!text.contains("127.0.0.1") && !text.contains("jwks"), "{text}");
     text.strip_prefix("the key set cannot be read: ").unwrap().to_owned()
 }
@@ -110,14 +111,18 @@ async fn a_key_that_is_new_is_found_by_one_more_fetch_and_a_flood_of_forged_ones
     let (sets, url) = (sets(), url(&address));
     assert_eq!(verify("rsa", sets.get(&url, NOW, soon()).await.unwrap()), Err(Refusal::UnknownKey));
     let again = |seconds: i64| sets.again(&url, NOW + seconds.seconds(), soon());
-    assert_eq!(verify("rsa", again(1).await.unwrap()), Ok(()));
-    for verdict in join_all((0..60).map(again)).await {
-        assert_eq!(verify("rsa", verdict.unwrap()), Ok(()));
+    let (set, freshness) = again(1).await.unwrap();
+    assert_eq!((verify("rsa", set), freshness), (Ok(()), Freshness::SinceArrival));
+    for (seconds, verdict) in (0..60).zip(join_all((0..60).map(again)).await) {
+        let (set, freshness) = verdict.unwrap();
+        let expected = if seconds <= 1 { Freshness::SinceArrival } else { Freshness::Outdated };
+        assert_eq!((verify("rsa", set), freshness), (Ok(()), expected), "{seconds}");
     }
     assert_eq!(verify("rsa", sets.get(&url, NOW + 60.seconds(), soon()).await.unwrap()), Ok(()));
     assert_eq!(double.calls().len(), 2);
     double.then(200, published(&["p256"]));
-    assert_eq!(verify("rsa", again(61).await.unwrap()), Err(Refusal::UnknownKey));
+    let (set, freshness) = again(61).await.unwrap();
+    assert_eq!((verify("rsa", set), freshness), (Err(Refusal::UnknownKey), Freshness::SinceArrival));
     assert_eq!(double.calls().len(), 3);
 }
 
@@ -127,8 +132,8 @@ async fn each_address_has_a_set_and_a_limit_of_its_own() {
     first.0.then(200, published(&["p256"]));
     second.0.then(200, published(&["rsa"])).then(200, published(&["rsa"]));
     let sets = sets();
-    assert_eq!(verify("p256", sets.again(&url(&first.1), NOW, soon()).await.unwrap()), Ok(()));
-    assert_eq!(verify("rsa", sets.again(&url(&second.1), NOW, soon()).await.unwrap()), Ok(()));
+    assert_eq!(verify("p256", sets.again(&url(&first.1), NOW, soon()).await.unwrap().0), Ok(()));
+    assert_eq!(verify("rsa", sets.again(&url(&second.1), NOW, soon()).await.unwrap().0), Ok(()));
     assert_eq!(verify("rsa", sets.get(&url(&first.1), NOW, soon()).await.unwrap()), Err(Refusal::UnknownKey));
     assert_eq!((first.0.calls().len(), second.0.calls().len()), (1, 1));
 }
@@ -157,11 +162,22 @@ async fn whether_an_unknown_key_is_good_nobody_knows_while_the_endpoint_is_down(
     double.then(200, published(&["p256"])).then(404, json!({}));
     let (sets, url) = (sets(), url(&address));
     sets.get(&url, NOW, soon()).await.unwrap();
-    assert_eq!(reason(sets.again(&url, NOW, soon()).await), "http_404");
     assert_eq!(reason(sets.again(&url, NOW + 1.seconds(), soon()).await), "http_404");
+    assert_eq!(reason(sets.again(&url, NOW + 2.seconds(), soon()).await), "http_404");
     // What was known before is still good.
-    assert_eq!(verify("p256", sets.get(&url, NOW + 1.seconds(), soon()).await.unwrap()), Ok(()));
+    assert_eq!(verify("p256", sets.get(&url, NOW + 2.seconds(), soon()).await.unwrap()), Ok(()));
     assert_eq!(double.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn set_that_was_first_read_for_the_delivery_is_not_read_again_for_it() {
+    let (double, address) = Double::start().await;
+    double.then(200, published(&["p256"]));
+    let (sets, url) = (sets(), url(&address));
+    sets.get(&url, NOW, soon()).await.unwrap();
+    let (set, freshness) = sets.again(&url, NOW, soon()).await.unwrap();
+    assert_eq!((verify("rsa", set), freshness), (Err(Refusal::UnknownKey), Freshness::SinceArrival));
+    assert_eq!(double.calls().len(), 1);
 }
 
 #[tokio::test]

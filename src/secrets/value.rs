@@ -28,7 +28,7 @@ impl Secret {
         self.value.contains_key(key)
     }
 
-    /// The text under `key`.
+    /// Returns the text under `key`, without white space around it.
     ///
     /// # Errors
     /// If it is missing, empty, or no text.
@@ -37,25 +37,28 @@ impl Secret {
         self.non_empty(key, value)
     }
 
-    /// The texts under `one` and in the list under `many`: at least one of them must be there.
-    ///
-    /// # Errors
-    /// If both are missing, or one of the texts is empty or no text.
-    pub fn texts(&self, one: &'static str, many: &'static str) -> Result<Vec<SecretString>, SecretFault> {
-        let mut texts = Vec::new();
-        if let Some(value) = self.value.get(one) {
-            texts.push(self.non_empty(one, value)?);
-        }
-        match self.value.get(many) {
-            Some(Value::Array(values)) => {
-                for value in values {
-                    texts.push(self.non_empty(many, value)?);
-                }
-            }
-            Some(_) => return Err(self.fault(many, Problem::NotAList)),
-            None => {}
-        }
-        if texts.is_empty() { Err(self.fault(one, Problem::Missing)) } else { Ok(texts) }
+    /// Returns the text under `one` and those in the list under `many`, each by itself: an unusable one spoils no other.
+    /// Never empty: without any, the one entry says what is missing.
+    pub fn texts(&self, one: &'static str, many: &'static str) -> Vec<KeyText> {
+        let single = self.value.get(one).map(|value| self.key_text(one, value));
+        let listed = match self.value.get(many) {
+            Some(Value::Array(values)) => values.iter().map(|value| self.key_text(many, value)).collect(),
+            Some(_) => vec![KeyText { key: many, text: Err(self.fault(many, Problem::NotAList)) }],
+            None => Vec::new(),
+        };
+        let texts: Vec<_> = single.into_iter().chain(listed).collect();
+        let missing = || KeyText { key: one, text: Err(self.fault(one, Problem::Missing)) };
+        if texts.is_empty() { vec![missing()] } else { texts }
+    }
+
+    /// Returns the keys whose text, or a text of whose list, has white space around it, which is ignored.
+    pub fn padded_keys(&self) -> Vec<&str> {
+        let is_padded = |value: &Value| value.as_str().is_some_and(|text| text.trim() != text);
+        let any_padded = |value: &Value| match value {
+            Value::Array(values) => values.iter().any(is_padded),
+            value => is_padded(value),
+        };
+        self.value.iter().filter(|(_, value)| any_padded(value)).map(|(key, _)| key.as_str()).collect()
     }
 
     /// `text` without any text of the value: what must never be shown.
@@ -71,22 +74,40 @@ impl Secret {
         secrets.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[secret]"))
     }
 
-    /// An error about a key of this secret that a caller found unusable.
+    /// Returns an error about a key of this secret that a caller found unusable.
     pub fn unusable(&self, key: &'static str) -> SecretFault {
         self.fault(key, Problem::Unusable)
+    }
+
+    /// Returns an error about a key of this secret that is short enough to be guessed.
+    pub(crate) fn guessable(&self, key: &'static str) -> SecretFault {
+        self.fault(key, Problem::Guessable)
+    }
+
+    fn key_text(&self, key: &'static str, value: &Value) -> KeyText {
+        KeyText { key, text: self.non_empty(key, value) }
     }
 
     fn non_empty(&self, key: &'static str, value: &Value) -> Result<SecretString, SecretFault> {
         match value.as_str() {
             None => Err(self.fault(key, Problem::NotAText)),
             Some(text) if text.trim().is_empty() => Err(self.fault(key, Problem::Empty)),
-            Some(text) => Ok(SecretString::from(text)),
+            Some(text) => Ok(SecretString::from(text.trim())),
         }
     }
 
     fn fault(&self, key: &'static str, problem: Problem) -> SecretFault {
         SecretFault { secret: self.name.clone(), key: Some(key), problem }
     }
+}
+
+/// One of the texts that a secret lists.
+#[derive(Debug)]
+pub struct KeyText {
+    /// The key under which it stands.
+    pub key: &'static str,
+    /// The text without white space around it.
+    pub text: Result<SecretString, SecretFault>,
 }
 
 /// Shorter texts are no secrets (`""`, `"eu"`) and replacing them would garble what is shown.
@@ -115,24 +136,36 @@ pub struct SecretFault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Problem {
     NotFound,
+    Unreadable,
     NotAnObject,
     Missing,
     Empty,
     NotAText,
     NotAList,
     Unusable,
+    Guessable,
 }
 
 impl SecretFault {
-    /// The store has no secret of this name, or does not let us read it.
+    /// Returns the error that the store has no secret of this name.
     pub fn not_found(secret: &str) -> Self {
         Self { secret: secret.to_owned(), key: None, problem: Problem::NotFound }
+    }
+
+    /// Returns the error that the store does not let us read a secret of this name, which may exist.
+    pub(crate) fn unreadable(secret: &str) -> Self {
+        Self { secret: secret.to_owned(), key: None, problem: Problem::Unreadable }
+    }
+
+    /// Whether the store said that the secret does not exist.
+    pub(crate) fn is_absence(&self) -> bool {
+        self.problem == Problem::NotFound
     }
 
     /// A short token for the report.
     pub fn reason(&self) -> &'static str {
         match self.problem {
-            Problem::NotFound => "secret_not_found",
+            Problem::NotFound | Problem::Unreadable => "secret_not_found",
             Problem::NotAnObject => "secret_malformed",
             _ => "secret_incomplete",
         }
@@ -146,13 +179,16 @@ impl fmt::Display for SecretFault {
             write!(f, ": key `{key}`")?;
         }
         f.write_str(match self.problem {
-            Problem::NotFound => " does not exist or may not be read",
+            Problem::NotFound | Problem::Unreadable => " does not exist or may not be read",
             Problem::NotAnObject => " is not a JSON object",
             Problem::Missing => " is missing",
             Problem::Empty => " is empty",
             Problem::NotAText => " is not a text",
             Problem::NotAList => " is not a list",
             Problem::Unusable => " is not of the form that the sender hands out",
+            Problem::Guessable => {
+                " is under 16 bytes (guessable), so it is not used: put at least 32 random bytes there"
+            }
         })
     }
 }
@@ -176,7 +212,7 @@ mod tests {
             broken.text("token").unwrap_err().to_string(),
             broken.text("a").unwrap_err().to_string(),
             broken.text("b").unwrap_err().to_string(),
-            broken.texts("one", "list").unwrap_err().to_string(),
+            broken.texts("one", "list").remove(0).text.unwrap_err().to_string(),
             Secret::parse("offboard/providers/x", "hunter2!").unwrap_err().to_string(),
             format!("{broken:?}"),
         ];
@@ -192,11 +228,19 @@ mod tests {
     }
 
     #[test]
-    fn one_text_and_a_list_add_up() {
-        let both = secret(r#"{"signing_secret": "first", "signing_secrets": ["second", "third"]}"#);
-        let texts = both.texts("signing_secret", "signing_secrets").unwrap();
-        let texts: Vec<_> = texts.iter().map(ExposeSecret::expose_secret).collect();
-        assert_eq!(texts, ["first", "second", "third"]);
+    fn texts_under_one_key_and_in_a_list_add_up_and_a_bad_one_spoils_no_other() {
+        let both = secret(r#"{"signing_secret": "first", "signing_secrets": ["second", 7, " third\n"]}"#);
+        let texts = both.texts("signing_secret", "signing_secrets");
+        let texts: Vec<_> = texts.iter().map(|one| one.text.as_ref().map(ExposeSecret::expose_secret)).collect();
+        let number = both.fault("signing_secrets", Problem::NotAText);
+        assert_eq!(texts, [Ok("first"), Ok("second"), Err(&number), Ok("third")]);
+    }
+
+    #[test]
+    fn white_space_around_a_text_is_trimmed_and_its_key_is_named() {
+        let padded = secret(r#"{"api_token": "hunter2!\n", "list": ["a", " b"], "good": "a b", "number": 7}"#);
+        assert_eq!(padded.text("api_token").unwrap().expose_secret(), "hunter2!");
+        assert_eq!(padded.padded_keys(), ["api_token", "list"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName};
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey, Header, Validation, decode, decode_header, errors::ErrorKind,
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 use sha2::{Digest, Sha256};
@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 
 use super::{
-    JwkSet, Key, Refusal,
+    JwkSet, Key, Refusal, SecretKeys,
     signature::{BASE64_LENIENT, Encoding, KeyForm},
     single,
 };
@@ -100,24 +100,12 @@ pub enum JwtKeys {
     Set(Arc<JwkSet>),
 }
 
-/// Shorter shared keys can be guessed, in bytes: Standard Webhooks asks for 24, RFC 7518 3.2 for 32.
-const SHORTEST_KEY: usize = 16;
-
 impl JwtKeys {
     /// How many there are.
     pub fn count(&self) -> usize {
         match self {
             Self::Shared(keys) => keys.len(),
             Self::Set(set) => set.count(),
-        }
-    }
-
-    /// How many of them are short enough to be guessed.
-    pub fn weak(&self) -> usize {
-        match self {
-            Self::Shared(keys) => keys.iter().filter(|key| key.0.expose_secret().len() < SHORTEST_KEY).count(),
-            // Such keys are never taken out of a set.
-            Self::Set(_) => 0,
         }
     }
 }
@@ -157,17 +145,18 @@ impl Jwt {
         Ok(Self { issuer, audience, ..self })
     }
 
-    /// The keys in a source's secret: `signing_secret`, `signing_secrets`, or both.
+    /// Returns the usable keys in a source's secret: `signing_secret`, `signing_secrets`, or both.
     ///
     /// # Errors
-    /// If there is none, or one of them is empty or not of the form that the sender hands out.
+    /// If there is none: what is wrong with the first.
     pub fn keys(&self, secret: &Secret) -> Result<JwtKeys, SecretFault> {
-        let texts = secret.texts("signing_secret", "signing_secrets")?;
-        let key = |text: &secrecy::SecretString| {
-            let bytes = self.key_form.bytes(text.expose_secret()).filter(|bytes| !bytes.is_empty());
-            bytes.map(|bytes| Key(bytes.into())).ok_or_else(|| secret.unusable("signing_secret"))
-        };
-        texts.iter().map(key).collect::<Result<_, _>>().map(JwtKeys::Shared)
+        SecretKeys::read(secret, ("signing_secret", "signing_secrets"), |text| self.key(text)).into_keys()
+    }
+
+    /// A signing secret as a key; `None` if it is not of the form that the sender hands out.
+    pub(super) fn key(&self, text: &SecretString) -> Option<Key> {
+        let bytes = self.key_form.bytes(text.expose_secret()).filter(|bytes| !bytes.is_empty())?;
+        Some(Key(bytes.into()))
     }
 
     /// Checks a delivery that arrived at `now`.

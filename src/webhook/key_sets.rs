@@ -5,7 +5,6 @@
 
 use std::{
     collections::HashMap,
-    fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -17,6 +16,7 @@ use crate::{
     config::BaseUrl,
     http::{Answer, Client, Http, Limits},
     outcome::{Failure, FailureKind},
+    secrets::Freshness,
 };
 
 /// How long a set is believed without being read again.
@@ -33,16 +33,17 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 const LARGEST: usize = 64 * 1024;
 
 /// A key set cannot be read, and none is kept that could stand in. Its text has the reason, never the address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeysDown(String);
-
-impl fmt::Display for KeysDown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the key set cannot be read: {}", self.0)
-    }
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the key set cannot be read: {reason}")]
+pub struct KeysDown {
+    reason: String,
 }
 
-impl std::error::Error for KeysDown {}
+impl KeysDown {
+    fn new(reason: &str) -> Self {
+        Self { reason: reason.to_owned() }
+    }
+}
 
 /// The key sets, and what was last read of each.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ impl KeySets {
     /// If there is none, or it does not come before `deadline`.
     pub async fn get(&self, url: &BaseUrl, now: OffsetDateTime, deadline: Instant) -> Result<Arc<JwkSet>, KeysDown> {
         let slot = self.slot(url);
-        let mut slot = timeout_at(deadline, slot.lock()).await.map_err(|_| KeysDown("deadline".to_owned()))?;
+        let mut slot = timeout_at(deadline, slot.lock()).await.map_err(|_| KeysDown::new("deadline"))?;
         if let Some(set) = slot.younger_than(FRESH, now) {
             return Ok(set);
         }
@@ -86,22 +87,31 @@ impl KeySets {
         slot.younger_than(KEPT, now).ok_or(down)
     }
 
-    /// The set at `url`, read anew because a token names a key that it does not hold: at most once a minute, else as it
-    /// was read last.
+    /// Returns the set at `url` for a delivery that arrived at `now` and that no key at hand verifies: read anew at most
+    /// once a minute, else as it was read last, and whether it was read since the delivery arrived.
     ///
     /// # Errors
     /// If the last fetch failed: then nobody knows whether the key is good.
-    pub async fn again(&self, url: &BaseUrl, now: OffsetDateTime, deadline: Instant) -> Result<Arc<JwkSet>, KeysDown> {
+    pub async fn again(
+        &self,
+        url: &BaseUrl,
+        now: OffsetDateTime,
+        deadline: Instant,
+    ) -> Result<(Arc<JwkSet>, Freshness), KeysDown> {
         let slot = self.slot(url);
-        let mut slot = timeout_at(deadline, slot.lock()).await.map_err(|_| KeysDown("deadline".to_owned()))?;
-        if slot.second_look.is_none_or(|at| !within(SECOND_LOOK, at, now)) {
+        let mut slot = timeout_at(deadline, slot.lock()).await.map_err(|_| KeysDown::new("deadline"))?;
+        // A first read for this very delivery, or for one that came later, is no older than another would be.
+        let read_at = slot.good.as_ref().map(|(_, at)| *at);
+        if read_at.is_none_or(|at| at < now) && slot.second_look.is_none_or(|at| !within(SECOND_LOOK, at, now)) {
             slot.second_look = Some(now);
-            return self.fetch(&mut slot, url, now, deadline).await;
+            let set = self.fetch(&mut slot, url, now, deadline).await?;
+            return Ok((set, Freshness::SinceArrival));
         }
         match (&slot.failed, &slot.good) {
-            (None, Some((set, _))) => Ok(set.clone()),
+            (None, Some((set, at))) if *at < now => Ok((set.clone(), Freshness::Outdated)),
+            (None, Some((set, _))) => Ok((set.clone(), Freshness::SinceArrival)),
             (Some((down, _)), _) => Err(down.clone()),
-            (None, None) => Err(KeysDown("never_read".to_owned())),
+            (None, None) => Err(KeysDown::new("never_read")),
         }
     }
 
@@ -127,7 +137,7 @@ impl KeySets {
                 Ok(set)
             }
             Err(failure) => {
-                let down = KeysDown(failure.reason);
+                let down = KeysDown { reason: failure.reason };
                 tracing::warn!(reason = %down, kept = slot.good.is_some(), "a key set could not be fetched");
                 // One that came too late to try says nothing of the endpoint.
                 if failure.kind != FailureKind::NotAttempted {

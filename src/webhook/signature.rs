@@ -236,6 +236,7 @@ pub enum KeyForm {
 
 impl KeyForm {
     pub(super) fn bytes(self, text: &str) -> Option<Vec<u8>> {
+        let text = text.trim();
         match self {
             Self::Raw => Some(text.as_bytes().to_vec()),
             Self::Whsec => BASE64_LENIENT.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok(),

@@ -39,7 +39,9 @@ impl Token {
     /// Whether the token is one of ours. Compared by its hash, so that neither its length nor its beginning can be timed.
     pub(super) fn verify(&self, headers: &HeaderMap, keys: &[Key]) -> Result<(), Refusal> {
         let shown = single(headers, &self.header)?;
-        let token = shown.strip_prefix(&self.prefix).ok_or(Refusal::Mismatch)?;
+        // No other token would mend a wrong prefix.
+        let malformed = || Refusal::Malformed(self.header.to_string());
+        let token = shown.strip_prefix(&self.prefix).ok_or_else(malformed)?;
         let token = Sha256::digest(token.trim());
         let ours = |key: &Key| bool::from(Sha256::digest(key.0.expose_secret()).ct_eq(&token));
         if keys.iter().any(ours) { Ok(()) } else { Err(Refusal::Mismatch) }

@@ -156,8 +156,8 @@ fn one_of_several_shared_secrets_will_do_and_none_is_shown() {
     };
     let token = forged(r#"{"alg":"HS256","kid":"any"}"#, "{}", hs256(SHARED.as_bytes()));
     assert_eq!(judge(json!({ "signing_secret": SHARED }), &token), Ok(()));
-    assert_eq!(judge(json!({ "signing_secrets": ["another secret", SHARED] }), &token), Ok(()));
-    assert_eq!(judge(json!({ "signing_secret": "another secret" }), &token), Err(Refusal::Mismatch));
+    assert_eq!(judge(json!({ "signing_secrets": ["another shared secret", SHARED] }), &token), Ok(()));
+    assert_eq!(judge(json!({ "signing_secret": "another shared secret" }), &token), Err(Refusal::Mismatch));
     let stripped = &token[..=token.rfind('.').unwrap()];
     assert_eq!(judge(json!({ "signing_secret": SHARED }), stripped), Err(Refusal::Mismatch));
     let longer = forged(r#"{"alg":"HS512"}"#, "{}", hs256(SHARED.as_bytes()));

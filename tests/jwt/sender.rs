@@ -71,7 +71,7 @@ fn what_we_sign_as_a_sender_is_taken_with_the_keys_that_it_publishes() {
     for algorithm in ["HS256", "HS384", "HS512"] {
         let (jwt, secret) = (only(algorithm), SecretString::from(SHARED));
         assert_eq!(verify(&jwt, &secret, &shared(&jwt, SHARED)).unwrap().id(), Some("evt-7"), "{algorithm}");
-        assert_eq!(verify(&jwt, &secret, &shared(&jwt, "another")).unwrap_err(), Refusal::Mismatch);
+        assert_eq!(verify(&jwt, &secret, &shared(&jwt, "another shared secret")).unwrap_err(), Refusal::Mismatch);
     }
     let pkcs1 = SecretString::from(recorded()["keys"]["rsa"]["private_pem_pkcs1"].as_str().unwrap());
     assert_eq!(verify(&only("RS256"), &pkcs1, &set(&[jwk("rsa")])).unwrap().id(), Some("evt-7"));

@@ -10,7 +10,7 @@ use offboard::{
     person::{Email, Person},
     secrets::{Secret, SecretFault, Secrets},
     source::KeySource,
-    webhook::key_sets::KeySets,
+    webhook::{Scheme, key_sets::KeySets},
 };
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -45,6 +45,23 @@ struct Looked {
     what: String,
     good: bool,
     note: String,
+    /// What works, and should be changed all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
+
+impl Looked {
+    fn mark(&self) -> &'static str {
+        match (self.good, &self.warning) {
+            (false, _) => "✗",
+            (true, Some(_)) => "!",
+            (true, None) => "✓",
+        }
+    }
+
+    fn text(&self) -> String {
+        [Some(&self.note), self.warning.as_ref()].into_iter().flatten().cloned().collect::<Vec<_>>().join("; ")
+    }
 }
 
 impl Check {
@@ -55,7 +72,7 @@ impl Check {
             // A machine that asked for JSON gets it, above all where something is wrong.
             Err(why) if self.configured.json => {
                 let what = if looked.is_empty() { "configuration" } else { "secret store" };
-                looked.push(Looked { what: what.into(), good: false, note: why });
+                looked.push(Looked { what: what.into(), good: false, note: why, warning: None });
             }
             ended => ended?,
         }
@@ -65,10 +82,10 @@ impl Check {
     async fn look(&self, looked: &mut Vec<Looked>) -> Result<(), String> {
         let mut config = self.configured.load()?;
         let note = format!("{} sources, {} providers", config.sources.len(), config.providers.len());
-        looked.push(Looked { what: "configuration".into(), good: true, note });
+        looked.push(Looked { what: "configuration".into(), good: true, note, warning: None });
         if config.policy.max_departures.is_some() {
             let note = "is counted by the ledger; a function without one does not enforce it".to_owned();
-            looked.push(Looked { what: "policy max_departures".into(), good: true, note });
+            looked.push(Looked { what: "policy max_departures".into(), good: true, note, warning: None });
         }
         if !self.offline {
             looked.extend(secrets(&mut config, self.live).await?);
@@ -88,7 +105,7 @@ impl Check {
     fn show(&self, looked: &[Looked]) -> Result<ExitCode, String> {
         let screen = Screen::new(self.configured.json);
         let mut table = screen.table(["", "CHECKED", "FOUND"]);
-        table.add_rows(looked.iter().map(|one| [if one.good { "✓" } else { "✗" }, &one.what, &one.note]));
+        table.add_rows(looked.iter().map(|one| [one.mark().to_owned(), one.what.clone(), one.text()]));
         screen.show(&table);
         let findings = looked.iter().filter(|one| !one.good).count();
         let bad: Vec<_> =
@@ -113,23 +130,21 @@ async fn secrets(config: &mut Config, live: bool) -> Result<Vec<Looked>, String>
     let mut looked = Vec::new();
     for source in config.sources.values() {
         let note = match &source.keys {
-            KeySource::Secret(name) => {
-                let keys = shape(&store, name, |secret| source.scheme.keys(secret)).await;
-                let what = source.scheme.secret_keys().0.replace('_', " ");
-                keys.map(|keys| match keys.weak() {
-                    0 => format!("{} {what}(s)", keys.count()),
-                    weak => format!("{} {what}(s), {weak} of them so short that it can be guessed", keys.count()),
-                })
-            }
+            KeySource::Secret(name) => source_keys(&store, name, &source.scheme).await,
             KeySource::Set(url) if live => key_set(config, url, extra_ca.as_deref()).await,
             KeySource::Set(_) => Ok("needs no secret: its keys are published; --live reads them".to_owned()),
         };
-        looked.push(told(format!("source {}", source.name), note));
+        let warning = match &source.keys {
+            KeySource::Secret(name) => white_space(&store, name).await,
+            KeySource::Set(_) => None,
+        };
+        looked.push(Looked { warning, ..told(format!("source {}", source.name), note) });
     }
     for provider in &config.providers {
         let places = shape(&store, &provider.secret, |secret| Ok(provider.settings.connect(secret)?.len())).await;
         let note = places.map(|_| format!("secret {} has what {} needs", provider.secret, provider.kind.name));
-        looked.push(told(format!("provider {}", provider.name), note));
+        let warning = white_space(&store, &provider.secret).await;
+        looked.push(Looked { warning, ..told(format!("provider {}", provider.name), note) });
     }
     if live {
         looked.extend(credentials(config).await?);
@@ -140,6 +155,21 @@ async fn secrets(config: &mut Config, live: bool) -> Result<Vec<Looked>, String>
 async fn shape<T>(store: &Secrets, name: &str, read: impl Fn(&Secret) -> Result<T, SecretFault>) -> Result<T, String> {
     let found = store.get(name).await.map_err(|down| down.to_string())?;
     found.and_then(|secret| read(&secret)).map_err(|fault| fault.to_string())
+}
+
+/// Counts the usable keys of a source's secret. Any other key is an error, also beside usable ones.
+async fn source_keys(store: &Secrets, name: &str, scheme: &Scheme) -> Result<String, String> {
+    let keys = shape(store, name, |secret| Ok(scheme.secret_keys_of(secret))).await?;
+    let count = format!("{} usable {}(s)", keys.count(), scheme.secret_keys().0.replace('_', " "));
+    let faults: Vec<_> = keys.faults().iter().map(ToString::to_string).collect();
+    if faults.is_empty() { Ok(count) } else { Err(format!("{count}; {}", faults.join("; "))) }
+}
+
+/// Warns of white space around the texts of a secret.
+async fn white_space(store: &Secrets, name: &str) -> Option<String> {
+    let secret = store.get(name).await.ok()?.ok()?;
+    let keys = secret.padded_keys().into_iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    (!keys.is_empty()).then(|| format!("secret `{name}`: white space around {keys} is ignored; store it without"))
 }
 
 /// How many keys a sender publishes.
@@ -168,14 +198,19 @@ async fn credentials(config: &mut Config) -> Result<Vec<Looked>, String> {
                 .collect::<Vec<_>>()
                 .join(", "),
         };
-        Looked { what: format!("{}, live", entry.provider), good: finding.outcome.status() <= Status::Planned, note }
+        Looked {
+            what: format!("{}, live", entry.provider),
+            good: finding.outcome.status() <= Status::Planned,
+            note,
+            warning: None,
+        }
     });
     Ok(looked.collect())
 }
 
 fn told(what: String, found: Result<String, String>) -> Looked {
     match found {
-        Ok(note) => Looked { what, good: true, note },
-        Err(note) => Looked { what, good: false, note },
+        Ok(note) => Looked { what, good: true, note, warning: None },
+        Err(note) => Looked { what, good: false, note, warning: None },
     }
 }

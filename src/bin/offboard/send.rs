@@ -169,9 +169,8 @@ impl Send {
         let secrets = Secrets::new(client, vec![name.to_owned()]);
         let found = secrets.get(name).await.map_err(|down| instead(down.to_string()))?;
         let (one, many) = source.scheme.secret_keys();
-        let signing = found.and_then(|secret| secret.texts(one, many));
-        let signing = signing.map_err(|fault| instead(fault.to_string()))?;
-        signing.into_iter().next().ok_or_else(|| instead(format!("{name} holds no {one}")))
+        let first = found.and_then(|secret| secret.texts(one, many).remove(0).text);
+        first.map_err(|fault| instead(fault.to_string()))
     }
 }
 
