@@ -38,7 +38,7 @@ fn everything_has_a_default() {
 
 #[test]
 fn the_policy_is_read() {
-    let policy = "[policy]\nmode = \"dry_run\"\nprotected = [\"Root@example.com\", \"*@breakglass.example.com\", \"élan@example.com\"]\n\
+    let policy = "[policy]\nmode = \"dry_run\"\nprotected = [\"Root@example.com\", \"*@breakglass.example.com\", \"élan@example.com\", \"*@bücher.example\"]\n\
                   max_event_age = \"2h\"\nmax_departures = { count = 50, per = \"1h\" }\n";
     let config = Config::parse(&format!("{policy}{SOURCE}{PROVIDER}"), None).unwrap();
     assert_eq!((config.policy.mode, config.policy.max_event_age), (Mode::DryRun, Duration::from_secs(7200)));
@@ -51,6 +51,9 @@ fn the_policy_is_read() {
         ("root@example.com.", true),
         ("ÉLAN@example.com", true),
         ("elan@example.com", false),
+        ("e\u{301}lan@example.com", true),
+        ("anybody@xn--bcher-kva.example", true),
+        ("anybody@bucher.example", false),
         ("anybody@breakglass.example.com", true),
         ("anybody@BREAKGLASS.example.com", true),
         ("anybody@sub.breakglass.example.com", false),
