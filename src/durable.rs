@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::{
     config::Policy,
     departure::{Departure, Lesson, Return},
-    engine::{Engine, Gate, Run},
+    engine::{Assignment, Barrier, Engine, Run},
     ledger::{Begun, Lease, Ledger, LedgerDown, Record, Standing, State},
     outcome::{Outcome, Status},
     person::mask_addresses,
@@ -192,7 +192,7 @@ impl Durable {
         }
         record.standing = record.standing.max(Standing::Admitted);
         record.reminded = true;
-        let run = worker.engine.begin(worker.secrets, &plan, worker.deadline, &Gate::open(), wanted(&record));
+        let run = begin(&plan, &record, worker)?;
         let noted = self.note(&mut record, run, worker).await;
         let finished = noted && record.state != State::Open;
         // A departure that is done, but could not be noted, is not given up: its person is masked already.
@@ -280,8 +280,6 @@ impl Durable {
         duplicate: bool,
     ) -> Result<DepartureReport, NotDurable> {
         let plan = Plan { departure: record.departure(), intent: Intent::Remove };
-        let (keeper, gate) = Gate::new();
-        let run = worker.engine.begin(worker.secrets, &plan, worker.deadline, &gate, wanted(&record));
         if !record.reminded {
             if let Err(not_durable) = self.remind(&record.id, worker).await {
                 // The sender is told to come again; whoever comes finds the lease free.
@@ -291,7 +289,7 @@ impl Durable {
             }
             record.reminded = self.queue.is_some();
         }
-        keeper.decide(true);
+        let run = begin(&plan, &record, worker)?;
         let noted = self.note(&mut record, run, worker).await;
         let mut report = report(&record, worker, duplicate);
         // What is left is safe if the queue reminds of it. What was done and not noted is found by looking again.
@@ -354,6 +352,12 @@ fn leave(record: &mut Record, worker: Worker<'_>, outcome: Outcome, reason: Reas
     record.lease = None;
     record.state = if reason == Reason::Protected { State::NeedsAttention } else { State::Held };
     record.reason = Some(reason.to_string());
+}
+
+/// Begins a plan at the providers at which something is left to do.
+fn begin(plan: &Plan, record: &Record, worker: Worker<'_>) -> Result<Run, NotDurable> {
+    let assignment: Assignment = plan.assignment().ok_or_else(|| NotDurable("nothing is to be called".to_owned()))?;
+    Ok(worker.engine.begin(worker.secrets, assignment, worker.deadline, &Barrier::open(), wanted(record)))
 }
 
 /// The providers at which something is left to do.

@@ -208,7 +208,7 @@ impl App {
             Some(durable) => durable.preview(departure, self.worker(invocation, invocation.deadline)).await?,
             None => Plan::new(&self.policy, departure, invocation.now),
         };
-        let entries = self.engine.execute(&self.secrets, &plan, invocation.deadline).await;
+        let entries = plan.execute(&self.engine, &self.secrets, invocation.deadline).await;
         Ok(DepartureReport::new(&plan, entries))
     }
 }

@@ -1,13 +1,22 @@
 //! What shall be done about a departure. Planning touches nothing; it decides everything that executing does not see.
 
-use std::{fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use crate::{
     config::{Mode, Policy},
     departure::Departure,
+    engine::{Action, AddressStatus, Assignment, Engine, OwnedIdentity, Target},
     outcome::Outcome,
+    report::{Entry, Finding},
+    secrets::Secrets,
 };
 
 /// How far ahead of the clock an event may be: a sender may leave out its time zone.
@@ -92,5 +101,40 @@ impl Plan {
             Mode::Live => Intent::Remove,
         };
         Self { departure, intent }
+    }
+}
+
+impl Plan {
+    /// What the engine is to do, if anything is to be called.
+    pub fn assignment(&self) -> Option<Assignment> {
+        let person = &self.departure.person;
+        let emails = person.emails().cloned().map(OwnedIdentity::Email);
+        let ids = person.external_id.iter().cloned().map(OwnedIdentity::ExternalId);
+        let target = |identity| Target { identity, status: AddressStatus::Current };
+        let action = match self.intent {
+            Intent::Remove => Action::Remove,
+            Intent::LookOnly => Action::LookUp,
+            Intent::Leave(..) => return None,
+        };
+        Some(Assignment {
+            targets: emails.chain(ids).map(target).collect(),
+            source: self.departure.source.clone(),
+            action,
+            released: BTreeMap::new(),
+            begun: BTreeSet::new(),
+        })
+    }
+
+    /// Carries the plan out, or says everywhere why nothing is called.
+    pub async fn execute(&self, engine: &Engine, secrets: &Arc<Secrets>, deadline: Instant) -> Vec<Entry> {
+        match (self.assignment(), self.intent) {
+            (Some(assignment), _) => engine.execute(secrets, assignment, deadline).await,
+            (None, Intent::Leave(outcome, reason)) => {
+                let finding = Finding::of(outcome).reason(reason.to_string());
+                let entry = |name: &str| Entry::not_called(name, finding.clone());
+                engine.names().map(entry).collect()
+            }
+            (None, _) => Vec::new(),
+        }
     }
 }

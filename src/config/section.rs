@@ -100,6 +100,11 @@ impl<'a> Section<'a> {
         self.split(&["kind"]).read(findings).map(|tag: Tag| tag.kind)
     }
 
+    /// Where a key of this section stands.
+    pub(crate) fn key_span(&self, key: &str) -> Option<Range<usize>> {
+        key_span(self.table.get_ref(), key)
+    }
+
     /// Whatever is still in this section is unknown.
     pub(crate) fn refuse_the_rest(self, findings: &mut Findings<'_>) {
         for (key, _) in self.table.into_inner() {
