@@ -1,7 +1,7 @@
 //! The configuration: `offboard.toml`. Read once at start; every error in it is reported, not only the first.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     num::NonZeroU32,
     path::{Path, PathBuf},
     str::FromStr,
@@ -13,6 +13,7 @@ use toml::de::DeTable;
 
 use crate::{
     http::Limits,
+    person::{Email, KnownBy},
     providers::{Configured, Kind},
     source::{KeySource, Source},
 };
@@ -75,6 +76,10 @@ pub struct ProviderConfig {
     pub limits: Limits,
     /// Whether a deletion is proven by a second look.
     pub confirm: bool,
+    /// An account that is always there: unless a look-up shows it, nobody is called absent.
+    pub canary: Option<Email>,
+    /// The sources whose external ids the product knows, where it knows people by these.
+    pub sources: BTreeSet<String>,
     /// The keys that only this kind has.
     pub settings: Box<dyn Configured>,
 }
@@ -90,9 +95,24 @@ struct Common {
     attempts: NonZeroU32,
     confirm: bool,
     enabled: bool,
+    canary: Option<Canary>,
+    sources: Option<Vec<String>>,
 }
 
-const COMMON: [&str; 6] = ["secret", "base_url", "timeout", "attempts", "confirm", "enabled"];
+const COMMON: [&str; 8] = ["secret", "base_url", "timeout", "attempts", "confirm", "enabled", "canary", "sources"];
+
+/// `canary`: an address.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Canary(Email);
+
+impl TryFrom<String> for Canary {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Email::parse(&text).map(Self).ok_or("`canary` must be the e-mail address of an account that is always there")
+    }
+}
 
 impl Default for Common {
     fn default() -> Self {
@@ -104,6 +124,8 @@ impl Default for Common {
             attempts: NonZeroU32::MIN.saturating_add(2),
             confirm: true,
             enabled: true,
+            canary: None,
+            sources: None,
         }
     }
 }
@@ -138,9 +160,9 @@ impl Config {
         let mut root = Section::new(String::new(), table);
         let (mut policy, ledger) = policy_and_ledger(&mut root, findings);
         let http = root.table_named("http", findings).and_then(|section| section.read(findings));
-        let names = root.names_in("providers");
-        let sources = sources(&mut root, &names, findings);
-        let providers = providers(&mut root, findings);
+        let provider_names = root.names_in("providers");
+        let (source_names, sources) = sources(&mut root, &provider_names, findings);
+        let providers = providers(&mut root, &source_names, findings);
         check_coverage(&sources, &providers, findings);
         root.refuse_the_rest(findings);
         match mode.map(Mode::from_str).transpose() {
@@ -212,11 +234,17 @@ fn check_coverage(sources: &BTreeMap<String, Source>, providers: &[ProviderConfi
     }
 }
 
-fn sources(root: &mut Section<'_>, providers: &[String], findings: &mut Findings<'_>) -> BTreeMap<String, Source> {
-    let mut sources = BTreeMap::new();
+/// Reads the sources. Returns all their names as well, of those with errors, too.
+fn sources(
+    root: &mut Section<'_>,
+    providers: &[String],
+    findings: &mut Findings<'_>,
+) -> (BTreeSet<String>, BTreeMap<String, Source>) {
+    let (mut names, mut sources) = (BTreeSet::new(), BTreeMap::new());
     let section = root.table_named("sources", findings);
     for (name, section) in section.map(|section| section.tables(findings)).unwrap_or_default() {
         check_name(&name, &section, findings);
+        names.insert(name.clone());
         if let Some(source) = Source::read(&name, section, providers, findings) {
             sources.insert(name, source);
         }
@@ -224,15 +252,19 @@ fn sources(root: &mut Section<'_>, providers: &[String], findings: &mut Findings
     if sources.is_empty() && findings.faults.is_empty() {
         findings.add(None, "no source is configured: add a [sources.NAME] table");
     }
-    sources
+    (names, sources)
 }
 
-fn providers(root: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<ProviderConfig> {
+fn providers(
+    root: &mut Section<'_>,
+    names: &BTreeSet<String>,
+    findings: &mut Findings<'_>,
+) -> Vec<ProviderConfig> {
     let mut providers = Vec::new();
     let section = root.table_named("providers", findings);
     for (name, section) in section.map(|section| section.tables(findings)).unwrap_or_default() {
         check_name(&name, &section, findings);
-        providers.extend(provider(name, section, findings));
+        providers.extend(provider(name, section, names, findings));
     }
     // Without a provider every departure would be reported as done while nothing was looked at.
     if providers.is_empty() && findings.faults.is_empty() {
@@ -242,8 +274,15 @@ fn providers(root: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<Provide
     providers
 }
 
-fn provider(name: String, mut own: Section<'_>, findings: &mut Findings<'_>) -> Option<ProviderConfig> {
+fn provider(
+    name: String,
+    mut own: Section<'_>,
+    names: &BTreeSet<String>,
+    findings: &mut Findings<'_>,
+) -> Option<ProviderConfig> {
     let span = own.table.span();
+    let [canary_at, match_at, sources_at] = ["canary", "match", "sources"].map(|key| own.key_span(key));
+    let section = own.name.clone();
     let common: Option<Common> = own.split(&COMMON).read(findings);
     let kind = own.kind(findings)?;
     let Some(kind) = Kind::named(&kind) else {
@@ -253,7 +292,16 @@ fn provider(name: String, mut own: Section<'_>, findings: &mut Findings<'_>) -> 
         return None;
     };
     let settings = kind.configure(own, findings);
+    if canary_at.is_some() && !kind.looks_up {
+        let message = format!("`{section}`: `canary` needs a look-up, and {} has none: take it out", kind.name);
+        findings.add(canary_at, message);
+    }
     let (common, settings) = (common?, settings?);
+    let known_by = settings.known_by();
+    let sources = sources_of_ids(known_by, common.sources, names).unwrap_or_else(|message| {
+        findings.add(sources_at.or(match_at), format!("`{section}`: {message}"));
+        BTreeSet::new()
+    });
     let config = ProviderConfig {
         secret: common.secret.unwrap_or_else(|| format!("offboard/providers/{name}")),
         name,
@@ -261,9 +309,34 @@ fn provider(name: String, mut own: Section<'_>, findings: &mut Findings<'_>) -> 
         base_url: common.base_url,
         limits: Limits { timeout: common.timeout, attempts: common.attempts.get() },
         confirm: common.confirm,
+        canary: common.canary.map(|Canary(email)| email),
+        sources,
         settings,
     };
     common.enabled.then_some(config)
+}
+
+/// Returns the sources whose external ids a provider knows. Two sources may number people independently.
+fn sources_of_ids(
+    known_by: KnownBy,
+    given: Option<Vec<String>>,
+    names: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, String> {
+    let known = || names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    match given {
+        Some(_) if known_by == KnownBy::Email => Err("`sources` goes with `match = \"external_id\"` only".to_owned()),
+        Some(given) if given.is_empty() => Err("`sources` must name at least one source".to_owned()),
+        Some(given) => match given.iter().find(|name| !names.contains(*name)) {
+            Some(name) => Err(format!("`sources`: unknown source `{name}`: expected one of {}", known())),
+            None => Ok(given.into_iter().collect()),
+        },
+        None if known_by == KnownBy::ExternalId && names.len() > 1 => {
+            let message = "`match = \"external_id\"` needs `sources`, the sources whose ids the product knows, of";
+            Err(format!("{message} {}", known()))
+        }
+        None if known_by == KnownBy::ExternalId => Ok(names.clone()),
+        None => Ok(BTreeSet::new()),
+    }
 }
 
 /// Names stand in paths, ids and log lines.

@@ -126,6 +126,11 @@ impl<'a> Section<'a> {
         self.split(&["kind"]).read(findings).map(|tag: Tag| tag.kind)
     }
 
+    /// Where a key of this section stands.
+    pub(crate) fn key_span(&self, key: &str) -> Option<Range<usize>> {
+        key_span(self.table.get_ref(), key)
+    }
+
     /// Reports every key that is still in this section as unknown.
     pub(crate) fn refuse_the_rest(self, findings: &mut Findings<'_>) {
         for (key, _) in self.table.into_inner() {
