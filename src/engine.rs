@@ -318,7 +318,7 @@ mod tests {
             )
         };
         let text = format!("[sources.s]\nkind = \"workos\"\n{}{}{}", provider("a"), provider("b"), provider("c"));
-        let mut config = Config::parse(&text, None).unwrap();
+        let mut config = Config::parse(&text, Some("live")).unwrap();
         config.providers[1].settings = Box::new(Broken);
         let engine = Engine::new(&mut config, Client::new(None, false).unwrap());
         let person = Person { email: Email::parse(address), ..Person::default() };
