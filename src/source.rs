@@ -181,7 +181,7 @@ impl Source {
         let coverage = Coverage::new(given.providers.take(), given.except.take(), providers);
         let coverage = coverage.map_err(|wrong| errors.extend(wrong));
         // A sender's own samples no longer fit a body that is read otherwise, unless code of ours lies between.
-        let is_remapped = known.unfold.is_none() && (given.event.is_some() || given.person.is_some());
+        let is_remapped = known.normalize.is_none() && (given.event.is_some() || given.person.is_some());
         let reader = reader(known, &mut given, &row, &mut errors);
         let (Ok((scheme, keys)), Ok(coverage), Some(reader)) = (proof, coverage, reader) else { return Err(errors) };
         let reader = Reader { id_is_signed: matches!(scheme, Scheme::Hmac(_)), ..reader };
@@ -272,7 +272,7 @@ fn reader(known: &Kind, given: &mut Table, row: &Row, errors: &mut Vec<KeyError>
     Some(Reader {
         event: event?,
         person: person?,
-        unfold: known.unfold,
+        normalize: known.normalize,
         id_is_signed: false,
         accept_unverified: given.accept_unverified,
         accept_unreadable: row.accept_unreadable,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     Challenge, Reply,
-    reading::Unfold,
+    reading::Normalize,
     rules::{EventTable, PersonTable, Rule},
 };
 use crate::webhook::{Jwt, Signature, Token};
@@ -26,17 +26,17 @@ pub struct Kind {
     /// Its name in the configuration.
     pub name: &'static str,
     row: &'static str,
-    pub(super) unfold: Option<Unfold>,
+    pub(super) normalize: Option<Normalize>,
 }
 
 macro_rules! kinds {
-    (@unfold) => { None };
-    (@unfold $unfold:expr) => { Some($unfold as Unfold) };
-    ($($name:ident $($unfold:expr)?),* $(,)?) => {
+    (@normalize) => { None };
+    (@normalize $normalize:expr) => { Some($normalize as Normalize) };
+    ($($name:ident $($normalize:expr)?),* $(,)?) => {
         &[$(Kind {
             name: stringify!($name),
             row: include_str!(concat!("kinds/", stringify!($name), ".toml")),
-            unfold: kinds!(@unfold $($unfold)?),
+            normalize: kinds!(@normalize $($normalize)?),
         }),*]
     };
 }
@@ -46,29 +46,29 @@ pub const KINDS: &[Kind] = kinds![
     auth0,
     auth0_logs,
     authentik,
-    bamboohr bamboohr::unfold,
-    clerk clerk::unfold,
+    bamboohr bamboohr::normalize,
+    clerk clerk::normalize,
     descope,
     frontegg,
     fusionauth,
-    github github::unfold,
-    google_workspace google_workspace::unfold,
+    github github::normalize,
+    google_workspace google_workspace::normalize,
     hibob,
     hmac,
     jumpcloud,
-    keycloak keycloak::unfold,
+    keycloak keycloak::normalize,
     logto,
     okta,
     onelogin,
     pingone,
     scalekit,
-    shared_signals shared_signals::unfold,
+    shared_signals shared_signals::normalize,
     standard_webhooks,
     stytch,
     svix,
     token,
     workos,
-    zitadel zitadel::unfold,
+    zitadel zitadel::normalize,
 ];
 
 /// What is known of a kind: the file of its name.

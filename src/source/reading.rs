@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::{
     json,
     place::{LONGEST_TEXT, Places, text},
-    rules::{EventMap, Meaning, PersonMap},
+    rules::{EventClass, EventMap, PersonMap},
 };
 use crate::{
     departure::EventTime,
@@ -23,14 +23,14 @@ const MAX_EVENTS: usize = 10_000;
 const MAX_EMAILS: usize = 100;
 
 /// How a sender's own form becomes JSON documents that places can point into.
-pub(super) type Unfold = fn(&Verified) -> Result<Vec<Value>, Unreadable>;
+pub(super) type Normalize = fn(&Verified) -> Result<Vec<Value>, Unreadable>;
 
 /// How to read a source's deliveries.
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
     pub(super) event: EventMap,
     pub(super) person: PersonMap,
-    pub(super) unfold: Option<Unfold>,
+    pub(super) normalize: Option<Normalize>,
     /// Whether the id of a delivery is that of what it says. A token's id is the token's own: made anew for every attempt, or
     /// the same for all.
     pub(super) id_is_signed: bool,
@@ -81,8 +81,8 @@ impl std::error::Error for Unreadable {}
 impl Reader {
     /// The events in a delivery, each as far as it can be read at all.
     pub(super) fn events(&self, verified: &Verified) -> Result<Vec<Result<Value, Unreadable>>, Unreadable> {
-        let documents: Vec<_> = match self.unfold {
-            Some(unfold) => unfold(verified)?.into_iter().map(Ok).collect(),
+        let documents: Vec<_> = match self.normalize {
+            Some(normalize) => normalize(verified)?.into_iter().map(Ok).collect(),
             None if self.event.lines => json::documents(verified.body(), MAX_EVENTS)?,
             None => vec![Ok(json::document(verified.body())?)],
         };
@@ -108,8 +108,8 @@ impl Reader {
     }
 
     /// What an event of this type means; `None` if it is none of our business.
-    pub(super) fn meaning(&self, kind: &str, event: &Value) -> Option<Meaning> {
-        self.event.meaning(kind, event).filter(|_| self.event.r#where.hold(event))
+    pub(super) fn class(&self, kind: &str, event: &Value) -> Option<EventClass> {
+        self.event.class(kind, event).filter(|_| self.event.r#where.hold(event))
     }
 
     /// Whether an event was only sent to try the connection.

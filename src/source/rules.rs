@@ -49,7 +49,7 @@ pub(super) struct PersonTable {
 
 /// What an event says about a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) enum EventClass {
     /// Left.
     Departure,
     /// Is suspended or locked, or on leave.
@@ -166,7 +166,7 @@ pub(super) struct EventMap {
     pub(super) organization: Option<Places>,
     pub(super) r#where: Conditions,
     pub(super) tests: Option<Conditions>,
-    rules: Vec<(Meaning, Rule)>,
+    rules: Vec<(EventClass, Rule)>,
 }
 
 /// [`PersonTable`], checked.
@@ -211,21 +211,21 @@ impl EventTable {
             .r#type
             .ok_or_else(|| ("event", "`event` must say where an event's `type` stands (a JSON Pointer)".to_owned()))?;
         let groups = [
-            (Meaning::Departure, self.departures),
-            (Meaning::Suspension, self.suspensions),
-            (Meaning::Removal, self.removals),
-            (Meaning::Optional, self.optional),
-            (Meaning::Return, self.returns),
-            (Meaning::Person, self.people),
-            (Meaning::Claim, self.claims),
-            (Meaning::Confirmation, self.confirmations),
+            (EventClass::Departure, self.departures),
+            (EventClass::Suspension, self.suspensions),
+            (EventClass::Removal, self.removals),
+            (EventClass::Optional, self.optional),
+            (EventClass::Return, self.returns),
+            (EventClass::Person, self.people),
+            (EventClass::Claim, self.claims),
+            (EventClass::Confirmation, self.confirmations),
         ];
-        let of = |(meaning, rules): (Meaning, Option<Vec<Rule>>)| {
-            rules.into_iter().flatten().map(move |rule| (meaning, rule))
+        let of = |(class, rules): (EventClass, Option<Vec<Rule>>)| {
+            rules.into_iter().flatten().map(move |rule| (class, rule))
         };
         let mut rules: Vec<_> = groups.into_iter().flat_map(of).collect();
         name_departures(&mut rules, also).map_err(|why| ("also", why))?;
-        if !rules.iter().any(|(meaning, _)| *meaning == Meaning::Departure) {
+        if !rules.iter().any(|(class, _)| *class == EventClass::Departure) {
             let message = "`event` must name the `departures`: the types of the events that say that somebody left";
             return Err(("event", message.to_owned()));
         }
@@ -244,15 +244,14 @@ impl EventTable {
 }
 
 /// Makes departures of what `also` names. The conditions stay: `user.updated` means the update that is listed.
-fn name_departures(rules: &mut [(Meaning, Rule)], also: &[String]) -> Result<(), String> {
-    let may = |meaning: Meaning| matches!(meaning, Meaning::Suspension | Meaning::Removal | Meaning::Optional);
+fn name_departures(rules: &mut [(EventClass, Rule)], also: &[String]) -> Result<(), String> {
+    let may = |class: EventClass| matches!(class, EventClass::Suspension | EventClass::Removal | EventClass::Optional);
     for name in also {
-        let named: Vec<_> = rules.iter_mut().filter(|(meaning, rule)| may(*meaning) && rule.kind == *name).collect();
+        let named: Vec<_> = rules.iter_mut().filter(|(class, rule)| may(*class) && rule.kind == *name).collect();
         if !named.is_empty() {
-            named.into_iter().for_each(|(meaning, _)| *meaning = Meaning::Departure);
-        } else if !rules.iter().any(|(meaning, rule)| *meaning == Meaning::Departure && rule.kind == *name) {
-            let known: Vec<_> =
-                rules.iter().filter(|(meaning, _)| may(*meaning)).map(|(_, rule)| &*rule.kind).collect();
+            named.into_iter().for_each(|(class, _)| *class = EventClass::Departure);
+        } else if !rules.iter().any(|(class, rule)| *class == EventClass::Departure && rule.kind == *name) {
+            let known: Vec<_> = rules.iter().filter(|(class, _)| may(*class)).map(|(_, rule)| &*rule.kind).collect();
             return Err(match (nearest(name, known.iter().copied()), known.is_empty()) {
                 (Some(nearest), _) => format!("`also` cannot name `{name}`: did you mean `{nearest}`?"),
                 (None, true) => format!("`also` cannot name `{name}`: no event of this kind is left out"),
@@ -265,15 +264,15 @@ fn name_departures(rules: &mut [(Meaning, Rule)], also: &[String]) -> Result<(),
 
 impl EventMap {
     /// What an event of this type means; `None` if it is none of our business.
-    pub(super) fn meaning(&self, kind: &str, event: &Value) -> Option<Meaning> {
+    pub(super) fn class(&self, kind: &str, event: &Value) -> Option<EventClass> {
         // A departure that `also` names stands behind the others in the list.
-        let fitting = || self.rules.iter().filter(|(_, rule)| rule.fits(kind, event)).map(|(meaning, _)| *meaning);
-        fitting().find(|meaning| *meaning == Meaning::Departure).or_else(|| fitting().next())
+        let fitting = || self.rules.iter().filter(|(_, rule)| rule.fits(kind, event)).map(|(class, _)| *class);
+        fitting().find(|class| *class == EventClass::Departure).or_else(|| fitting().next())
     }
 
     /// The first rule for events that mean this.
-    pub(super) fn rule(&self, meant: Meaning) -> Option<&Rule> {
-        self.rules.iter().find(|(meaning, _)| *meaning == meant).map(|(_, rule)| rule)
+    pub(super) fn rule(&self, meant: EventClass) -> Option<&Rule> {
+        self.rules.iter().find(|(class, _)| *class == meant).map(|(_, rule)| rule)
     }
 }
 

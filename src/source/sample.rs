@@ -8,7 +8,7 @@ use super::{
     kinds::Sample,
     place::Places,
     reading::Reader,
-    rules::{Meaning, Rule},
+    rules::{EventClass, Rule},
 };
 
 /// The name of the sample that every source has.
@@ -72,8 +72,8 @@ pub(super) fn filled(sample: &Sample, subject: Subject<'_>, event_id: &str, now:
 /// The rule for the events of which a sample of this name is one.
 pub(super) fn rule<'a>(reader: &'a Reader, what: &str) -> Option<&'a Rule> {
     match what {
-        DEPARTURE => reader.event.rule(Meaning::Departure),
-        CREATED => reader.event.rule(Meaning::Return).or_else(|| reader.event.rule(Meaning::Person)),
+        DEPARTURE => reader.event.rule(EventClass::Departure),
+        CREATED => reader.event.rule(EventClass::Return).or_else(|| reader.event.rule(EventClass::Person)),
         _ => None,
     }
 }

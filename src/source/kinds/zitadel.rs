@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The event, with `id` (`aggregate/sequence`) and `payload` beside it.
-pub(super) fn unfold(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
+pub(super) fn normalize(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
     let mut event = document(verified.body())?;
     let missing = |field: &str| Unreadable::Missing(format!("/{field}"));
     let aggregate = event["aggregateID"].as_str().ok_or_else(|| missing("aggregateID"))?;
