@@ -1,6 +1,6 @@
 //! The identity sources: who may report a departure, how it proves to be itself, and what its bodies mean.
 //!
-//! A source is data: a [`Scheme`] to verify with and places (JSON Pointers) to read with. The senders known by name are
+//! A source is data: a [`Scheme`] to verify with and JSON Pointers to read with. The senders known by name are
 //! [`KINDS`], a file each; `kind = "hmac"` and `kind = "token"` take the same keys from the configuration.
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ mod coverage;
 mod delivery;
 mod json;
 mod kinds;
-mod place;
+mod pointer;
 mod reading;
 mod rules;
 mod sample;

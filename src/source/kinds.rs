@@ -1,5 +1,5 @@
 //! The senders known by name: for each a file that says how it proves a delivery to be its own, what its events mean,
-//! and what its administrator has to enter. Where places in a body do not suffice, a few lines of code beside it.
+//! and what its administrator has to enter. Where pointers into a body do not suffice, a few lines of code beside it.
 
 use std::collections::BTreeMap;
 

@@ -5,21 +5,21 @@ use std::{collections::BTreeMap, fmt};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::place::{Place, Places};
+use super::pointer::{Pointer, Pointers};
 use crate::config::nearest::nearest;
 
 /// `event = { … }`. A source's own keys come before those of its kind.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct EventTable {
-    /// The list of events, where a delivery may hold several. All other places are seen from an event.
-    pub(super) items: Option<Places>,
+    /// The list of events, where a delivery may hold several. All other pointers start at an event.
+    pub(super) items: Option<Pointers>,
     /// One JSON document a line, each an event or a list of them.
     pub(super) lines: Option<bool>,
-    pub(super) id: Option<Places>,
-    pub(super) r#type: Option<Places>,
-    pub(super) occurred_at: Option<Places>,
-    pub(super) organization: Option<Places>,
+    pub(super) id: Option<Pointers>,
+    pub(super) r#type: Option<Pointers>,
+    pub(super) occurred_at: Option<Pointers>,
+    pub(super) organization: Option<Pointers>,
     /// What holds of every event that counts.
     pub(super) r#where: Option<Conditions>,
     /// What holds of an event that was only sent to try the connection.
@@ -38,13 +38,13 @@ pub(super) struct EventTable {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct PersonTable {
-    pub(super) idp_id: Option<Places>,
-    pub(super) external_id: Option<Places>,
-    pub(super) email: Option<Places>,
+    pub(super) idp_id: Option<Pointers>,
+    pub(super) external_id: Option<Pointers>,
+    pub(super) email: Option<Pointers>,
     /// A list of the person's addresses, the main one first. Where it stands, `email` is not read.
-    pub(super) emails: Option<Places>,
+    pub(super) emails: Option<Pointers>,
     /// Where the sender says whether the address is proven to be the person's.
-    pub(super) verified: Option<Places>,
+    pub(super) verified: Option<Pointers>,
 }
 
 /// What an event says about a person.
@@ -114,31 +114,33 @@ impl Rule {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.kind)?;
-        for (index, (place, values)) in self.conditions.0.iter().enumerate() {
+        for (index, (pointer, values)) in self.conditions.0.iter().enumerate() {
             let values: Vec<_> = values.iter().map(Value::to_string).collect();
             let joint = if index == 0 { ", if" } else { " and" };
-            write!(f, "{joint} {} is {}", place.text(), values.join(" or "))?;
+            write!(f, "{joint} {} is {}", pointer.text(), values.join(" or "))?;
         }
         Ok(())
     }
 }
 
-/// At each place stands this value, or one of these.
+/// Each pointer points at this value, or at one of these.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(try_from = "BTreeMap<String, Value>")]
-pub(super) struct Conditions(Vec<(Place, Vec<Value>)>);
+pub(super) struct Conditions(Vec<(Pointer, Vec<Value>)>);
 
 impl TryFrom<BTreeMap<String, Value>> for Conditions {
     type Error = String;
 
     fn try_from(table: BTreeMap<String, Value>) -> Result<Self, String> {
-        let condition = |(place, value)| {
+        let condition = |(pointer, value)| {
             let values = match value {
-                Value::Array(values) if values.is_empty() => return Err(format!("`{place}` must be one of something")),
+                Value::Array(values) if values.is_empty() => {
+                    return Err(format!("`{pointer}` must be one of something"));
+                }
                 Value::Array(values) => values,
                 value => vec![value],
             };
-            Ok((Place::try_from(place)?, values))
+            Ok((Pointer::try_from(pointer)?, values))
         };
         table.into_iter().map(condition).collect::<Result<_, _>>().map(Self)
     }
@@ -146,24 +148,24 @@ impl TryFrom<BTreeMap<String, Value>> for Conditions {
 
 impl Conditions {
     pub(super) fn hold(&self, event: &Value) -> bool {
-        self.0.iter().all(|(place, values)| place.find(event).is_some_and(|value| values.contains(value)))
+        self.0.iter().all(|(pointer, values)| pointer.find(event).is_some_and(|value| values.contains(value)))
     }
 
-    /// Each place with a value that fits.
-    pub(super) fn examples(&self) -> impl Iterator<Item = (&Place, &Value)> {
-        self.0.iter().filter_map(|(place, values)| Some((place, values.first()?)))
+    /// Each pointer with a value that fits.
+    pub(super) fn examples(&self) -> impl Iterator<Item = (&Pointer, &Value)> {
+        self.0.iter().filter_map(|(pointer, values)| Some((pointer, values.first()?)))
     }
 }
 
 /// [`EventTable`], checked.
 #[derive(Clone, Debug)]
 pub(super) struct EventMap {
-    pub(super) items: Option<Places>,
+    pub(super) items: Option<Pointers>,
     pub(super) lines: bool,
-    pub(super) id: Option<Places>,
-    pub(super) kind: Places,
-    pub(super) occurred_at: Option<Places>,
-    pub(super) organization: Option<Places>,
+    pub(super) id: Option<Pointers>,
+    pub(super) kind: Pointers,
+    pub(super) occurred_at: Option<Pointers>,
+    pub(super) organization: Option<Pointers>,
     pub(super) r#where: Conditions,
     pub(super) tests: Option<Conditions>,
     rules: Vec<(EventClass, Rule)>,
@@ -172,11 +174,11 @@ pub(super) struct EventMap {
 /// [`PersonTable`], checked.
 #[derive(Clone, Debug)]
 pub(super) struct PersonMap {
-    pub(super) idp_id: Option<Places>,
-    pub(super) external_id: Option<Places>,
-    pub(super) email: Option<Places>,
-    pub(super) emails: Option<Places>,
-    pub(super) verified: Option<Places>,
+    pub(super) idp_id: Option<Pointers>,
+    pub(super) external_id: Option<Pointers>,
+    pub(super) email: Option<Pointers>,
+    pub(super) emails: Option<Pointers>,
+    pub(super) verified: Option<Pointers>,
 }
 
 impl EventTable {

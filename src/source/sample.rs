@@ -6,7 +6,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     kinds::Sample,
-    place::Places,
+    pointer::Pointers,
     reading::Reader,
     rules::{EventClass, Rule},
 };
@@ -92,20 +92,20 @@ pub(super) fn put(reader: &Reader, rule: &Rule, subject: Subject<'_>, event_id: 
         (&person.idp_id, subject.idp_id().into()),
         (&person.external_id, subject.idp_id().into()),
     ];
-    for (places, value) in values {
-        if let Some(place) = places.as_ref().and_then(Places::first) {
-            place.put(&mut event, value);
+    for (pointers, value) in values {
+        if let Some(pointer) = pointers.as_ref().and_then(Pointers::first) {
+            pointer.put(&mut event, value);
         }
     }
-    if let Some(place) = map.kind.first() {
-        place.put(&mut event, rule.kind.clone().into());
+    if let Some(pointer) = map.kind.first() {
+        pointer.put(&mut event, rule.kind.clone().into());
     }
-    for (place, value) in conditions {
-        place.put(&mut event, value.clone());
+    for (pointer, value) in conditions {
+        pointer.put(&mut event, value.clone());
     }
     let mut body = json!({});
-    match map.items.as_ref().and_then(Places::first) {
-        Some(place) => place.put(&mut body, json!([event])),
+    match map.items.as_ref().and_then(Pointers::first) {
+        Some(pointer) => pointer.put(&mut body, json!([event])),
         None => body = event,
     }
     (Vec::new(), body.to_string().into_bytes())

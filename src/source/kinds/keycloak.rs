@@ -44,6 +44,6 @@ fn subject(event: &Value) -> Result<Option<&str>, Unreadable> {
     }
 }
 
-fn malformed(place: &str) -> Unreadable {
-    Unreadable::Malformed(place.to_owned())
+fn malformed(pointer: &str) -> Unreadable {
+    Unreadable::Malformed(pointer.to_owned())
 }

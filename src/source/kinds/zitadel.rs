@@ -1,4 +1,4 @@
-//! Zitadel gives its events a place in a sequence instead of an id, and what they carry as JSON in base64:
+//! Zitadel gives its events a number in a sequence instead of an id, and what they carry as JSON in base64:
 //! <https://zitadel.com/docs/guides/integrate/actions/usage>.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
