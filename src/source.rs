@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use time::OffsetDateTime;
 
 use crate::{
-    config::{BaseUrl, Findings, Section, duration, nearest::suggestion},
+    config::{BaseUrl, Reporter, Section, duration, nearest::suggestion},
     departure::Delivery,
     webhook::{Scheme, Signature, Token, Verified},
 };
@@ -143,11 +143,11 @@ impl Source {
         name: &str,
         mut section: Section<'_>,
         providers: &[String],
-        findings: &mut Findings<'_>,
+        reporter: &mut Reporter<'_>,
     ) -> Option<Self> {
         let (path, span, spans) = (section.name.clone(), section.table.span(), section.spans());
-        let kind = section.kind(findings);
-        let given: Option<Table> = section.read(findings);
+        let kind = section.kind(reporter);
+        let given: Option<Table> = section.read(reporter);
         let (kind, given) = (kind?, given?);
         let errors = match Self::of(name, &kind, given, providers) {
             Ok(source) => return Some(source),
@@ -155,7 +155,7 @@ impl Source {
         };
         for (key, message) in errors {
             let at = spans.get(key).cloned().unwrap_or_else(|| span.clone());
-            findings.add(Some(at), format!("`{path}`: {message}"));
+            reporter.add(Some(at), format!("`{path}`: {message}"));
         }
         None
     }
