@@ -255,11 +255,7 @@ fn sources(
     (names, sources)
 }
 
-fn providers(
-    root: &mut Section<'_>,
-    names: &BTreeSet<String>,
-    reporter: &mut Reporter<'_>,
-) -> Vec<ProviderConfig> {
+fn providers(root: &mut Section<'_>, names: &BTreeSet<String>, reporter: &mut Reporter<'_>) -> Vec<ProviderConfig> {
     let mut providers = Vec::new();
     let section = root.table_named("providers", reporter);
     for (name, section) in section.map(|section| section.tables(reporter)).unwrap_or_default() {
