@@ -103,7 +103,10 @@ fn every_recorded_signature_gets_its_recorded_verdict() {
     for vector in files.iter().flat_map(|file| serde_json::from_str::<Vec<Value>>(file).unwrap()) {
         let scheme = vector["scheme"].as_str().unwrap();
         let Some(profile) = profiles.get(scheme) else { continue };
-        let expected = vector.get("our_expect").unwrap_or(&vector["expect"]);
+        // A key under 16 bytes is not used, whatever it signed.
+        let is_guessable = vector["secret"].as_str().unwrap().len() < 16;
+        let recorded = vector.get("our_expect").unwrap_or(&vector["expect"]);
+        let expected = if is_guessable { &json!("guessable") } else { recorded };
         assert_eq!(verdict(&generic(profile), &vector), expected, "{}", vector["id"]);
         *judged.entry(scheme.to_owned()).or_default() += 1;
     }
