@@ -151,6 +151,15 @@ fn a_key_that_is_not_ours_is_refused_and_any_of_several_is_taken() {
 }
 
 #[test]
+fn unusable_key_spoils_no_other_and_white_space_around_one_is_ignored() {
+    let (source, _, headers, body) = delivery();
+    let secret = json!({ "signing_secret": "AQID", "signing_secrets": [7, "", format!(" {WHSEC}\n")] });
+    assert_eq!(verify(&source, &secret, &headers, &body, NOW).map(|_| ()), Ok(()));
+    let keys = source.scheme.secret_keys_of(&Secret::parse("s", &secret.to_string()).unwrap());
+    assert_eq!((keys.count(), keys.faults().len()), (1, 3));
+}
+
+#[test]
 fn a_change_of_any_byte_is_refused() {
     let (source, secret, headers, body) = delivery();
     for index in 0..body.len() {
@@ -245,7 +254,13 @@ fn a_signing_secret_that_is_no_key_is_a_fault_of_the_secret() {
             json!({ "signing_secret": "whsec_&&" }),
             "secret `s`: key `signing_secret` is not of the form that the sender hands out",
         ),
-        (json!({ "signing_secrets": ["AQID", 7] }), "secret `s`: key `signing_secrets` is not a text"),
+        (json!({ "signing_secrets": [7] }), "secret `s`: key `signing_secrets` is not a text"),
+        // 16 characters, 12 bytes.
+        (
+            json!({ "signing_secret": "whsec_AQIDBAUGBwgJCgsM" }),
+            "secret `s`: key `signing_secret` is under 16 bytes (guessable), so it is not used: put at least 32 random \
+             bytes there",
+        ),
     ] {
         let secret = Secret::parse("s", &value.to_string()).unwrap();
         assert_eq!(source.scheme.keys(&secret).unwrap_err().to_string(), expected);
