@@ -345,11 +345,7 @@ fn sources(root: &mut Section<'_>, findings: &mut Findings<'_>) -> (BTreeSet<Str
     (names, sources)
 }
 
-fn providers(
-    root: &mut Section<'_>,
-    names: &BTreeSet<String>,
-    findings: &mut Findings<'_>,
-) -> Vec<ProviderConfig> {
+fn providers(root: &mut Section<'_>, names: &BTreeSet<String>, findings: &mut Findings<'_>) -> Vec<ProviderConfig> {
     let mut providers = Vec::new();
     let section = root.table_named("providers", findings);
     for (name, section) in section.map(|section| section.tables(findings)).unwrap_or_default() {
