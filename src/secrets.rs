@@ -255,10 +255,9 @@ where
     StoreDown { code: crate::aws::told(&error) }
 }
 
-#[cfg(test)]
 impl Secrets {
-    /// Holds one secret as if it had just been read, and cannot read anything.
-    pub(crate) fn holding(name: &str, value: &str) -> Self {
+    /// Holds one secret as if it had just been read, and cannot read anything: for tests without a secret store.
+    pub fn holding(name: &str, value: &str) -> Self {
         let config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
             .build();
