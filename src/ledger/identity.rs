@@ -17,7 +17,7 @@ use crate::{
 /// Statements kept of one id, and claims and confirmations.
 const MAX_STATEMENTS: usize = 40;
 /// E-mail addresses taken from one statement.
-const MAX_EMAILS: usize = 20;
+pub const MAX_EMAILS: usize = 20;
 /// The set of an identity's departures.
 pub(super) const DEPARTURES: &str = "departures";
 
@@ -249,8 +249,7 @@ mod tests {
             for n in order {
                 identity.record(&known(&[said[n].1]), said[n].0);
             }
-            let expected =
-                [("a@example.com".to_owned(), 10, Some(30)), ("b@example.com".to_owned(), 30, None)];
+            let expected = [("a@example.com".to_owned(), 10, Some(30)), ("b@example.com".to_owned(), 30, None)];
             assert_eq!(shown(&identity), expected, "{order:?}");
             assert_eq!((identity.first, identity.active), (Some(10), None));
         }
