@@ -25,6 +25,7 @@ use crate::{
     envelope::{self, Request},
     screen::{Screen, asked, print},
     stack::wrong_usage,
+    timestamps,
 };
 
 /// The variable that holds a signing secret, for those who do not want to read it from Secrets Manager.
@@ -66,9 +67,12 @@ pub struct Send {
     /// The source's own id of the person, by which the directory knows them [default: one that is made up]
     #[arg(long, value_name = "ID")]
     person_id: Option<String>,
-    /// The event's id; the same one twice is a redelivery
+    /// The event's id; the same id, person and time twice is a redelivery
     #[arg(long, value_name = "EVENT_ID")]
     id: Option<String>,
+    /// When it happened: 2026-01-31, 2026-01-31T18:42:00Z, or 7d ago [default: now]
+    #[arg(long, value_name = "WHEN", value_parser = timestamps::start)]
+    at: Option<OffsetDateTime>,
     /// Send without asking: a departure of a real person that is sent to a live function removes their accounts
     #[arg(long)]
     yes: bool,
@@ -92,7 +96,7 @@ impl Send {
             print(&format!("{key_set:#}"));
             return Ok(ExitCode::SUCCESS);
         }
-        let delivery = Delivery::sign(&source, &self.sample, &secret, self.subject(), &id)?;
+        let delivery = Delivery::sign(&source, &self.sample, &secret, self.subject(), &id, self.at.unwrap_or(now))?;
         let url = self.to.as_ref().map(|to| self.webhook(to.url()).to_string());
         if let Some(to) = self.to.as_ref().filter(|_| !self.print_curl && !self.print_event)
             && !self.is_confirmed(to)?
