@@ -1,8 +1,13 @@
-//! Carries a plan out: every provider at once, each to the common deadline, one outcome each whatever happens.
+//! Carries an assignment out: every provider at once, each to the common deadline, one outcome each whatever happens.
 //!
-//! Exactness and proof live here and nowhere else: look up → exactly one exact match → remove → look again.
+//! Exactness and proof live here and nowhere else: look up → exactly one exact match → ask → remove → look again. Whether a
+//! person may be removed is judged elsewhere; here an account is judged, and every removal asks at the [`Barrier`].
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     task::{self, JoinSet},
@@ -14,20 +19,24 @@ use crate::{
     config::{Config, Policy, ProviderConfig},
     http::{Client, Http},
     outcome::Outcome,
-    person::{Person, mask_addresses},
-    plan::{Intent, Plan},
+    person::mask_addresses,
     providers::AnyPlace,
     report::{AccountReport, Entry, Finding},
     secrets::{Lookup, Secret, Secrets, StoreDown},
 };
 
 mod account;
+mod assignment;
+mod barrier;
 mod connection;
-mod gate;
+mod sight;
+#[cfg(test)]
+mod tests;
 
 use account::Removing;
+pub use assignment::{Action, AddressStatus, Assignment, OwnedIdentity, Target};
+pub use barrier::{Ask, Barrier, Permission};
 use connection::Connection;
-pub use gate::{Gate, Keeper};
 
 /// How long after the deadline a provider that does not stop by itself is left behind.
 const GRACE: Duration = Duration::from_millis(100);
@@ -49,17 +58,28 @@ struct Job {
     policy: Policy,
     connection: Arc<Connection>,
     secrets: Arc<Secrets>,
-    person: Person,
-    intent: Intent,
+    assignment: Arc<Assignment>,
     deadline: Instant,
-    gate: Gate,
+    barrier: Barrier,
+    looking: Looking,
 }
 
-/// A plan that is being carried out. Dropped, it stops.
+/// The providers that may still ask for their first removal.
+#[derive(Clone, Debug, Default)]
+struct Looking(Arc<Mutex<BTreeSet<String>>>);
+
+impl Looking {
+    fn with<T>(&self, change: impl FnOnce(&mut BTreeSet<String>) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// An assignment that is being carried out. Dropped, it stops.
 #[derive(Debug)]
 pub struct Run {
     tasks: JoinSet<Entry>,
     names: HashMap<task::Id, String>,
+    looking: Looking,
 }
 
 impl Run {
@@ -80,9 +100,17 @@ impl Run {
         self.tasks.is_empty()
     }
 
+    /// Returns the providers that have neither asked for a removal yet nor ended. Called before the asks are taken out of the
+    /// barrier's receiver, it misses none: an intent that names these and those covers every removal of this run.
+    pub fn unfinished(&self) -> Vec<String> {
+        self.looking.with(|looking| looking.iter().cloned().collect())
+    }
+
     fn entry(&self, ended: Result<(task::Id, Entry), task::JoinError>) -> Entry {
         let name = |error: &task::JoinError| self.names.get(&error.id()).cloned().unwrap_or_default();
-        ended.map_or_else(|error| panicked(name(&error)), |(_, entry)| entry)
+        let entry = ended.map_or_else(|error| panicked(name(&error)), |(_, entry)| entry);
+        self.looking.with(|looking| looking.remove(&entry.provider));
+        entry
     }
 }
 
@@ -117,9 +145,9 @@ impl Engine {
         self.connections.iter().map(|connection| connection.name())
     }
 
-    /// Carries a plan out until `deadline`. Exactly one entry per provider, sorted by name.
-    pub async fn execute(&self, secrets: &Arc<Secrets>, plan: &Plan, deadline: Instant) -> Vec<Entry> {
-        let mut run = self.begin(secrets, plan, deadline, &Gate::open(), |_| true);
+    /// Carries an assignment out until `deadline`, every removal permitted. Exactly one entry per provider, sorted by name.
+    pub async fn execute(&self, secrets: &Arc<Secrets>, assignment: Assignment, deadline: Instant) -> Vec<Entry> {
+        let mut run = self.begin(secrets, assignment, deadline, &Barrier::open(), |_| true);
         let mut entries = Vec::new();
         while let Some(entry) = run.next().await {
             entries.push(entry);
@@ -128,26 +156,33 @@ impl Engine {
         entries
     }
 
-    /// Begins to carry a plan out at the providers that are `wanted`. Nobody is removed before the gate is open.
+    /// Begins to carry an assignment out at the providers that are `wanted` (for [`Action::Resolve`], those of them where a
+    /// removal was begun). Every removal asks at the barrier first.
     pub fn begin(
         &self,
         secrets: &Arc<Secrets>,
-        plan: &Plan,
+        assignment: Assignment,
         deadline: Instant,
-        gate: &Gate,
+        barrier: &Barrier,
         wanted: impl Fn(&str) -> bool,
     ) -> Run {
-        let mut run = Run { tasks: JoinSet::new(), names: HashMap::new() };
-        for connection in self.connections.iter().filter(|connection| wanted(connection.name())) {
+        let (resolving, begun) = (assignment.action == Action::Resolve, &assignment.begun);
+        let takes_part = |name: &str| wanted(name) && (!resolving || begun.contains(name));
+        let wanted: Vec<_> = self.connections.iter().filter(|connection| takes_part(connection.name())).collect();
+        let looking = Looking::default();
+        looking.with(|looking| looking.extend(wanted.iter().map(|connection| connection.name().to_owned())));
+        let assignment = Arc::new(assignment);
+        let mut run = Run { tasks: JoinSet::new(), names: HashMap::new(), looking };
+        for connection in wanted {
             let job = Job {
                 client: self.client.clone(),
                 policy: self.policy.clone(),
                 connection: connection.clone(),
                 secrets: secrets.clone(),
-                person: plan.departure.person.clone(),
-                intent: plan.intent,
+                assignment: assignment.clone(),
                 deadline,
-                gate: gate.clone(),
+                barrier: barrier.clone(),
+                looking: run.looking.clone(),
             };
             run.names.insert(run.tasks.spawn(job.run()).id(), connection.name().to_owned());
         }
@@ -168,13 +203,11 @@ fn store_down(down: &StoreDown) -> Finding {
 impl Job {
     async fn run(self) -> Entry {
         let started = Instant::now();
-        let entry = match self.intent {
-            Intent::Leave(outcome, reason) => self.entry(Finding::of(outcome).reason(reason.to_string()), 0),
-            _ => timeout_at(self.deadline + GRACE, self.with_credentials()).await.unwrap_or_else(|_| {
-                // Something may have been sent: that nothing was attempted cannot be said.
-                self.entry(Finding::of(Outcome::Unavailable).reason("deadline"), 1)
-            }),
-        };
+        let entry = timeout_at(self.deadline + GRACE, self.with_credentials()).await.unwrap_or_else(|_| {
+            // Something may have been sent: that nothing was attempted cannot be said.
+            self.entry(Finding::of(Outcome::Unavailable).reason("deadline"), 1)
+        });
+        self.looking.with(|looking| looking.remove(self.connection.name()));
         Entry { elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX), ..entry }
     }
 
@@ -240,12 +273,15 @@ impl Job {
         let removing = Removing {
             provider: place.provider.as_ref(),
             http: &http,
+            config,
             policy: &self.policy,
-            confirm: config.confirm,
-            look_only: self.intent == Intent::LookOnly,
-            gate: &self.gate,
+            assignment: &self.assignment,
+            barrier: &self.barrier,
+            asked: &|| {
+                self.looking.with(|looking| looking.remove(&config.name));
+            },
         };
-        let findings = removing.run(&self.person).await;
+        let findings = removing.run().await;
         // Whatever a vendor wrote may quote what it was sent.
         let clean = |text: String| -> String {
             mask_addresses(&http.redact(&secret.redact(&text)))
@@ -263,98 +299,5 @@ fn place_url(config: &ProviderConfig, place: &AnyPlace) -> Option<reqwest::Url> 
     match &config.base_url {
         Some(base) => Some(base.url().clone()),
         None => reqwest::Url::parse(place.base_url).ok(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use time::OffsetDateTime;
-
-    use super::*;
-    use crate::{
-        departure::{Departure, Event},
-        outcome::{Failure, FailureKind},
-        person::Email,
-        providers::{Account, Configured, LookUp, Place, Provider, Removal},
-        secrets::SecretFault,
-    };
-
-    /// A provider whose code is wrong.
-    #[derive(Debug)]
-    struct Broken;
-
-    #[async_trait::async_trait]
-    impl Provider for Broken {
-        fn look_up(&self) -> Option<&dyn LookUp> {
-            None
-        }
-
-        async fn remove(&self, http: &Http, account: &Account) -> Result<Removal, Failure> {
-            if account.id.starts_with("hang") {
-                std::future::pending::<()>().await;
-            }
-            if account.id.starts_with("quoted") {
-                let _ = http.post(&["x"]).bearer(&"granted-token-1".into());
-                return Err(Failure::new(FailureKind::Blocked, "granted-token-1"));
-            }
-            if account.id.starts_with("refused") {
-                return Err(Failure::new(FailureKind::Unauthorized, "http_401"));
-            }
-            panic!("while removing {}", account.id)
-        }
-    }
-
-    impl Configured for Broken {
-        fn connect(&self, _: &Secret) -> Result<Vec<AnyPlace>, SecretFault> {
-            Ok(vec![Place { scope: None, base_url: "http://127.0.0.1:9", provider: Arc::new(Broken) }])
-        }
-    }
-
-    /// Every provider's outcome and reason for this address, one provider of which is broken.
-    async fn outcomes(address: &str, patience: Duration) -> Vec<(String, Outcome, Option<String>)> {
-        let provider = |name: &str| {
-            format!(
-                "[providers.{name}]\nkind = \"instaply\"\nbase_url = \"http://127.0.0.1:9\"\nsecret = \"s\"\nattempts = 1\n"
-            )
-        };
-        let text = format!("[sources.s]\nkind = \"workos\"\n{}{}{}", provider("a"), provider("b"), provider("c"));
-        let mut config = Config::parse(&text, None).unwrap();
-        config.providers[1].settings = Box::new(Broken);
-        let engine = Engine::new(&mut config, Client::new(None, false).unwrap());
-        let person = Person { email: Email::parse(address), ..Person::default() };
-        let event = Event { id: "1".into(), kind: "gone".into(), occurred_at: None, organization: None };
-        let departure = Departure { id: "s/1".into(), source: "s".into(), event, person };
-        let plan = Plan::new(&config.policy, departure, OffsetDateTime::UNIX_EPOCH);
-        let secrets = Arc::new(Secrets::holding("s", r#"{"token": "instaply-token"}"#));
-        let entries = engine.execute(&secrets, &plan, Instant::now() + patience).await;
-        entries.into_iter().map(|entry| (entry.provider, entry.finding.outcome, entry.finding.reason)).collect()
-    }
-
-    #[tokio::test]
-    async fn a_provider_that_panics_is_an_outcome_and_costs_no_other() {
-        let unreachable = |name: &str| (name.to_owned(), Outcome::Unavailable, Some("no_connection".to_owned()));
-        let panicked = ("b".to_owned(), Outcome::Rejected, Some("internal_error".to_owned()));
-        assert_eq!(
-            outcomes("ann@example.com", Duration::from_secs(10)).await,
-            [unreachable("a"), panicked, unreachable("c")]
-        );
-    }
-
-    #[tokio::test]
-    async fn a_provider_that_never_ends_is_left_behind() {
-        let ended = outcomes("hang@example.com", Duration::from_millis(300)).await;
-        assert_eq!(ended[1], ("b".to_owned(), Outcome::Unavailable, Some("deadline".to_owned())));
-    }
-
-    #[tokio::test]
-    async fn a_token_that_stands_in_no_secret_is_not_shown_either() {
-        let ended = outcomes("quoted@example.com", Duration::from_secs(10)).await;
-        assert_eq!(ended[1], ("b".to_owned(), Outcome::Blocked, Some("[secret]".to_owned())));
-    }
-
-    #[tokio::test]
-    async fn credentials_that_could_not_be_read_afresh_are_not_called_refused() {
-        let ended = outcomes("refused@example.com", Duration::from_secs(10)).await;
-        assert_eq!(ended[1], ("b".to_owned(), Outcome::Unavailable, Some("secret_store".to_owned())));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, SystemTime},
@@ -32,10 +32,14 @@ pub(crate) mod tls;
 
 pub use answer::Answer;
 
-/// The largest answer that is read, in bytes. A member list of a large organisation fits; a runaway body does not.
+/// The largest answer that is read, in bytes.
 const LARGEST_ANSWER: usize = 1024 * 1024;
+/// The largest list that is read, in bytes. The members of a large organization fit; a runaway body does not.
+const LARGEST_LIST: usize = 16 * 1024 * 1024;
 /// The longest id that may become a path segment, in bytes. The longest documented one has 36.
 const LONGEST_SEGMENT: usize = 256;
+/// The reason of a failure before anything was sent.
+const NO_CONNECTION: &str = "no_connection";
 /// With less time than this a call is not begun: it could be sent, but not be heard.
 const LEAST_TIME: Duration = Duration::from_millis(20);
 /// The first and the longest wait between two attempts, before the jitter.
@@ -78,7 +82,14 @@ pub struct Http {
     base: Url,
     limits: Limits,
     deadline: Instant,
+    seen: Arc<Seen>,
+}
+
+/// What happened on the wire so far.
+#[derive(Debug, Default)]
+struct Seen {
     most_attempts: AtomicU32,
+    lost_answers: AtomicU32,
     /// The credentials in the form in which they were sent: a vendor may quote a token that stands in no secret.
     sent: Mutex<Vec<SecretString>>,
 }
@@ -86,12 +97,25 @@ pub struct Http {
 impl Http {
     /// Calls below `base`, until `deadline` at the latest.
     pub fn new(client: Client, base: Url, limits: Limits, deadline: Instant) -> Self {
-        Self { client, base, limits, deadline, most_attempts: AtomicU32::new(0), sent: Mutex::default() }
+        Self { client, base, limits, deadline, seen: Arc::default() }
+    }
+
+    /// Returns the same for one removal: it must end within one call's time-out from now, so that what permitted it still
+    /// holds when it is sent.
+    pub(crate) fn for_removal(&self) -> Self {
+        let Self { client, base, limits, deadline, seen } = self;
+        let deadline = Instant::now().checked_add(limits.timeout).map_or(*deadline, |soon| soon.min(*deadline));
+        Self { client: client.clone(), base: base.clone(), limits: limits.clone(), deadline, seen: seen.clone() }
+    }
+
+    /// How many attempts of calls below the base URL ended so that the provider may have done what was asked.
+    pub(crate) fn lost_answers(&self) -> u32 {
+        self.seen.lost_answers.load(Ordering::Relaxed)
     }
 
     /// How often the call that needed most was attempted.
     pub fn attempts(&self) -> u32 {
-        self.most_attempts.load(Ordering::Relaxed)
+        self.seen.most_attempts.load(Ordering::Relaxed)
     }
 
     /// When everything must have ended.
@@ -101,12 +125,12 @@ impl Http {
 
     /// `text` without any credential that was sent.
     pub fn redact(&self, text: &str) -> String {
-        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = self.seen.sent.lock().unwrap_or_else(PoisonError::into_inner);
         sent.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), "[secret]"))
     }
 
     fn sends(&self, secret: &str) {
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sent = self.seen.sent.lock().unwrap_or_else(PoisonError::into_inner);
         if secret.len() >= SHORTEST_SECRET && !sent.iter().any(|known| known.expose_secret() == secret) {
             sent.push(SecretString::from(secret));
         }
@@ -139,7 +163,7 @@ impl Http {
 
     fn call_to(&self, method: Method, url: &str) -> Call<'_> {
         let unusable = |_| Failure::new(FailureKind::Rejected, "unusable_url");
-        Call::new(self, method, Url::parse(url).map_err(unusable))
+        Call { elsewhere: true, ..Call::new(self, method, Url::parse(url).map_err(unusable)) }
     }
 
     /// A call below the base URL. Every element of `path` becomes exactly one segment, percent-encoded; one that cannot
@@ -195,6 +219,8 @@ pub struct Call<'a> {
     headers: HeaderMap,
     body: Option<Vec<u8>>,
     largest_answer: usize,
+    /// Whether it goes to another host than the base URL's.
+    elsewhere: bool,
 }
 
 impl<'a> Call<'a> {
@@ -203,7 +229,7 @@ impl<'a> Call<'a> {
             (reqwest::header::ACCEPT, HeaderValue::from_static("application/json")),
             (reqwest::header::ACCEPT_ENCODING, HeaderValue::from_static("identity")),
         ]);
-        Self { http, method, url, headers, body: None, largest_answer: LARGEST_ANSWER }
+        Self { http, method, url, headers, body: None, largest_answer: LARGEST_ANSWER, elsewhere: false }
     }
 
     /// Adds a query parameter, encoded.
@@ -258,6 +284,12 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// Reads an answer of up to 16 MiB: a list of everybody.
+    pub fn large_answer(mut self) -> Self {
+        self.largest_answer = LARGEST_LIST;
+        self
+    }
+
     /// Reads no answer larger than this, in bytes.
     pub fn at_most(mut self, bytes: usize) -> Self {
         self.largest_answer = bytes.min(LARGEST_ANSWER);
@@ -280,6 +312,10 @@ impl<'a> Call<'a> {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
+            let sent = failure.kind == FailureKind::Unavailable && failure.reason != NO_CONNECTION;
+            if sent && !self.elsewhere {
+                self.http.seen.lost_answers.fetch_add(1, Ordering::Relaxed);
+            }
             match self.http.pause(&failure, attempt) {
                 Some(wait) => sleep(wait).await,
                 None => return Err(failure),
@@ -294,7 +330,7 @@ impl<'a> Call<'a> {
         if left < LEAST_TIME {
             return Err(Failure::new(FailureKind::NotAttempted, "deadline"));
         }
-        self.http.most_attempts.fetch_max(attempt, Ordering::Relaxed);
+        self.http.seen.most_attempts.fetch_max(attempt, Ordering::Relaxed);
         let mut request = self.http.client.0.request(self.method.clone(), url).headers(self.headers.clone());
         if let Some(body) = &self.body {
             request = request.body(body.clone());
@@ -325,7 +361,7 @@ fn unreachable_because(error: reqwest::Error) -> Failure {
     let reason = match () {
         () if error.is_builder() => return Failure::new(FailureKind::Rejected, "unusable_request"),
         () if error.is_timeout() => "timeout",
-        () if error.is_connect() => "no_connection",
+        () if error.is_connect() => NO_CONNECTION,
         () => "connection_lost",
     };
     Failure::new(FailureKind::Unavailable, reason)

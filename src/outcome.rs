@@ -73,6 +73,12 @@ pub enum Proof {
     NotConfirmed,
     /// Nobody was there.
     FoundAbsent,
+    /// We began to remove it, the answer was lost, and then nobody was there.
+    FoundAbsentAfterRemoval,
+    /// The account is shown as one that can no longer be used, or is no longer shown among those that can.
+    Status,
+    /// A person said that they removed it.
+    ByHand,
 }
 
 impl fmt::Display for Proof {

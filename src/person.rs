@@ -1,50 +1,105 @@
 //! Who left: the address and the ids by which a source knows a person, and how an address is compared and masked.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
+
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
 /// The longest address that can be delivered to (RFC 5321 4.5.3.1.3), in bytes.
 const LONGEST_ADDRESS: usize = 254;
 
-/// An e-mail address, as the source wrote it, without surrounding white space.
+/// An e-mail address, as the source wrote it, without surrounding white space. Two are equal if their canonical forms are.
 ///
 /// `Debug` and `Display` show it masked, so that it cannot slip into a log line or an error.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Email(String);
+#[derive(Clone)]
+pub struct Email {
+    written: String,
+    canonical: String,
+}
 
 impl Email {
-    /// Takes an address that has a local part and a domain; `None` for anything else.
+    /// Parses an address that has a local part and a domain; `None` for anything else.
     ///
     /// Refuses white space, control and invisible characters, a second `@`, everything that RFC 5322 3.2.3 allows in
-    /// quotes only (`mailto:ann@…`), and a domain with an empty label (`…@example.com.`). No SaaS account is known by such
-    /// an address: nobody would be found, and "nobody is there" would be said of somebody else.
+    /// quotes only (`mailto:ann@…`), and a domain with an empty label (`…@example.com.`), also where IDNA would map another
+    /// character to one of these. No SaaS account is known by such an address: nobody would be found, and "nobody is there"
+    /// would be said of somebody else.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let (local, domain) = text.split_once('@')?;
-        let special = |c: char| "()<>[]:;@\\,\"".contains(c);
-        let plain = |c: char| !(c.is_whitespace() || c.is_control() || is_invisible(c) || special(c));
-        let whole = !local.is_empty() && !domain.split('.').any(str::is_empty);
-        let usable = whole && text.len() <= LONGEST_ADDRESS;
-        (usable && local.chars().all(plain) && domain.chars().all(plain)).then(|| Self(text.to_owned()))
+        let written = text.trim();
+        let canonical = canonical(written);
+        let usable = written.len() <= LONGEST_ADDRESS && is_plain(written) && is_plain(&canonical);
+        usable.then(|| Self { written: written.to_owned(), canonical })
     }
 
-    /// The address in full: for the provider's ears only.
+    /// Returns the address in full, as it was written: for requests to providers only.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.written
     }
 
-    /// Whether `other` is the same address: trimmed, ASCII letters in either case, nothing more.
+    /// Returns the form in which addresses are compared: lower case, NFC, the domain in ASCII (punycode).
+    pub fn canonical(&self) -> String {
+        self.canonical.clone()
+    }
+
+    /// Returns the forms in which a product may keep the address, the canonical form first, each once. A search by exact
+    /// text finds an account in its own form only.
+    pub fn spellings(&self) -> Vec<Self> {
+        let mut texts = vec![self.canonical.clone(), self.written.clone()];
+        if let Some((local, domain)) = self.canonical.split_once('@') {
+            // What IDNA refuses it also garbles.
+            let (unicode, refused) = idna::domain_to_unicode(domain);
+            let unicode = if refused.is_ok() { unicode } else { domain.to_owned() };
+            let nfd = DecomposingNormalizerBorrowed::new_nfd();
+            for domain in [domain, unicode.as_str()] {
+                texts.push(format!("{local}@{domain}"));
+                texts.push(format!("{}@{}", nfd.normalize(local), nfd.normalize(domain)));
+            }
+        }
+        let mut seen = HashSet::new();
+        texts.retain(|text| seen.insert(text.clone()));
+        texts.into_iter().map(|written| Self { written, canonical: self.canonical.clone() }).collect()
+    }
+
+    /// Returns whether `other` is the same address, both sides normalized.
     pub fn is(&self, other: &str) -> bool {
-        self.0.eq_ignore_ascii_case(other.trim())
+        Self::parse(other).is_some_and(|other| *self == other)
     }
 
-    /// The part behind the `@`.
+    /// Returns the part behind the `@`.
     pub fn domain(&self) -> &str {
-        self.0.split_once('@').map_or("", |(_, domain)| domain)
+        self.written.split_once('@').map_or("", |(_, domain)| domain)
     }
 
-    /// The first character and the domain: `l…@example.com`.
+    /// Returns the first character and the domain: `l…@example.com`.
     pub fn masked(&self) -> String {
-        mask(&self.0)
+        mask(&self.written)
+    }
+}
+
+impl PartialEq for Email {
+    fn eq(&self, other: &Self) -> bool {
+        self.canonical == other.canonical
+    }
+}
+
+impl Eq for Email {}
+
+/// Whether a text has the shape that [`Email::parse`] takes.
+fn is_plain(text: &str) -> bool {
+    let special = |c: char| "()<>[]:;@\\,\"".contains(c);
+    let plain = |c: char| !(c.is_whitespace() || c.is_control() || is_invisible(c) || special(c));
+    text.split_once('@').is_some_and(|(local, domain)| {
+        let whole = !local.is_empty() && !domain.split('.').any(str::is_empty);
+        whole && local.chars().all(plain) && domain.chars().all(plain)
+    })
+}
+
+/// Returns the form in which an address is compared. A domain that IDNA refuses is normalized like the local part.
+pub(crate) fn canonical(address: &str) -> String {
+    let nfc = ComposingNormalizerBorrowed::new_nfc();
+    let folded = nfc.normalize(&nfc.normalize(address.trim()).to_lowercase()).into_owned();
+    match folded.rsplit_once('@').map(|(local, domain)| (local, idna::domain_to_ascii(domain))) {
+        Some((local, Ok(domain))) => format!("{local}@{domain}"),
+        _ => folded,
     }
 }
 
@@ -117,7 +172,7 @@ impl Person {
         }
         let mut emails: Vec<&Email> = Vec::new();
         for email in self.emails() {
-            if !emails.iter().any(|known| known.is(email.expose())) {
+            if !emails.contains(&email) {
                 emails.push(email);
             }
         }
@@ -125,12 +180,13 @@ impl Person {
     }
 }
 
-/// Masks every address in `text`, also where the `@` is percent-encoded.
+/// Masks every address in `text`, also where the `@` is escaped: `%40`, `%2540`, `\u0040`.
 pub fn mask_addresses(text: &str) -> String {
-    // With the mask itself: what is masked already stays as it is.
-    let part_of_address = |c: char| c.is_alphanumeric() || "@.!#$%&'*+-/=?^_`{|}~…".contains(c);
+    // With the mask itself: what is masked already stays as it is. With the backslash: other characters may be escaped, too.
+    let part_of_address = |c: char| c.is_alphanumeric() || "@.!#$%&'*+-/=?^_`{|}~…\\".contains(c);
+    let text = unescape_at_signs(text);
     let mut masked = String::with_capacity(text.len());
-    let mut rest = text;
+    let mut rest = text.as_str();
     while let Some(start) = rest.find(part_of_address) {
         let (before, from) = rest.split_at(start);
         let (word, after) = from.split_at(from.find(|c| !part_of_address(c)).unwrap_or(from.len()));
@@ -141,13 +197,45 @@ pub fn mask_addresses(text: &str) -> String {
     masked + rest
 }
 
+/// Replaces every escaped `@` by itself, however often it was escaped.
+fn unescape_at_signs(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(['%', '\\']) {
+        let (before, from) = rest.split_at(start);
+        plain.push_str(before);
+        rest = match after_escaped_at(from) {
+            Some(after) => {
+                plain.push('@');
+                after
+            }
+            None => {
+                plain.push_str(&from[..1]);
+                &from[1..]
+            }
+        };
+    }
+    plain + rest
+}
+
+/// Returns what follows an escaped `@` at the start of `text`.
+fn after_escaped_at(text: &str) -> Option<&str> {
+    let mut percent = text.strip_prefix('%');
+    while let Some(after) = percent {
+        match after.strip_prefix("40") {
+            Some(after) => return Some(after),
+            None => percent = after.strip_prefix("25"),
+        }
+    }
+    text.starts_with('\\').then(|| text.trim_start_matches('\\').strip_prefix("u0040"))?
+}
+
 /// Masks what stands before the last `@` of a word; a word without one stays as it is.
 fn mask(word: &str) -> String {
-    let at = word.rfind('@').map(|at| (at, 1)).or_else(|| word.rfind("%40").map(|at| (at, 3)));
-    match at {
-        Some((at, width)) => {
-            let first = word[..at].chars().next().map(String::from).unwrap_or_default();
-            format!("{first}…@{}", &word[at + width..])
+    match word.rsplit_once('@') {
+        Some((local, domain)) => {
+            let first = local.chars().next().map(String::from).unwrap_or_default();
+            format!("{first}…@{domain}")
         }
         None => word.to_owned(),
     }
@@ -156,6 +244,59 @@ fn mask(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_that_differ_only_in_normalization_are_equal() {
+        let pairs = [
+            ("ann@b\u{fc}cher.example", "ANN@XN--BCHER-KVA.EXAMPLE"),
+            ("ann@bu\u{308}cher.example", "ann@b\u{fc}cher.example"),
+            ("\u{e4}nn@example.com", "A\u{308}NN@example.com"),
+            ("\u{c9}LAN@example.com", "\u{e9}lan@example.com"),
+            ("ann@example\u{3002}com", "ann@example.com"),
+        ];
+        for (one, other) in pairs {
+            let (one, other) = (Email::parse(one).unwrap(), Email::parse(other).unwrap());
+            assert_eq!(one.canonical(), other.canonical());
+            assert!(one == other && one.is(other.expose()) && other.is(one.expose()));
+        }
+    }
+
+    #[test]
+    fn addresses_that_only_look_alike_differ() {
+        let pairs = [
+            ("ann@b\u{fc}cher.example", "ann@bucher.example"),
+            ("\u{e4}nn@example.com", "ann@example.com"),
+            ("\u{ff41}nn@example.com", "ann@example.com"),
+            ("\u{430}nn@example.com", "ann@example.com"),
+            ("i\u{307}nn@example.com", "inn@example.com"),
+            ("ann@xn--invalid-.example", "ann@invalid.example"),
+        ];
+        for (one, other) in pairs {
+            assert_ne!(Email::parse(one).unwrap(), Email::parse(other).unwrap());
+        }
+    }
+
+    #[test]
+    fn spellings_of_an_address_cover_every_form_once() {
+        let texts = |email: &str| -> Vec<String> {
+            Email::parse(email).unwrap().spellings().iter().map(|email| email.expose().to_owned()).collect()
+        };
+        assert_eq!(texts("ann@example.com"), ["ann@example.com"]);
+        assert_eq!(texts("Ann@example.com"), ["ann@example.com", "Ann@example.com"]);
+        let forms = ["ann@xn--bcher-kva.example", "ann@b\u{fc}cher.example", "ann@bu\u{308}cher.example"];
+        assert_eq!(texts(forms[0]), forms);
+        assert_eq!(texts(forms[1]), forms);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn canonical_form_is_its_own_canonical_form(text in "\\PC{1,12}@\\PC{1,12}\\.[a-z]{2,3}") {
+            if let Some(email) = Email::parse(&text) {
+                proptest::prop_assert_eq!(canonical(&email.canonical()), email.canonical());
+                proptest::prop_assert!(email.spellings().iter().all(|spelling| email.is(spelling.expose())), "{}", text);
+            }
+        }
+    }
 
     #[test]
     fn an_address_is_compared_exactly_but_for_case_and_white_space() {
@@ -188,6 +329,8 @@ mod tests {
             "a\u{ad}nn@example.com",
             "\u{202e}ann@example.com",
             "\u{feff}ann@example.com",
+            "ann@exa\u{ff20}mple.com",
+            "ann@example.com\u{3002}",
         ] {
             assert_eq!(Email::parse(text), None, "{text:?}");
         }
@@ -207,5 +350,16 @@ mod tests {
         let masked = "user <a…@example.com>, \"b…@sub.example.com\": q…@example.com; nobody";
         assert_eq!(mask_addresses(text), masked);
         assert_eq!(mask_addresses(masked), masked);
+    }
+
+    #[test]
+    fn escaped_addresses_are_masked() {
+        for escape in ["%40", "%2540", "%252540", "\\u0040", "\\\\u0040"] {
+            for text in ["q=ann{}example.com&x", "\\nann{}example.com", "an\\u002bn{}example.com", "5%ann{}example.com"] {
+                let masked = mask_addresses(&text.replace("{}", escape));
+                assert!(masked.contains("…@example.com") && !masked.contains("nn"), "{masked}");
+            }
+        }
+        assert_eq!(mask_addresses("100%, C:\\users, %41, \\u0041"), "100%, C:\\users, %41, \\u0041");
     }
 }

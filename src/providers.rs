@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    config::{Findings, Section},
+    config::{Reporter, Section},
     http::Http,
     outcome::{Failure, Outcome},
-    person::{Identity, KnownBy, Person},
+    person::{Email, Identity, KnownBy},
     secrets::{Secret, SecretFault},
 };
 
@@ -34,11 +34,6 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// # Errors
     /// If the provider refuses, or cannot be reached, or answers with what is not understood.
     async fn remove(&self, http: &Http, account: &Account) -> Result<Removal, Failure>;
-
-    /// By what this product knows people.
-    fn known_by(&self) -> KnownBy {
-        KnownBy::Email
-    }
 }
 
 /// Looks accounts up.
@@ -50,6 +45,12 @@ pub trait LookUp: Send + Sync {
     /// # Errors
     /// If it cannot be known who is there. A failed look-up is never an empty one.
     async fn find(&self, http: &Http, person: Identity<'_>) -> Result<Vec<Account>, Failure>;
+
+    /// Whether [`LookUp::find`] returns every account of the product, whoever is asked for. Otherwise the product searches, and
+    /// the engine asks for every spelling of an e-mail address.
+    fn lists_everybody(&self, _: Identity<'_>) -> bool {
+        false
+    }
 }
 
 /// An account as a look-up shows it.
@@ -76,11 +77,9 @@ impl Account {
         }
     }
 
-    /// Whether its address is known to be none of the person's. Two sources may give two people the same id.
-    pub fn is_another_address_than(&self, person: &Person) -> bool {
-        let own = self.email.as_deref().filter(|own| !own.is_empty());
-        let known = person.emails().next().is_some();
-        known && own.is_some_and(|own| !person.emails().any(|email| email.is(own)))
+    /// Whether its own e-mail address is this one.
+    pub fn is_at(&self, email: &str) -> bool {
+        self.email.as_deref().and_then(Email::parse).is_some_and(|own| own.is(email))
     }
 }
 
@@ -124,6 +123,11 @@ impl Removal {
         }
     }
 
+    /// The provider took the deactivation.
+    pub fn deactivated() -> Self {
+        Self { now: Outcome::Deactivated, ..Self::deleted() }
+    }
+
     /// Adds the provider's id of the request.
     pub fn request_id(mut self, id: Option<String>) -> Self {
         self.request_id = id;
@@ -145,6 +149,8 @@ pub trait Product: Provider + Sized + 'static {
     const TITLE: &'static str;
     /// The keys of its secret, for a person.
     const SECRET_KEYS: &'static str;
+    /// Whether accounts can be looked up; else `canary` is refused.
+    const LOOKS_UP: bool = true;
     /// The keys of its table in the configuration that only it has.
     type Settings: DeserializeOwned + fmt::Debug + Send + Sync;
 
@@ -153,6 +159,11 @@ pub trait Product: Provider + Sized + 'static {
     /// # Errors
     /// If the secret lacks a key.
     fn connect(settings: &Self::Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault>;
+
+    /// Returns by what the product knows people.
+    fn known_by(_: &Self::Settings) -> KnownBy {
+        KnownBy::Email
+    }
 }
 
 /// One place where a person can have one account: a product, or one organisation in it.
@@ -177,7 +188,9 @@ pub struct Kind {
     pub title: &'static str,
     /// The keys of its secret, for a person.
     pub secret_keys: &'static str,
-    configure: fn(Section<'_>, &mut Findings<'_>) -> Option<Box<dyn Configured>>,
+    /// Whether accounts can be looked up.
+    pub looks_up: bool,
+    configure: fn(Section<'_>, &mut Reporter<'_>) -> Option<Box<dyn Configured>>,
 }
 
 /// All kinds, sorted by name.
@@ -196,12 +209,12 @@ impl Kind {
     }
 
     /// Reads the keys that only this kind has.
-    pub(crate) fn configure(&self, own: Section<'_>, findings: &mut Findings<'_>) -> Option<Box<dyn Configured>> {
-        (self.configure)(own, findings)
+    pub(crate) fn configure(&self, own: Section<'_>, reporter: &mut Reporter<'_>) -> Option<Box<dyn Configured>> {
+        (self.configure)(own, reporter)
     }
 
     const fn of<P: Product>() -> Self {
-        Self { name: P::KIND, title: P::TITLE, secret_keys: P::SECRET_KEYS, configure: configure::<P> }
+        Self { name: P::KIND, title: P::TITLE, secret_keys: P::SECRET_KEYS, looks_up: P::LOOKS_UP, configure: configure::<P> }
     }
 }
 
@@ -218,6 +231,11 @@ pub trait Configured: fmt::Debug + Send + Sync {
     /// # Errors
     /// If the secret lacks a key.
     fn connect(&self, secret: &Secret) -> Result<Vec<AnyPlace>, SecretFault>;
+
+    /// Returns by what the product knows people.
+    fn known_by(&self) -> KnownBy {
+        KnownBy::Email
+    }
 }
 
 #[derive(Debug)]
@@ -232,9 +250,13 @@ impl<P: Product> Configured for SettingsOf<P> {
         };
         Ok(P::connect(&self.0, secret)?.into_iter().map(any).collect())
     }
+
+    fn known_by(&self) -> KnownBy {
+        P::known_by(&self.0)
+    }
 }
 
-fn configure<P: Product>(own: Section<'_>, findings: &mut Findings<'_>) -> Option<Box<dyn Configured>> {
-    let settings = own.read::<P::Settings>(findings)?;
+fn configure<P: Product>(own: Section<'_>, reporter: &mut Reporter<'_>) -> Option<Box<dyn Configured>> {
+    let settings = own.read::<P::Settings>(reporter)?;
     Some(Box::new(SettingsOf::<P>(settings)))
 }

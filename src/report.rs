@@ -139,6 +139,11 @@ pub struct Finding {
 }
 
 impl Entry {
+    /// Returns the entry of a provider that was not called.
+    pub fn not_called(provider: &str, finding: Finding) -> Self {
+        Self { provider: provider.to_owned(), finding, accounts: Vec::new(), attempts: 0, elapsed_ms: 0 }
+    }
+
     /// Keeps the accounts that an earlier run removed: a later one finds nobody there any more, and what was removed, and how
     /// that is known, would be lost.
     pub(crate) fn keep_removed(&mut self, earlier: &Self) {

@@ -175,7 +175,7 @@ async fn a_security_event_is_acknowledged_with_202_and_nothing_else() {
     let (key_set, address) = Double::start().await;
     key_set.then(200, vectors[0]["jwks"].clone());
     let source = format!(
-        "[policy]\nmax_event_age = \"100years\"\n[sources.ssf]\nkind = \"shared_signals\"\njwks = \"{address}/keys\"\nissuer = \"https://idp.example.com/\"\naudience = \"https://offboard.example.com/ssf\"\n"
+        "[policy]\nmax_event_age = \"99years\"\n[ledger]\nretention = \"36525d\"\n[sources.ssf]\nkind = \"shared_signals\"\njwks = \"{address}/keys\"\nissuer = \"https://idp.example.com/\"\naudience = \"https://offboard.example.com/ssf\"\n"
     );
     let mut world = World::with(&source).await;
     world.provider.then(404, json!({"error": "User not found in organization"}));

@@ -50,7 +50,7 @@ fn empty_policy_has_safe_defaults() {
 
 #[test]
 fn policy_is_read() {
-    let policy = "[policy]\nmode = \"live\"\nprotected = [\"Root@example.com\", \"*@breakglass.example.com\", \"élan@example.com\"]\n\
+    let policy = "[policy]\nmode = \"live\"\nprotected = [\"Root@example.com\", \"*@breakglass.example.com\", \"élan@example.com\", \"*@bücher.example\"]\n\
                   max_event_age = \"2h\"\nmax_departures = { count = 7, per = \"90m\" }\noverlap = \"0s\"\n\
                   domains = [\"Example.com\", \"corp.example.com\"]\n[ledger]\nretention = \"30d\"\n";
     let config = Config::parse(&format!("{policy}{SOURCE}{PROVIDER}"), None).unwrap();
@@ -70,6 +70,9 @@ fn policy_is_read() {
         ("root@example.com.", true),
         ("ÉLAN@example.com", true),
         ("elan@example.com", false),
+        ("e\u{301}lan@example.com", true),
+        ("anybody@xn--bcher-kva.example", true),
+        ("anybody@bucher.example", false),
         ("anybody@breakglass.example.com", true),
         ("anybody@BREAKGLASS.example.com", true),
         ("anybody@sub.breakglass.example.com", false),

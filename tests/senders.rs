@@ -104,8 +104,8 @@ fn a_sample_follows_the_configuration() {
 #[test]
 fn every_kind_says_what_its_administrator_has_to_know() {
     for kind in KINDS {
-        let row = kind.row().unwrap();
-        let said = [&row.sender, &row.page, &row.proof, &row.lacks];
+        let row = kind.spec().unwrap();
+        let said = [&row.sender, &row.page, &row.authentication, &row.limitations];
         assert!(said.into_iter().all(|text| !text.trim().is_empty()), "{}", kind.name);
         assert!(row.page.starts_with("https://"), "{}", kind.name);
         let setup = row.setup.join("\n");

@@ -186,17 +186,13 @@ impl TryFrom<String> for Pattern {
 
 impl Pattern {
     fn covers(&self, address: &str) -> bool {
-        let (pattern, address) = (folded(self.0.expose()), folded(address));
+        let address = crate::person::canonical(address.trim().trim_end_matches('.'));
+        let pattern = self.0.canonical();
         match pattern.strip_prefix("*@") {
             Some(domain) => address.rsplit_once('@').is_some_and(|(_, other)| other == domain),
             None => pattern == address,
         }
     }
-}
-
-/// An address as it is compared to protect it: wider than to remove it, because a provider may take more for the same.
-fn folded(address: &str) -> String {
-    address.trim().trim_end_matches('.').to_lowercase()
 }
 
 /// A domain of e-mail addresses: `example.com`.

@@ -1,16 +1,19 @@
-//! One person in one place: look up, exactly one exact match, remove, look again.
+//! One person in one place: look up, exactly one exact match, ask, remove, look again.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use super::Gate;
+use super::{
+    Action, AddressStatus, Assignment, Barrier, Target,
+    sight::{Seen, Sight},
+};
 use crate::{
-    config::Policy,
+    config::{Policy, ProviderConfig},
     http::Http,
-    outcome::{Failure, FailureKind, Outcome, Proof},
-    person::{Identity, Person, mask_addresses},
-    providers::{Account, LookUp, Provider, Removal},
+    outcome::{Failure, Outcome, Proof},
+    person::{Email, Identity, KnownBy, mask_addresses},
+    providers::{Account, Provider, Removal},
     report::Finding,
 };
 
@@ -21,84 +24,157 @@ const PROOFS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Durat
 pub(super) struct Removing<'a> {
     pub(super) provider: &'a dyn Provider,
     pub(super) http: &'a Http,
+    pub(super) config: &'a ProviderConfig,
     pub(super) policy: &'a Policy,
-    pub(super) confirm: bool,
-    pub(super) look_only: bool,
-    pub(super) gate: &'a Gate,
+    pub(super) assignment: &'a Assignment,
+    pub(super) barrier: &'a Barrier,
+    /// Called when permission for a removal has been asked.
+    pub(super) asked: &'a (dyn Fn() + Send + Sync),
 }
 
 impl Removing<'_> {
-    /// What is true in the end. Somebody with several addresses may have as many accounts: each address is seen to by itself,
-    /// one after the other, and named (masked).
-    pub(super) async fn run(&self, person: &Person) -> Vec<(Option<String>, Finding)> {
-        let identities = person.identities(self.provider.known_by());
-        if identities.is_empty() {
-            return vec![(None, Finding::of(Outcome::Unidentified).reason("no_identity"))];
+    /// What is true in the end. Somebody with several addresses may have as many accounts: each is named (masked). All are
+    /// looked up before any is removed, because two addresses may be of one account.
+    pub(super) async fn run(&self) -> Vec<(Option<String>, Finding)> {
+        let targets = self.assignment.targets(self.config.settings.known_by());
+        if let Some(finding) = self.refusal(&targets) {
+            return vec![(None, finding)];
         }
-        let mut findings = Vec::new();
-        for (identity, name) in identities.iter().zip(names(&identities)) {
-            let ended = match self.provider.look_up() {
-                Some(look_up) => self.listed(look_up, *identity, person).await,
-                None => self.unlisted(*identity).await,
-            };
-            findings.push((name, ended.unwrap_or_else(failed)));
+        let Some(look_up) = self.provider.look_up() else { return self.without_look_up(&targets).await };
+        let sight = Sight { look_up, http: self.http, canary: self.config.canary.as_ref() };
+        let names = names(&targets);
+        let mut looks = Vec::new();
+        for (target, name) in targets.into_iter().zip(names) {
+            looks.push((target, name, sight.look(target.identity.borrowed()).await));
+        }
+        // The account is named after the best address under which it stands.
+        looks.sort_by_key(|(target, ..)| target.status);
+        let (mut findings, mut met) = (Vec::new(), BTreeSet::new());
+        for (target, name, seen) in looks {
+            match seen {
+                Ok(Seen::Accounts(accounts)) if accounts.iter().all(|account| met.contains(&account.id)) => {}
+                Ok(Seen::Accounts(accounts)) => {
+                    met.extend(accounts.iter().map(|account| account.id.clone()));
+                    findings.push((name, self.found(sight, target, accounts).await));
+                }
+                Ok(Seen::Nobody) => findings.push((name, self.nobody(target))),
+                Ok(Seen::NotEvenCanary) => findings.push((name, canary_not_found(Finding::of(Outcome::Unconfirmed)))),
+                Err(failure) => findings.push((name, failed(failure))),
+            }
         }
         findings
     }
 
-    /// Removes an account that can be looked up.
-    async fn listed(&self, look_up: &dyn LookUp, identity: Identity<'_>, person: &Person) -> Result<Finding, Failure> {
-        let mut accounts = self.accounts(look_up, identity).await?;
-        let Some(account) = accounts.pop() else {
-            return Ok(Finding::of(Outcome::AlreadyAbsent).proof(Proof::FoundAbsent));
-        };
-        if !accounts.is_empty() {
-            let detail = format!("{} accounts match", accounts.len() + 1);
-            return Ok(Finding::of(Outcome::Ambiguous).reason("several_matches").detail(detail));
+    /// Why nobody is looked up.
+    fn refusal(&self, targets: &[&Target]) -> Option<Finding> {
+        let by_id = self.config.settings.known_by() == KnownBy::ExternalId;
+        let canary = |email: &Email| self.config.canary.as_ref() == Some(email);
+        match () {
+            () if targets.is_empty() => Some(Finding::of(Outcome::Unidentified).reason("no_identity")),
+            () if by_id && !self.config.sources.contains(&self.assignment.source) => {
+                let detail = "the product knows the ids of other sources (`sources`)";
+                let finding = Finding::of(Outcome::Unidentified).reason("external_id_of_another_source");
+                Some(finding.detail(detail))
+            }
+            () if self.assignment.targets.iter().filter_map(Target::email).any(canary) => {
+                Some(Finding::of(Outcome::Protected).reason("canary").detail("this account is the canary"))
+            }
+            () => None,
         }
-        let found = |outcome| Finding { account_id: Some(account.id.clone()), ..Finding::of(outcome) };
-        if account.is_another_address_than(person) {
-            let detail = "the id is the person's, the address is another";
-            return Ok(found(Outcome::Ambiguous).reason("address_differs").detail(detail));
-        }
-        if account.email.as_deref().is_some_and(|email| self.policy.protects(email)) {
-            return Ok(found(Outcome::Protected).reason("protected"));
-        }
-        if let Some(hold) = &account.hold {
-            return Ok(found(Outcome::Blocked).reason(hold.reason).detail(hold.detail));
-        }
-        if self.look_only {
-            return Ok(found(Outcome::Planned));
-        }
-        let finding = match self.remove(&account).await {
-            Ok(removal) => self.proven(look_up, identity, removal).await,
-            Err(failure) => failed(failure),
-        };
-        Ok(Finding { account_id: Some(account.id), ..finding })
     }
 
-    /// Removes an account, once that is allowed.
-    async fn remove(&self, account: &Account) -> Result<Removal, Failure> {
-        if !self.gate.passed().await {
-            return Err(Failure::new(FailureKind::NotAttempted, "not_recorded"));
+    /// What it means that nobody is there.
+    fn nobody(&self, target: &Target) -> Finding {
+        // An account under a former address was removed only if a release showed it.
+        let may_be_ours =
+            target.status == AddressStatus::Current || self.assignment.released.contains_key(&self.config.name);
+        match self.is_begun() && may_be_ours {
+            true => Finding::of(Outcome::Deleted).proof(Proof::FoundAbsentAfterRemoval),
+            false => Finding::of(Outcome::AlreadyAbsent).proof(Proof::FoundAbsent),
         }
-        self.provider.remove(self.http, account).await
     }
 
-    /// The person's accounts, each once.
-    async fn accounts(&self, look_up: &dyn LookUp, identity: Identity<'_>) -> Result<Vec<Account>, Failure> {
-        let mut accounts = look_up.find(self.http, identity).await?;
-        accounts.retain(|account| account.is_of(identity));
-        accounts.sort_by(|a, b| a.id.cmp(&b.id));
-        accounts.dedup_by(|a, b| a.id == b.id);
-        Ok(accounts)
+    fn is_begun(&self) -> bool {
+        self.assignment.begun.contains(&self.config.name)
+    }
+
+    /// What becomes of the accounts that were found under one identity.
+    async fn found(&self, sight: Sight<'_>, target: &Target, mut accounts: Vec<Account>) -> Finding {
+        let several = accounts.len();
+        let Some(account) = accounts.pop() else { return self.nobody(target) };
+        if self.assignment.action == Action::Resolve {
+            return Finding { account_id: Some(account.id), ..held() };
+        }
+        if several > 1 {
+            let detail = format!("{several} accounts match");
+            return Finding::of(Outcome::Ambiguous).reason("several_matches").detail(detail);
+        }
+        let finding = match self.objection(target, &account) {
+            Some(objection) => objection,
+            None => match self.remove(&account, &account.id).await {
+                Ok((removal, lost)) => self.proven(sight, target.identity.borrowed(), removal, lost).await,
+                Err(failure) => failed(failure),
+            },
+        };
+        Finding { account_id: Some(account.id), ..finding }
+    }
+
+    /// Why this account is left alone.
+    fn objection(&self, target: &Target, account: &Account) -> Option<Finding> {
+        let own = account.email.as_deref().filter(|own| !own.is_empty());
+        let former = self.former(target, account);
+        let another = own.is_some_and(|own| {
+            let known = self.assignment.targets.iter().any(|target| target.email().is_some());
+            known && self.assignment.status_of(own).is_none()
+        });
+        let canary = self.config.canary.as_ref();
+        Some(match () {
+            () if own.is_some_and(|own| self.policy.protects(own)) => {
+                Finding::of(Outcome::Protected).reason("protected")
+            }
+            () if own.is_some_and(|own| canary.is_some_and(|canary| canary.is(own))) => {
+                Finding::of(Outcome::Protected).reason("canary").detail("this account is the canary")
+            }
+            () if another => {
+                let detail = "the id is the person's, the address is another";
+                Finding::of(Outcome::Ambiguous).reason("address_differs").detail(detail)
+            }
+            () if former.is_some() => Finding::of(Outcome::Ambiguous).reason(former.unwrap_or_default()),
+            () => match &account.hold {
+                Some(hold) => Finding::of(Outcome::Blocked).reason(hold.reason).detail(hold.detail),
+                None if self.assignment.action == Action::LookUp => Finding::of(Outcome::Planned),
+                None => return None,
+            },
+        })
+    }
+
+    /// The reason why an account is not removed under a former address.
+    fn former(&self, target: &Target, account: &Account) -> Option<&'static str> {
+        let own = account.email.as_deref().and_then(|own| self.assignment.status_of(own));
+        match target.status.max(own.filter(|own| *own == AddressStatus::FormerInUse).unwrap_or(target.status)) {
+            AddressStatus::FormerInUse => Some("former_address_in_use"),
+            AddressStatus::Former if !self.assignment.is_released(&self.config.name, &account.id) => {
+                Some("former_address")
+            }
+            AddressStatus::Former | AddressStatus::Current => None,
+        }
+    }
+
+    /// Removes an account, once that is permitted. Says also whether an answer was lost, so that an earlier attempt may have
+    /// removed it.
+    async fn remove(&self, account: &Account, named: &str) -> Result<(Removal, Lost), Failure> {
+        self.barrier.pass(&self.config.name, named, self.asked).await?;
+        let (before, http) = (self.http.lost_answers(), self.http.for_removal());
+        let removal = self.provider.remove(&http, account).await?;
+        let lost = self.is_begun() || self.http.lost_answers() > before;
+        Ok((removal, if lost { Lost::Perhaps } else { Lost::No }))
     }
 
     /// What a removal comes to after a second look.
-    async fn proven(&self, look_up: &dyn LookUp, identity: Identity<'_>, removal: Removal) -> Finding {
-        let finding = Finding { request_id: removal.request_id, ..Finding::of(removal.now) };
-        if !self.confirm {
-            return finding.proof(Proof::NotConfirmed).detail("not looked at again, as configured");
+    async fn proven(&self, sight: Sight<'_>, identity: Identity<'_>, removal: Removal, lost: Lost) -> Finding {
+        let (finding, proof) = removed(removal, lost, Proof::SecondLook);
+        if !self.config.confirm {
+            return unproven(finding, proof);
         }
         let mut listed = false;
         for pause in PROOFS {
@@ -106,13 +182,11 @@ impl Removing<'_> {
                 break;
             }
             sleep(pause).await;
-            match self.accounts(look_up, identity).await {
-                Ok(accounts) if accounts.is_empty() => return finding.proof(Proof::SecondLook),
-                Ok(_) => listed = true,
-                Err(failure) => {
-                    let detail = format!("the second look failed: {}", failure.reason);
-                    return unconfirmed(finding, "proof_failed").detail(detail);
-                }
+            match sight.look(identity).await {
+                Ok(Seen::Nobody) => return finding.proof(proof),
+                Ok(Seen::NotEvenCanary) => return canary_not_found(finding),
+                Ok(Seen::Accounts(_)) => listed = true,
+                Err(failure) => return proof_failed(finding, &failure),
             }
         }
         if listed {
@@ -121,41 +195,114 @@ impl Removing<'_> {
         unconfirmed(finding, "deadline").detail("no time was left for the second look")
     }
 
+    /// Removes accounts that cannot be looked up, each by its address: a former one cannot be tried.
+    async fn without_look_up(&self, targets: &[&Target]) -> Vec<(Option<String>, Finding)> {
+        let current: Vec<_> =
+            targets.iter().copied().filter(|target| target.status == AddressStatus::Current).collect();
+        if current.is_empty() && self.assignment.action != Action::Resolve {
+            let detail = "only former addresses are known, and this product has no look-up to try them with";
+            let finding = Finding::of(Outcome::Unidentified).reason("former_address_only").detail(detail);
+            return vec![(None, finding)];
+        }
+        let mut findings = Vec::new();
+        for (target, name) in current.iter().zip(names(&current)) {
+            let finding = match target.email() {
+                Some(email) => self.unlisted(email).await.unwrap_or_else(failed),
+                None => Finding::of(Outcome::Unidentified).reason("no_identity"),
+            };
+            findings.push((name, finding));
+        }
+        if findings.is_empty() { vec![(None, held())] } else { findings }
+    }
+
     /// Removes an account that cannot be looked up: its id is the address, its proof a second removal that finds nobody.
-    async fn unlisted(&self, identity: Identity<'_>) -> Result<Finding, Failure> {
-        let Identity::Email(email) = identity else {
-            return Ok(Finding::of(Outcome::Unidentified).reason("no_identity"));
-        };
-        if self.look_only {
-            let detail = "this product has no look-up: a removal of the address would be tried";
-            return Ok(Finding::of(Outcome::Planned).reason("no_look_up").detail(detail));
-        }
-        let account =
-            Account { id: email.expose().to_owned(), email: Some(email.expose().to_owned()), ..Account::default() };
-        let removal = self.remove(&account).await?;
-        let finding =
-            Finding { account_id: removal.account_id, request_id: removal.request_id, ..Finding::of(removal.now) };
-        if removal.now == Outcome::AlreadyAbsent {
-            return Ok(finding.proof(Proof::FoundAbsent));
-        }
-        if !self.confirm {
-            return Ok(finding.proof(Proof::NotConfirmed).detail("not looked at again, as configured"));
-        }
-        Ok(match self.provider.remove(self.http, &account).await {
-            Ok(second) if second.now == Outcome::AlreadyAbsent => finding.proof(Proof::SecondRemoval),
-            Ok(_) => unconfirmed(finding, "still_listed"),
-            Err(failure) => {
-                unconfirmed(finding, "proof_failed").detail(format!("the second look failed: {}", failure.reason))
+    async fn unlisted(&self, email: &Email) -> Result<Finding, Failure> {
+        match self.assignment.action {
+            Action::Remove => {}
+            Action::Resolve => return Ok(held().detail("this product has no look-up")),
+            Action::LookUp => {
+                let detail = "this product has no look-up: a removal of the address would be tried";
+                return Ok(Finding::of(Outcome::Planned).reason("no_look_up").detail(detail));
             }
+        }
+        let mut absent = Finding::of(Outcome::AlreadyAbsent).proof(Proof::FoundAbsent);
+        for spelling in email.spellings() {
+            let finding = self.unlisted_as(&spelling).await?;
+            if finding.outcome != Outcome::AlreadyAbsent {
+                return Ok(finding);
+            }
+            absent = finding;
+        }
+        Ok(absent)
+    }
+
+    /// Removes it under one spelling of its address.
+    async fn unlisted_as(&self, spelling: &Email) -> Result<Finding, Failure> {
+        let (id, named) = (spelling.expose().to_owned(), spelling.masked());
+        let account = Account { email: Some(id.clone()), id, ..Account::default() };
+        let (removal, lost) = self.remove(&account, &named).await?;
+        let was_absent = removal.now == Outcome::AlreadyAbsent;
+        let (finding, proof) = removed(removal, lost, Proof::SecondRemoval);
+        if was_absent {
+            // There is no other look than the removal itself.
+            let proof = if lost == Lost::Perhaps { proof } else { Proof::FoundAbsent };
+            return Ok(finding.proof(proof));
+        }
+        if !self.config.confirm {
+            return Ok(unproven(finding, proof));
+        }
+        Ok(match self.remove(&account, &named).await {
+            Ok((second, _)) if second.now == Outcome::AlreadyAbsent => finding.proof(proof),
+            Ok(_) => unconfirmed(finding, "still_listed"),
+            Err(failure) => proof_failed(finding, &failure),
         })
     }
 }
 
+/// Whether an attempt to remove may have worked although its answer did not come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    No,
+    Perhaps,
+}
+
+/// What a removal comes to if it is confirmed, and how that is then known.
+fn removed(removal: Removal, lost: Lost, proof: Proof) -> (Finding, Proof) {
+    let (outcome, proof) = match (removal.now, lost) {
+        (Outcome::AlreadyAbsent, Lost::Perhaps) => (Outcome::Deleted, Proof::FoundAbsentAfterRemoval),
+        (Outcome::Deactivated, _) => (Outcome::Deactivated, Proof::Status),
+        (outcome, _) => (outcome, proof),
+    };
+    let Removal { account_id, request_id, .. } = removal;
+    (Finding { account_id, request_id, ..Finding::of(outcome) }, proof)
+}
+
+/// What is not looked at again, as configured.
+fn unproven(finding: Finding, proof: Proof) -> Finding {
+    match proof {
+        Proof::FoundAbsentAfterRemoval => finding.proof(proof),
+        _ => finding.proof(Proof::NotConfirmed).detail("not looked at again, as configured"),
+    }
+}
+
+fn held() -> Finding {
+    Finding::of(Outcome::NotAttempted).reason("held")
+}
+
+fn canary_not_found(finding: Finding) -> Finding {
+    let detail = "the account that is always there (`canary`) was not found either: wrong credentials, or a wrong tenant?";
+    unconfirmed(finding, "canary_not_found").detail(detail)
+}
+
+fn proof_failed(finding: Finding, failure: &Failure) -> Finding {
+    unconfirmed(finding, "proof_failed").detail(format!("the second look failed: {}", failure.reason))
+}
+
 /// What several identities are called. Two addresses of a person often look the same when they are masked.
-fn names(identities: &[Identity<'_>]) -> Vec<Option<String>> {
-    let masked: Vec<_> = identities
+fn names(targets: &[&Target]) -> Vec<Option<String>> {
+    let masked: Vec<_> = targets
         .iter()
-        .map(|identity| match identity {
+        .map(|target| match target.identity.borrowed() {
             Identity::Email(email) => email.masked(),
             Identity::ExternalId(id) => mask_addresses(id),
         })
@@ -164,7 +311,7 @@ fn names(identities: &[Identity<'_>]) -> Vec<Option<String>> {
         0 => name.clone(),
         before => format!("{name} ({})", before + 1),
     };
-    masked.iter().enumerate().map(|one| (identities.len() > 1).then(|| name(one))).collect()
+    masked.iter().enumerate().map(|one| (targets.len() > 1).then(|| name(one))).collect()
 }
 
 fn unconfirmed(finding: Finding, reason: &str) -> Finding {
@@ -184,62 +331,3 @@ fn failed(failure: Failure) -> Finding {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        http::{Client, Limits},
-        person::Email,
-    };
-
-    const ADDRESS: &str = "ann@example.com";
-    const PATIENCE: Duration = Duration::from_millis(50);
-
-    /// A product that has one account, and takes all the time there is to remove it.
-    #[derive(Debug)]
-    struct Slow;
-
-    #[async_trait::async_trait]
-    impl Provider for Slow {
-        fn look_up(&self) -> Option<&dyn LookUp> {
-            Some(self)
-        }
-
-        async fn remove(&self, http: &Http, _: &Account) -> Result<Removal, Failure> {
-            tokio::time::sleep_until(http.deadline()).await;
-            Ok(Removal::deleted())
-        }
-    }
-
-    #[async_trait::async_trait]
-    impl LookUp for Slow {
-        async fn find(&self, _: &Http, _: Identity<'_>) -> Result<Vec<Account>, Failure> {
-            Ok(vec![Account { id: "1".into(), email: Some(ADDRESS.into()), ..Account::default() }])
-        }
-    }
-
-    /// The outcome and its reason under this policy.
-    async fn outcome(policy: &Policy) -> (Outcome, Option<String>) {
-        let base = reqwest::Url::parse("http://127.0.0.1:9").unwrap();
-        let limits = Limits { timeout: PATIENCE, attempts: 1 };
-        let http = Http::new(Client::new(None, false).unwrap(), base, limits, Instant::now() + PATIENCE);
-        let gate = Gate::open();
-        let removing = Removing { provider: &Slow, http: &http, policy, confirm: true, look_only: false, gate: &gate };
-        let findings = removing.run(&Person { email: Email::parse(ADDRESS), ..Person::default() }).await;
-        let [(None, finding)] = &findings[..] else { panic!("one address has one finding: {findings:?}") };
-        (finding.outcome, finding.reason.clone())
-    }
-
-    #[tokio::test]
-    async fn what_was_not_looked_at_again_is_not_said_to_be_listed() {
-        let ended = outcome(&Policy::default()).await;
-        assert_eq!(ended, (Outcome::Unconfirmed, Some("deadline".to_owned())));
-    }
-
-    #[tokio::test]
-    async fn an_account_whose_own_address_is_protected_is_not_removed() {
-        let protected = vec![ADDRESS.to_owned().try_into().unwrap()];
-        let ended = outcome(&Policy { protected, ..Policy::default() }).await;
-        assert_eq!(ended, (Outcome::Protected, Some("protected".to_owned())));
-    }
-}

@@ -119,7 +119,7 @@ impl<'a> Removal<'a> {
             begun: begun.clone(),
         };
         let flow = self.flow;
-        let mut run = flow.engine.begin(&flow.secrets, &assignment, self.worker.deadline, &barrier, wanted);
+        let mut run = flow.engine.begin(&flow.secrets, assignment, self.worker.deadline, &barrier, wanted);
         drop(barrier);
         if action != Action::Resolve {
             self.record.looked_up.extend(looked_up(&self.record.source, verdict));
@@ -138,7 +138,8 @@ impl<'a> Removal<'a> {
                 Some(ask) = asks.recv() => {
                     let permission = self.permit(&ask.provider, run).await;
                     unsaved_since = None;
-                    ask.answer(permission);
+                    // A removal that no longer waits has ended already.
+                    let _ = ask.answer.send(permission);
                 }
                 Some(entry) = run.next() => {
                     self.settle(entry);
@@ -161,7 +162,7 @@ impl<'a> Removal<'a> {
     /// Decides about one removal: on facts that are fresh, within the lease, and after the intent was noted.
     async fn permit(&mut self, provider: &str, run: &Run) -> Permission {
         if let Some(reason) = self.halted {
-            return Permission::Denied(reason);
+            return Permission::Denied(reason.to_owned());
         }
         if let Err(reason) = self.refresh().await {
             return self.halt(reason);
@@ -185,7 +186,7 @@ impl<'a> Removal<'a> {
 
     fn halt(&mut self, reason: &'static str) -> Permission {
         self.halted = Some(reason);
-        Permission::Denied(reason)
+        Permission::Denied(reason.to_owned())
     }
 
     /// Judges again, if the facts are too old to remove somebody on them.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     Account, LookUp, Place, Product, Provider, Removal,
-    pages::{Page, Pages},
+    pages::{Page, Pages, Total},
 };
 use crate::{
     config::BaseUrl,
@@ -70,13 +70,22 @@ impl Provider for AerospikeCloud {
 impl LookUp for AerospikeCloud {
     /// There is no search: all members come, and the engine compares.
     async fn find(&self, http: &Http, _: Identity<'_>) -> Result<Vec<Account>, Failure> {
-        let mut pages = Pages::new();
+        let mut pages = Pages::new(Total::Binding);
         while pages.next()?.is_some() {
             let (limit, offset) = (PAGE.to_string(), pages.len().to_string());
             let call = http.get(&["organization", "members"]).query("limit", &limit).query("offset", &offset);
+            let call = call.large_answer();
             pages.add(self.tokens.read(http, call, listed).await?, |account: &Account| account.id.clone())?;
         }
-        Ok(pages.into_items())
+        match pages.into_items() {
+            // An organization always has its owner.
+            members if members.is_empty() => Err(Failure::not_understood("an organization without members")),
+            members => Ok(members),
+        }
+    }
+
+    fn lists_everybody(&self, _: Identity<'_>) -> bool {
+        true
     }
 }
 
@@ -99,11 +108,17 @@ fn listed(answer: &Answer) -> Result<Page<Account>, Failure> {
         return Err(refused(answer));
     }
     let list: List = answer.json()?;
+    let came = list.members.len();
     let items = list.members.into_iter().map(Member::account).collect::<Option<_>>();
     let items = items.ok_or_else(|| Failure::not_understood("a member without an id or an address"))?;
-    // `limit` and `offset` are ignored today; the server that honours them may have a smaller limit than the documented one.
-    let size = list.meta.as_ref().and_then(|meta| meta.limit).filter(|limit| (1..PAGE).contains(limit));
-    Ok(Page { items, size: size.unwrap_or(PAGE), total: list.meta.and_then(|meta| meta.total) })
+    let total = list.meta.and_then(|meta| meta.total);
+    // Whether it counts the page or the whole list is not documented; it must be one of them.
+    match list.count {
+        Some(count) if count != came && Some(count) != total => {
+            Err(Failure::not_understood("another number of members than it says"))
+        }
+        _ => Ok(Page { items, total }),
+    }
 }
 
 fn refused(answer: &Answer) -> Failure {
@@ -137,6 +152,7 @@ fn kind(code: &str, status: u16) -> FailureKind {
 
 #[derive(Deserialize)]
 struct List {
+    count: Option<usize>,
     members: Vec<Member>,
     meta: Option<Meta>,
 }
@@ -144,7 +160,6 @@ struct List {
 #[derive(Deserialize)]
 struct Meta {
     total: Option<usize>,
-    limit: Option<usize>,
 }
 
 #[derive(Deserialize)]

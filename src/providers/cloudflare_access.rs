@@ -4,11 +4,11 @@
 use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{
     Account, LookUp, Place, Product, Provider, Removal,
-    pages::{Page, Pages},
+    pages::{Page, Pages, Total},
 };
 use crate::{
     http::{Answer, Call, Http},
@@ -103,12 +103,12 @@ impl LookUp for CloudflareAccess {
         let Identity::Email(email) = person else {
             return Err(Failure::new(FailureKind::Rejected, "unusable_identity"));
         };
-        let mut pages = Pages::new();
+        let mut pages = Pages::new(Total::Hint);
         while let Some(page) = pages.next()? {
             let call = http.get(&["accounts", &self.account.0, "access", "users"]);
             // How `email` matches is not documented: it narrows, it does not decide.
             let call = call.query("email", email.expose()).query("page", &page.to_string());
-            let call = self.authorized(call.query("per_page", &PAGE.to_string()));
+            let call = self.authorized(call.query("per_page", &PAGE.to_string())).large_answer();
             pages.add(call.read(listed).await?, |user: &User| user.id.clone())?;
         }
         let account = |user: User| Account { id: user.id, email: Some(user.email), ..Account::default() };
@@ -129,11 +129,10 @@ impl CloudflareAccess {
 
 fn listed(answer: &Answer) -> Result<Page<User>, Failure> {
     let envelope = accepted(answer)?;
-    let items = Vec::deserialize(envelope.result)
-        .map_err(|_| Failure::not_understood("not a list of users with an id and an address each"))?;
-    // `total_count` is no help: the vendor's own example says 2000 of a list with one user.
-    let size = envelope.result_info.and_then(|info| info.per_page).map_or(PAGE, |size| size.clamp(1, PAGE));
-    Ok(Page { items, size, total: None })
+    let not_understood = || Failure::not_understood("not a list of users with an id and an address each");
+    let result = envelope.result.ok_or_else(not_understood)?;
+    let items = serde_json::from_str(result.get()).map_err(|_| not_understood())?;
+    Ok(Page { items, total: envelope.result_info.and_then(|info| info.total_count) })
 }
 
 /// The envelope of an answer that agrees: that takes `success: true`, and no errors.
@@ -166,8 +165,8 @@ fn refused(status: u16, errors: &[Message]) -> Failure {
 struct Envelope {
     success: bool,
     errors: Option<Vec<Message>>,
-    #[serde(default)]
-    result: Value,
+    /// Read where it matters: a list may be long.
+    result: Option<Box<RawValue>>,
     result_info: Option<ResultInfo>,
 }
 
@@ -180,7 +179,8 @@ struct Message {
 
 #[derive(Deserialize)]
 struct ResultInfo {
-    per_page: Option<usize>,
+    /// The vendor's own example says 2000 of a list with one user, so a list may end before.
+    total_count: Option<usize>,
 }
 
 /// All fields are optional by the specification. One who lacks either of these could be anybody.

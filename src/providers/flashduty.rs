@@ -4,12 +4,12 @@ use std::num::NonZeroU64;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 
 use super::{
     Account, LookUp, Place, Product, Provider, Removal,
-    pages::{Page, Pages},
+    pages::{Page, Pages, Total},
 };
 use crate::{
     http::{Answer, Call, Http},
@@ -37,7 +37,6 @@ pub struct Settings {
 pub struct Flashduty {
     app_key: SecretString,
     force: bool,
-    known_by: KnownBy,
 }
 
 impl Product for Flashduty {
@@ -46,8 +45,12 @@ impl Product for Flashduty {
     const SECRET_KEYS: &'static str = "`app_key`";
     type Settings = Settings;
 
+    fn known_by(settings: &Settings) -> KnownBy {
+        settings.known_by
+    }
+
     fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
-        let provider = Self { app_key: secret.text("app_key")?, force: settings.force, known_by: settings.known_by };
+        let provider = Self { app_key: secret.text("app_key")?, force: settings.force };
         Ok(vec![Place { scope: None, base_url: "https://api.flashcat.cloud", provider }])
     }
 }
@@ -56,10 +59,6 @@ impl Product for Flashduty {
 impl Provider for Flashduty {
     fn look_up(&self) -> Option<&dyn LookUp> {
         Some(self)
-    }
-
-    fn known_by(&self) -> KnownBy {
-        self.known_by
     }
 
     async fn remove(&self, http: &Http, account: &Account) -> Result<Removal, Failure> {
@@ -84,12 +83,16 @@ impl LookUp for Flashduty {
             // `query` does not search `ref_id`.
             Identity::ExternalId(_) => None,
         };
-        let mut pages = Pages::new();
+        let mut pages = Pages::new(Total::Binding);
         while let Some(p) = pages.next()? {
-            let call = self.post(http, "list").json(&ListMembers { p, limit: PAGE, query });
+            let call = self.post(http, "list").json(&ListMembers { p, limit: PAGE, query }).large_answer();
             pages.add(call.read(listed).await?, |member: &Member| member.member_id.to_string())?;
         }
         Ok(pages.into_items().into_iter().filter(|member| member.status != "deleted").map(Account::from).collect())
+    }
+
+    fn lists_everybody(&self, person: Identity<'_>) -> bool {
+        matches!(person, Identity::ExternalId(_))
     }
 }
 
@@ -105,10 +108,10 @@ fn is_gone(failure: &Failure) -> bool {
 }
 
 fn listed(answer: &Answer) -> Result<Page<Member>, Failure> {
-    let list = List::deserialize(accepted(answer)?.data);
-    match list.map_err(|_| Failure::not_understood("not a list of members"))? {
-        List { items: Some(items), total } => Ok(Page { items, size: PAGE, total: Some(total) }),
-        List { items: None, total: 0 } => Ok(Page { items: Vec::new(), size: PAGE, total: Some(0) }),
+    let envelope = accepted(answer)?;
+    match read(&envelope.data).ok_or_else(|| Failure::not_understood("not a list of members"))? {
+        List { items: Some(items), total } => Ok(Page { items, total: Some(total) }),
+        List { items: None, total: 0 } => Ok(Page { items: Vec::new(), total: Some(0) }),
         List { items: None, .. } => Err(Failure::not_understood("a list without its members")),
     }
 }
@@ -121,14 +124,22 @@ fn accepted(answer: &Answer) -> Result<Envelope, Failure> {
             refused(answer.status(), error, &envelope.data)
         }
         _ if !answer.is_success() => answer.failure(),
-        None if !envelope.data.is_object() => Failure::not_understood("neither data nor an error"),
+        None if !is_object(&envelope.data) => Failure::not_understood("neither data nor an error"),
         _ => return Ok(envelope),
     };
     Err(failure.request_id(envelope.request_id))
 }
 
+fn is_object(data: &Option<Box<RawValue>>) -> bool {
+    data.as_ref().is_some_and(|data| data.get().starts_with('{'))
+}
+
+fn read<T: DeserializeOwned>(data: &Option<Box<RawValue>>) -> Option<T> {
+    data.as_ref().filter(|data| data.get().starts_with('{')).and_then(|data| serde_json::from_str(data.get()).ok())
+}
+
 /// Only the code counts: the message comes in the account's language.
-fn refused(status: u16, error: &Refusal, data: &Value) -> Failure {
+fn refused(status: u16, error: &Refusal, data: &Option<Box<RawValue>>) -> Failure {
     let kind = match error.code.as_str() {
         "ReferenceExist" | "RequestVerifyRequired" | "DangerousOperation" | "RequestLocked" => FailureKind::Blocked,
         "Unauthorized" | "BalanceNotEnough" | "AccessDenied" => FailureKind::Unauthorized,
@@ -136,7 +147,7 @@ fn refused(status: u16, error: &Refusal, data: &Value) -> Failure {
         "UndonedOrderExist" | "InternalError" | "ServiceUnavailable" => FailureKind::Unavailable,
         _ => FailureKind::of_status(status),
     };
-    let references = Referrers::deserialize(data).map(|data| data.refs).unwrap_or_default();
+    let references = read(data).map(|data: Referrers| data.refs).unwrap_or_default();
     let references = references.into_iter().map(Reference::from).collect();
     let text = Some(error.message.clone()).filter(|text| !text.is_empty());
     Failure { references, ..Failure::new(kind, &error.code) }.detail_if(text)
@@ -161,8 +172,8 @@ struct DeleteMember {
 #[derive(Deserialize)]
 struct Envelope {
     request_id: Option<String>,
-    #[serde(default)]
-    data: Value,
+    /// Read where it matters: a list may be long.
+    data: Option<Box<RawValue>>,
     error: Option<Refusal>,
 }
 

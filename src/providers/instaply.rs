@@ -30,6 +30,7 @@ impl Product for Instaply {
     const KIND: &'static str = "instaply";
     const TITLE: &'static str = "Instaply: delete user by e-mail";
     const SECRET_KEYS: &'static str = "`token`";
+    const LOOKS_UP: bool = false;
     type Settings = Settings;
 
     fn connect(_: &Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
@@ -56,7 +57,7 @@ impl Provider for Instaply {
 
 fn deleted(answer: &Answer, account: &Account) -> Result<Removal, Failure> {
     let done: Deleted = answer.json()?;
-    if done.status != "success" || !done.email.trim().eq_ignore_ascii_case(&account.id) {
+    if done.status != "success" || !account.is_at(&done.email) {
         return Err(Failure::not_understood("not a success, or somebody else's"));
     }
     Ok(Removal::deleted().account_id(Some(done.deleted_user_id)))

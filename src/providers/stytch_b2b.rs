@@ -57,7 +57,6 @@ pub struct StytchB2b {
     organization: String,
     project_id: SecretString,
     secret: SecretString,
-    known_by: KnownBy,
 }
 
 impl Product for StytchB2b {
@@ -65,6 +64,10 @@ impl Product for StytchB2b {
     const TITLE: &'static str = "Stytch B2B: delete member";
     const SECRET_KEYS: &'static str = "`project_id` and `secret`";
     type Settings = Settings;
+
+    fn known_by(settings: &Settings) -> KnownBy {
+        settings.known_by
+    }
 
     fn connect(settings: &Settings, keys: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
         let (project_id, secret) = (keys.text("project_id")?, keys.text("secret")?);
@@ -77,7 +80,6 @@ impl Product for StytchB2b {
                 organization: organization.clone(),
                 project_id: project_id.clone(),
                 secret: secret.clone(),
-                known_by: settings.known_by,
             },
         };
         Ok(settings.organization_ids.0.iter().map(place).collect())
@@ -88,10 +90,6 @@ impl Product for StytchB2b {
 impl Provider for StytchB2b {
     fn look_up(&self) -> Option<&dyn LookUp> {
         Some(self)
-    }
-
-    fn known_by(&self) -> KnownBy {
-        self.known_by
     }
 
     async fn remove(&self, http: &Http, account: &Account) -> Result<Removal, Failure> {

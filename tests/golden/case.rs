@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use offboard::person::{Email, Person};
+use serde::Deserialize;
 use serde_json::Value;
 
 /// One file.
@@ -14,6 +14,22 @@ pub struct Case {
     pub provider: String,
     pub secret: String,
     pub runs: Vec<Run>,
+}
+
+/// Who left, and what is known of earlier work.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Person {
+    pub email: Option<String>,
+    pub external_id: Option<String>,
+    pub former: Vec<String>,
+    pub former_in_use: Vec<String>,
+    /// Ids of accounts that a release showed.
+    pub released: Vec<String>,
+    /// Whether an earlier run began to remove.
+    pub begun: bool,
+    /// Whether it shall only be found out what came of that.
+    pub resolve: bool,
 }
 
 /// One departure in it.
@@ -89,7 +105,7 @@ impl Case {
                 ("===", "policy") => case.policy = body,
                 ("===", "provider") => case.provider = body,
                 ("===", "secret") => case.secret = body,
-                ("===", "person") => case.runs.push(Run { person: person(&body), ..Run::default() }),
+                ("===", "person") => case.runs.push(Run { person: toml::from_str(&body).unwrap(), ..Run::default() }),
                 ("===", "outcome") => case.last().outcome = toml::from_str(&body).unwrap(),
                 (">>>", line) => {
                     let exchange = request(line, &body);
@@ -137,15 +153,6 @@ fn expanded(line: &str) -> String {
     let (text, comma) = text.strip_suffix(',').map_or((text, ""), |text| (text, ","));
     let items: Vec<_> = (first..first + count).map(|n| text.replace("$n", &n.to_string())).collect();
     items.join(",\n") + comma
-}
-
-fn person(text: &str) -> Person {
-    let table: BTreeMap<String, String> = toml::from_str(text).unwrap();
-    Person {
-        external_id: table.get("external_id").cloned(),
-        email: table.get("email").map(|email| Email::parse(email).unwrap()),
-        ..Person::default()
-    }
 }
 
 fn request(line: &str, text: &str) -> Exchange {

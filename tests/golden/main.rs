@@ -9,7 +9,7 @@
 //! | `=== policy` | the configuration's `[policy]`, if it matters |
 //! | `=== provider` | the keys of the provider's table that the case needs; `kind` and `base_url` are added |
 //! | `=== secret` | the secret's value |
-//! | `=== person` | who left: `email`, `external_id`. Begins a departure; there may be several, one after the other |
+//! | `=== person` | who left: `email`, `external_id`, `former` and `former_in_use` addresses; the account ids that a release showed (`released`); whether a removal was `begun`, and whether that is all to find out (`resolve`). Begins a departure; there may be several, one after the other |
 //! | `>>> METHOD TARGET` | the next request exactly: all headers but the ones that every request has, and the body |
 //! | `>>> [LANE] METHOD TARGET` | the same, in an organisation of its own: lanes run side by side |
 //! | `<<< STATUS` | its answer |

@@ -51,10 +51,10 @@ fn failed_look(entry: Entry) -> Finding {
 }
 
 #[tokio::test]
-async fn ten_megabytes_are_not_read() {
+async fn oversized_answer_is_not_read() {
     let padded = |exchange: &Exchange| match &exchange.answer {
         Answer::Http { headers, body, .. } => {
-            let body = format!("{body}{}", " ".repeat(10 * 1024 * 1024));
+            let body = format!("{body}{}", " ".repeat(17 * 1024 * 1024));
             Answer::Http { status: 200, headers: headers.clone(), body }
         }
         other => other.clone(),

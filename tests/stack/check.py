@@ -32,6 +32,7 @@ import sys
 import tempfile
 import threading
 import time
+import tomllib
 import traceback
 import urllib.parse
 import zipfile
@@ -353,6 +354,13 @@ def the_template_agrees_with_itself(world):
     most = resources["WorkQueueMapping"]["Properties"]["ScalingConfig"]["MaximumConcurrency"]
     reserved = TEMPLATE["Parameters"]["ReservedConcurrency"]
     assert reserved["Default"] == 0 and min(filter(None, reserved["AllowedValues"])) >= most + 1 + 2, reserved
+
+
+@check
+def a_plain_deployment_sets_no_parameter(world):
+    saved = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    assert set(saved) == {"version", "default"} and set(saved["default"]) == {"deploy"}, saved
+    assert "parameter_overrides" not in saved["default"]["deploy"]["parameters"], saved
 
 
 @check

@@ -65,11 +65,15 @@ pub fn read(path: &Path) -> Result<Config, String> {
 
 /// Looks at every provider for the accounts of a person, and touches nothing.
 pub async fn look(config: &mut Config, person: Person) -> Result<(Vec<Entry>, std::sync::Arc<Secrets>), String> {
+    // Whose external id was typed, the person at the keyboard knows.
+    for provider in &mut config.providers {
+        provider.sources.insert("command-line".to_owned());
+    }
     let (engine, secrets) = Engine::connect(config).await?;
     let event = Event { id: "command-line".into(), kind: "plan".into(), occurred_at: None, organization: None };
     let departure = Departure { id: "command-line".into(), source: "command-line".into(), event, person };
     let plan = Plan::new(&config.policy, departure, OffsetDateTime::now_utc());
-    let entries = engine.execute(&secrets, &plan, Instant::now() + PATIENCE).await;
+    let entries = plan.execute(&engine, &secrets, Instant::now() + PATIENCE).await;
     Ok((entries, secrets))
 }
 

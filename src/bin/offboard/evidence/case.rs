@@ -131,6 +131,9 @@ fn proof(outcome: Outcome, proof: Option<Proof>) -> &'static str {
         Some(Proof::SecondRemoval) => "second removal",
         Some(Proof::NotConfirmed) => "the provider's word alone",
         Some(Proof::FoundAbsent) => "found absent",
+        Some(Proof::FoundAbsentAfterRemoval) => "found absent after removal",
+        Some(Proof::Status) => "the account's status",
+        Some(Proof::ByHand) => "by hand",
         None if outcome.status() == Status::Done => "not recorded",
         None => "",
     }

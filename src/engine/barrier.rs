@@ -1,0 +1,66 @@
+//! Asks for permission before what cannot be undone: look-ups go ahead, each removal waits.
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::outcome::{Failure, FailureKind};
+
+/// How many removals may have asked and not been answered before further ones wait to ask.
+const CAPACITY: usize = 64;
+
+/// What every removal asks before its calls.
+///
+/// Asks come out of the receiver of [`Barrier::new`]; whoever holds it notes the intent and answers. Dropping the receiver, or
+/// an [`Ask`] undecided, fails the waiting removals as `not_attempted`, with the reason `not_recorded`.
+#[derive(Clone, Debug)]
+pub struct Barrier(Option<mpsc::Sender<Ask>>);
+
+/// A removal that waits for permission.
+#[derive(Debug)]
+pub struct Ask {
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// The account's id at the provider; the masked e-mail address where the product has no look-up.
+    pub account_id: String,
+    /// Takes the decision.
+    pub answer: oneshot::Sender<Permission>,
+}
+
+/// Whether an account may be removed now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// It may.
+    Granted,
+    /// It may not. The outcome is `not_attempted`, with this reason.
+    Denied(String),
+}
+
+impl Barrier {
+    /// Returns a barrier, and the removals that ask at it.
+    pub fn new() -> (Self, mpsc::Receiver<Ask>) {
+        let (sender, asks) = mpsc::channel(CAPACITY);
+        (Self(Some(sender)), asks)
+    }
+
+    /// Returns a barrier that permits everything.
+    pub fn open() -> Self {
+        Self(None)
+    }
+
+    /// Waits for permission; `asked` is called as soon as the question has been put.
+    pub(super) async fn pass(&self, provider: &str, account_id: &str, asked: impl FnOnce()) -> Result<(), Failure> {
+        let Some(asks) = &self.0 else {
+            asked();
+            return Ok(());
+        };
+        let (answer, decided) = oneshot::channel();
+        let ask = Ask { provider: provider.to_owned(), account_id: account_id.to_owned(), answer };
+        let put = asks.send(ask).await;
+        asked();
+        let denied = |reason: String| Err(Failure::new(FailureKind::NotAttempted, reason));
+        match decided.await {
+            Ok(Permission::Granted) if put.is_ok() => Ok(()),
+            Ok(Permission::Denied(reason)) => denied(reason),
+            _ => denied("not_recorded".to_owned()),
+        }
+    }
+}

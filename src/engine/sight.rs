@@ -1,0 +1,66 @@
+//! Looks one identity up in one place, so that nobody is called absent who could not have been seen.
+
+use crate::{
+    http::Http,
+    outcome::Failure,
+    person::{Email, Identity},
+    providers::{Account, LookUp},
+};
+
+/// A place that can be looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Sight<'a> {
+    pub(super) look_up: &'a dyn LookUp,
+    pub(super) http: &'a Http,
+    pub(super) canary: Option<&'a Email>,
+}
+
+/// What a look-up showed.
+pub(super) enum Seen {
+    /// These accounts, at least one, each once, sorted by id.
+    Accounts(Vec<Account>),
+    /// Nobody, and the canary, if one is configured, was in sight.
+    Nobody,
+    /// Nobody, and the canary was not in sight either.
+    NotEvenCanary,
+}
+
+impl Sight<'_> {
+    /// Looks for the accounts of an identity.
+    pub(super) async fn look(&self, identity: Identity<'_>) -> Result<Seen, Failure> {
+        let (mut accounts, everybody) = self.find(identity).await?;
+        let in_sight = self.canary.is_none_or(|canary| accounts.iter().any(|account| is_of(account, canary)));
+        accounts.retain(|account| account.is_of(identity));
+        accounts.sort_by(|a, b| a.id.cmp(&b.id));
+        accounts.dedup_by(|a, b| a.id == b.id);
+        Ok(match self.canary {
+            _ if !accounts.is_empty() => Seen::Accounts(accounts),
+            Some(canary) if !in_sight && (everybody || !self.shows(canary).await?) => Seen::NotEvenCanary,
+            _ => Seen::Nobody,
+        })
+    }
+
+    async fn shows(&self, canary: &Email) -> Result<bool, Failure> {
+        let (accounts, _) = self.find(Identity::Email(canary)).await?;
+        Ok(accounts.iter().any(|account| is_of(account, canary)))
+    }
+
+    /// Every account that a look-up shows, and whether that is everybody. A search is made for every spelling of an address.
+    async fn find(&self, identity: Identity<'_>) -> Result<(Vec<Account>, bool), Failure> {
+        match identity {
+            _ if self.look_up.lists_everybody(identity) => Ok((self.look_up.find(self.http, identity).await?, true)),
+            Identity::ExternalId(_) => Ok((self.look_up.find(self.http, identity).await?, false)),
+            Identity::Email(email) => {
+                let mut accounts = Vec::new();
+                for spelling in email.spellings() {
+                    accounts.extend(self.look_up.find(self.http, Identity::Email(&spelling)).await?);
+                }
+                Ok((accounts, false))
+            }
+        }
+    }
+}
+
+fn is_of(account: &Account, email: &Email) -> bool {
+    account.is_of(Identity::Email(email))
+}
