@@ -208,7 +208,8 @@ impl Sqs {
                     (body["departure"].as_str().unwrap().to_owned(), entry["DelaySeconds"].as_u64().unwrap())
                 });
                 waiting.messages.extend(sent);
-                let taken = entries.iter().map(|entry| json!({"Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": "x"}));
+                let taken =
+                    entries.iter().map(|entry| json!({"Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": "x"}));
                 support::answer(200, &json!({"Successful": taken.collect::<Vec<_>>(), "Failed": []}))
             }
             Some("AmazonSQS.GetQueueAttributes") => {

@@ -153,13 +153,7 @@ impl World {
         self.leave_at(source, event, person, Some(at.into())).await
     }
 
-    pub async fn leave_at(
-        &self,
-        source: &str,
-        event: &str,
-        person: Person,
-        at: Option<EventTime>,
-    ) -> DepartureReport {
+    pub async fn leave_at(&self, source: &str, event: &str, person: Person, at: Option<EventTime>) -> DepartureReport {
         let departures = vec![departure(source, event, person, at)];
         let delivery = Delivery { departures, ..Delivery::default() };
         self.deliver(source, &delivery).await.unwrap().remove(0)
@@ -226,10 +220,10 @@ impl World {
 
 /// The configuration with this policy, and a flow that starts with it.
 fn build(policy: &str, endpoints: &Endpoints, ledger: &Ledger) -> (Config, Flow) {
-    let settle = policy.lines().find_map(|line| line.strip_prefix("settle = ")).unwrap_or("0s");
+    let settle = policy.lines().find_map(|line| line.strip_prefix("settle = ")).unwrap_or("\"0s\"");
     let policy: Vec<_> = policy.lines().filter(|line| !line.starts_with("settle")).collect();
     let (policy, is_live) = (policy.join("\n"), !policy.iter().any(|line| line.contains("mode")));
-    let text = CONFIG.replace("SETTLE", settle).replace("VENDORS", &endpoints.vendors);
+    let text = CONFIG.replace("\"SETTLE\"", settle).replace("VENDORS", &endpoints.vendors);
     let text = format!("[policy]\n{policy}\n{text}");
     let mode = is_live.then_some("live");
     let mut config = Config::parse(&text, mode).unwrap_or_else(|faults| panic!("{faults}"));
@@ -318,9 +312,7 @@ pub fn outcomes(report: &DepartureReport) -> Vec<(Outcome, Option<&str>)> {
 pub fn recorded(record: &Record) -> BTreeMap<&str, (Outcome, Option<&str>)> {
     let results = record.providers.iter();
     results
-        .map(|(name, result)| {
-            (name.as_str(), (result.entry.finding.outcome, result.entry.finding.reason.as_deref()))
-        })
+        .map(|(name, result)| (name.as_str(), (result.entry.finding.outcome, result.entry.finding.reason.as_deref())))
         .collect()
 }
 
