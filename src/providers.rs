@@ -214,7 +214,13 @@ impl Kind {
     }
 
     const fn of<P: Product>() -> Self {
-        Self { name: P::KIND, title: P::TITLE, secret_keys: P::SECRET_KEYS, looks_up: P::LOOKS_UP, configure: configure::<P> }
+        Self {
+            name: P::KIND,
+            title: P::TITLE,
+            secret_keys: P::SECRET_KEYS,
+            looks_up: P::LOOKS_UP,
+            configure: configure::<P>,
+        }
     }
 }
 

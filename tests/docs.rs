@@ -73,3 +73,16 @@ fn every_file_that_a_page_links_to_is_there() {
     }
     assert!(links > 20, "only {links} links were found");
 }
+
+#[test]
+fn every_metric_of_the_template_is_published() {
+    let template = text("template.yaml");
+    let own = template.split("Namespace: offboard\n").skip(1).filter_map(|rest| rest.split("MetricName: ").nth(1));
+    let alarmed: std::collections::BTreeSet<_> = own.filter_map(|rest| rest.lines().next()).collect();
+    let code = ["src/metrics.rs", "src/flow/tick.rs", "src/handler.rs"].map(text).join("\n");
+    // Counted by API Gateway's log.
+    for name in alarmed.iter().filter(|name| **name != "TooManyRequests") {
+        assert!(code.contains(&format!("\"{name}\"")), "nothing publishes {name}");
+    }
+    assert!(alarmed.len() > 8, "{alarmed:?}");
+}

@@ -197,7 +197,10 @@ fn every_recorded_signature_gets_its_verdict_by_the_senders_own_file() {
             "standard-webhooks-v1a" => continue,
             one => vec![one],
         };
-        let expected = vector.get("our_expect").unwrap_or(&vector["expect"]);
+        // A key under 16 bytes is not used, whatever it signed.
+        let is_guessable = vector["secret"].as_str().unwrap().len() < 16;
+        let recorded = vector.get("our_expect").unwrap_or(&vector["expect"]);
+        let expected = if is_guessable { &json!("guessable") } else { recorded };
         for kind in kinds {
             assert_eq!(verdict(kind, &vector), expected, "{} by {kind}", vector["id"]);
             judged += 1;

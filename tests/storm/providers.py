@@ -14,7 +14,7 @@ from wire import Answer
 NAMES = ("aerospike", "cloudflare", "flashduty", "instaply", "stytch")
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 SECRETS = {
-    "sources/hr": {"signing_secret": "hr-key-one"},
+    "sources/hr": {"signing_secret": "hr-signing-key-one"},
     "providers/aerospike": {"client_id": "aerospike-id", "client_secret": "aerospike-key-one"},
     "providers/cloudflare": {"api_token": "cloudflare-key-one"},
     "providers/flashduty": {"app_key": "flashduty-key-one"},

@@ -196,7 +196,7 @@ class World:
 
     async def deliver(self, function, id, email, event="left"):
         body = json.dumps({"id": id, "event": event, "email": email})
-        signature = hmac.new(b"hr-key-one", body.encode(), hashlib.sha256).hexdigest()
+        signature = hmac.new(b"hr-signing-key-one", body.encode(), hashlib.sha256).hexdigest()
         answer = await function.invoke(envelope(body, signature))
         return answer and Reply(answer)
 
