@@ -498,14 +498,16 @@ fn exchange(name: &str, method: &str, path: &str, gone: &mut bool) -> (u16, Valu
             (200, json!({"access_token": "token", "token_type": "Bearer", "expires_in": 28800}))
         }
         ("aerospike", "GET", "/organization/members") => {
-            let members = listed(json!({"id": "7c3b4f0e-5a6d-4a4e-9f6c-0d8f5a1b2c3d", "email": email}));
+            let mut members = listed(json!({"id": "7c3b4f0e-5a6d-4a4e-9f6c-0d8f5a1b2c3d", "email": email}));
+            members.as_array_mut().unwrap().push(json!({"id": "1", "email": "owner@example.com"}));
             let count = members.as_array().map_or(0, Vec::len);
             (200, json!({"count": count, "meta": {"total": count, "limit": 100, "offset": 0}, "members": members}))
         }
         ("aerospike", "DELETE", _) => (204, Value::Null),
         ("cloudflare", "GET", _) => {
             let users = listed(json!({"id": "f174e90a-fafe-4643-bbbc-4a0ed4fc8415", "email": email}));
-            (200, json!({"success": true, "errors": [], "messages": [], "result": users}))
+            let info = json!({"total_count": users.as_array().map_or(0, Vec::len)});
+            (200, json!({"success": true, "errors": [], "messages": [], "result": users, "result_info": info}))
         }
         ("cloudflare", "DELETE", _) => (200, json!({"success": true, "errors": [], "messages": [], "result": {}})),
         ("flashduty", "POST", "/member/list") => {

@@ -160,11 +160,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::Policy,
         departure::{Departure, Event},
+        ledger::Record,
         outcome::Outcome,
         person::Person,
-        plan::Plan,
         report::{DepartureReport, Entry, Finding},
     };
 
@@ -173,12 +172,12 @@ mod tests {
         for (asked, told) in [(None, "60"), (Some(7), "60"), (Some(300), "300"), (Some(u64::MAX), "3600")] {
             let event = Event { id: "1".into(), kind: "gone".into(), occurred_at: None, organization: None };
             let departure = Departure { id: "s/1".into(), source: "s".into(), event, person: Person::default() };
-            let plan = Plan::new(&Policy::default(), departure, OffsetDateTime::UNIX_EPOCH);
+            let record = Record::new(&departure, OffsetDateTime::UNIX_EPOCH, 0);
             let retry_after = asked.map(Duration::from_secs);
             let finding = Finding { retry_after, ..Finding::of(Outcome::RateLimited) };
             let entry = Entry { provider: "p".into(), finding, accounts: Vec::new(), attempts: 1, elapsed_ms: 0 };
-            let departures = vec![DepartureReport::new(&plan, vec![entry])];
-            let answer = report(&Report::new("r".into(), departures, Vec::new()), Reply::Report);
+            let departures = vec![DepartureReport::of(&record, Status::Incomplete, false, vec![entry])];
+            let answer = report(&Report::new("r".into(), departures, Vec::new()), Reply::Report, false);
             assert_eq!(
                 (answer.status().as_u16(), answer.headers()[header::RETRY_AFTER].as_bytes()),
                 (503, told.as_bytes())

@@ -215,7 +215,7 @@ impl Flow {
         let Received { record, is_duplicate } = received;
         let is_late = Instant::now() >= worker.deadline;
         if place >= MAX_INLINE || is_late || record.state.is_settled() {
-            return Received { record, is_duplicate };
+            return Received { record: self.left(record, worker).await, is_duplicate };
         }
         let is_ours = record.lease.as_ref().is_some_and(|lease| lease.by == worker.name) && !is_duplicate;
         if is_ours {
@@ -231,6 +231,19 @@ impl Flow {
             Ok(None) | Err(_) => record,
         };
         Received { record, is_duplicate }
+    }
+
+    /// Leaves a departure to the queue. The facts of its delivery are stored, so it need not wait for them any longer.
+    async fn left(&self, mut record: Record, worker: Worker<'_>) -> Record {
+        if record.awaits_facts && record.state == State::Pending {
+            let waiting = record.clone();
+            record.awaits_facts = false;
+            record.due_at = Some(worker.now().unix_timestamp());
+            if !self.ledger.save(&mut record).await.is_ok_and(|saved| saved) {
+                return waiting;
+            }
+        }
+        record
     }
 
     /// Works on a recorded departure, as a message of the queue says. Returns its record; `None` if there is none.
@@ -254,7 +267,8 @@ impl Flow {
         loop {
             let Some(mut record) = self.ledger.get(id).await? else { return Ok(None) };
             let now = worker.now();
-            let waits = record.awaits_facts && !has_facts && record.due_at.is_some_and(|due| due > now.unix_timestamp());
+            let waits =
+                record.awaits_facts && !has_facts && record.due_at.is_some_and(|due| due > now.unix_timestamp());
             if !matches!(record.state, State::Pending | State::Held) || record.is_leased(now) || waits {
                 return Ok(Some(Taken::NotNow(record)));
             }

@@ -281,7 +281,7 @@ fn next(
     let overlap_ends = overlap_since.map_or(now, |since| since.saturating_add(overlap).min(NEVER));
     let waits = |veto: Veto| match veto {
         Veto::Settling => Some(seconds_up(millis(record.received_at)) + seconds(rules.settle)),
-        Veto::EventInFuture => Some(seconds_up(record.time() - MAX_AHEAD)),
+        Veto::EventInFuture => Some(seconds_up(record.time())),
         Veto::ActiveElsewhere if overlap_since.is_none() => Some(now + OVERLAP_EVERY),
         Veto::ActiveElsewhere if now < overlap_ends => Some(overlap_ends.min(now + OVERLAP_EVERY)),
         _ => None,

@@ -105,10 +105,7 @@ async fn build(variable: impl Fn(&str) -> Option<String>) -> Result<App, Error> 
 }
 
 /// The ledger and the queue that the environment names: both or neither. Without them the ledger is in memory.
-async fn ledger(
-    config: &Config,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<(Ledger, Option<Queue>), Error> {
+async fn ledger(config: &Config, variable: impl Fn(&str) -> Option<String>) -> Result<(Ledger, Option<Queue>), Error> {
     let names = ["OFFBOARD_LEDGER_TABLE", "OFFBOARD_QUEUE_URL"];
     let (table, url) = match names.map(&variable) {
         [Some(table), Some(url)] => (table, url),

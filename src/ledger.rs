@@ -179,8 +179,7 @@ impl Ledger {
         let stored = item.as_ref().map(StoredIdentity::read).transpose()?.unwrap_or_default();
         let held = stored.identity.holdings(id.source()).into_keys();
         let traits: BTreeSet<_> = record.person.traits.iter().cloned().chain(held).collect();
-        let mut changes: Vec<Merge> =
-            traits.iter().map(|of| holders::not_departed(of, id, &reference)).collect();
+        let mut changes: Vec<Merge> = traits.iter().map(|of| holders::not_departed(of, id, &reference)).collect();
         changes.push(Merge::of(id.item()).remove(DEPARTURES, reference.to_string()));
         self.merge_all(changes).await
     }

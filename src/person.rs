@@ -355,7 +355,8 @@ mod tests {
     #[test]
     fn escaped_addresses_are_masked() {
         for escape in ["%40", "%2540", "%252540", "\\u0040", "\\\\u0040"] {
-            for text in ["q=ann{}example.com&x", "\\nann{}example.com", "an\\u002bn{}example.com", "5%ann{}example.com"] {
+            for text in ["q=ann{}example.com&x", "\\nann{}example.com", "an\\u002bn{}example.com", "5%ann{}example.com"]
+            {
                 let masked = mask_addresses(&text.replace("{}", escape));
                 assert!(masked.contains("…@example.com") && !masked.contains("nn"), "{masked}");
             }

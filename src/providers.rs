@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    config::{Findings, Section},
+    config::{Reporter, Section},
     http::Http,
     outcome::{Failure, Outcome},
     person::{Email, Identity, KnownBy},
@@ -190,7 +190,7 @@ pub struct Kind {
     pub secret_keys: &'static str,
     /// Whether accounts can be looked up.
     pub looks_up: bool,
-    configure: fn(Section<'_>, &mut Findings<'_>) -> Option<Box<dyn Configured>>,
+    configure: fn(Section<'_>, &mut Reporter<'_>) -> Option<Box<dyn Configured>>,
 }
 
 /// All kinds, sorted by name.
@@ -209,12 +209,18 @@ impl Kind {
     }
 
     /// Reads the keys that only this kind has.
-    pub(crate) fn configure(&self, own: Section<'_>, findings: &mut Findings<'_>) -> Option<Box<dyn Configured>> {
-        (self.configure)(own, findings)
+    pub(crate) fn configure(&self, own: Section<'_>, reporter: &mut Reporter<'_>) -> Option<Box<dyn Configured>> {
+        (self.configure)(own, reporter)
     }
 
     const fn of<P: Product>() -> Self {
-        Self { name: P::KIND, title: P::TITLE, secret_keys: P::SECRET_KEYS, looks_up: P::LOOKS_UP, configure: configure::<P> }
+        Self {
+            name: P::KIND,
+            title: P::TITLE,
+            secret_keys: P::SECRET_KEYS,
+            looks_up: P::LOOKS_UP,
+            configure: configure::<P>,
+        }
     }
 }
 
@@ -256,7 +262,7 @@ impl<P: Product> Configured for SettingsOf<P> {
     }
 }
 
-fn configure<P: Product>(own: Section<'_>, findings: &mut Findings<'_>) -> Option<Box<dyn Configured>> {
-    let settings = own.read::<P::Settings>(findings)?;
+fn configure<P: Product>(own: Section<'_>, reporter: &mut Reporter<'_>) -> Option<Box<dyn Configured>> {
+    let settings = own.read::<P::Settings>(reporter)?;
     Some(Box::new(SettingsOf::<P>(settings)))
 }

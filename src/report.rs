@@ -282,7 +282,10 @@ impl DepartureReport {
         let unidentified = |entry: &Entry| entry.finding.outcome == Outcome::Unidentified;
         if !self.duplicate && !self.providers.is_empty() && self.providers.iter().all(unidentified) {
             let source = &self.source;
-            error!(request_id, departure_id, source, "a departure names nobody who is known: no account was looked for");
+            error!(
+                request_id,
+                departure_id, source, "a departure names nobody who is known: no account was looked for"
+            );
         }
         match self.status {
             Status::Held => error!(request_id, departure_id, status, report, "departure"),

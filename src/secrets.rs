@@ -92,8 +92,8 @@ impl Secrets {
     /// If the store cannot be reached and there is a secret without a value. A secret that is missing is not an error here.
     pub async fn warm(&self) -> Result<(), StoreDown> {
         let cache = self.refreshed(None).await;
-        let readings = self.names.iter().filter_map(|name| cache.reading(name, Stage::Current));
-        readings.map(|reading| reading.map(|_| ())).collect()
+        let mut readings = self.names.iter().filter_map(|name| cache.reading(name, Stage::Current));
+        readings.try_for_each(|reading| reading.map(|_| ()))
     }
 
     /// Returns the current version of a secret, or its last value while it cannot be read.
@@ -151,8 +151,8 @@ impl Secrets {
         let started = Instant::now();
         let reading = self.read(name, stage).await;
         let mut cache = self.cache.lock().await;
-        let gone = matches!(&reading, Ok(Err(_))) && stage == Stage::Current;
-        if !gone || cache.value(name, stage).is_none() {
+        let is_fault = matches!(&reading, Ok(Err(_))) && stage == Stage::Current;
+        if !is_fault || cache.value(name, stage).is_none() {
             cache.keep(name, stage, reading.clone(), started);
         }
         reading
@@ -255,10 +255,9 @@ where
     StoreDown { code: crate::aws::told(&error) }
 }
 
-#[cfg(test)]
 impl Secrets {
-    /// Holds one secret as if it had just been read, and cannot read anything.
-    pub(crate) fn holding(name: &str, value: &str) -> Self {
+    /// Holds one secret as if it had just been read, and cannot read anything: for tests without a secret store.
+    pub fn holding(name: &str, value: &str) -> Self {
         let config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
             .build();

@@ -1,6 +1,6 @@
 //! The identity sources: who may report a departure, how it proves to be itself, and what its bodies mean.
 //!
-//! A source is data: a [`Scheme`] to verify with and places (JSON Pointers) to read with. The senders known by name are
+//! A source is data: a [`Scheme`] to verify with and JSON Pointers to read with. The senders known by name are
 //! [`KINDS`], a file each; `kind = "hmac"` and `kind = "token"` take the same keys from the configuration.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use time::OffsetDateTime;
 
 use crate::{
-    config::{BaseUrl, Findings, Section, duration, nearest::suggestion},
+    config::{BaseUrl, Reporter, Section, duration, nearest::suggestion},
     departure::Delivery,
     webhook::{Scheme, Signature, Token, Verified},
 };
@@ -19,14 +19,14 @@ mod coverage;
 mod delivery;
 mod json;
 mod kinds;
-mod place;
+mod pointer;
 mod reading;
 mod rules;
 mod sample;
 
 use coverage::Coverage;
 use kinds::Samples;
-pub use kinds::{KINDS, Kind, Row};
+pub use kinds::{KINDS, Kind, KindSpec};
 use reading::Reader;
 pub use reading::Unreadable;
 use rules::{EventTable, PersonTable};
@@ -143,11 +143,11 @@ impl Source {
         name: &str,
         mut section: Section<'_>,
         providers: &[String],
-        findings: &mut Findings<'_>,
+        reporter: &mut Reporter<'_>,
     ) -> Option<Self> {
         let (path, span, spans) = (section.name.clone(), section.table.span(), section.spans());
-        let kind = section.kind(findings);
-        let given: Option<Table> = section.read(findings);
+        let kind = section.kind(reporter);
+        let given: Option<Table> = section.read(reporter);
         let (kind, given) = (kind?, given?);
         let errors = match Self::of(name, &kind, given, providers) {
             Ok(source) => return Some(source),
@@ -155,7 +155,7 @@ impl Source {
         };
         for (key, message) in errors {
             let at = spans.get(key).cloned().unwrap_or_else(|| span.clone());
-            findings.add(Some(at), format!("`{path}`: {message}"));
+            reporter.add(Some(at), format!("`{path}`: {message}"));
         }
         None
     }
@@ -175,28 +175,30 @@ impl Source {
             let known: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
             vec![("kind", format!("unknown kind `{kind}`: {}", suggestion(kind, &known)))]
         })?;
-        let row = known.row().map_err(|why| vec![("kind", why)])?;
+        let spec = known.spec().map_err(|why| vec![("kind", why)])?;
         let mut errors = Vec::new();
-        let proof = proof(name, known, &row, &mut given).map_err(|why| errors.push(("", why)));
+        let authentication = authentication(name, known, &spec, &mut given).map_err(|why| errors.push(("", why)));
         let coverage = Coverage::new(given.providers.take(), given.except.take(), providers);
         let coverage = coverage.map_err(|wrong| errors.extend(wrong));
         // A sender's own samples no longer fit a body that is read otherwise, unless code of ours lies between.
-        let is_remapped = known.unfold.is_none() && (given.event.is_some() || given.person.is_some());
-        let reader = reader(known, &mut given, &row, &mut errors);
-        let (Ok((scheme, keys)), Ok(coverage), Some(reader)) = (proof, coverage, reader) else { return Err(errors) };
+        let is_remapped = known.normalize.is_none() && (given.event.is_some() || given.person.is_some());
+        let reader = reader(known, &mut given, &spec, &mut errors);
+        let (Ok((scheme, keys)), Ok(coverage), Some(reader)) = (authentication, coverage, reader) else {
+            return Err(errors);
+        };
         let reader = Reader { id_is_signed: matches!(scheme, Scheme::Hmac(_)), ..reader };
         Ok(Self {
             name: name.to_owned(),
             kind: known,
             keys,
             scheme,
-            reply: given.reply.unwrap_or(row.reply),
-            response_timeout: given.response_timeout.unwrap_or(row.response_timeout),
+            reply: given.reply.unwrap_or(spec.reply),
+            response_timeout: given.response_timeout.unwrap_or(spec.response_timeout),
             settle: given.settle,
-            challenge: row.challenge,
+            challenge: spec.challenge,
             coverage,
             reader,
-            samples: row.samples.filter(|_| !is_remapped),
+            samples: spec.samples.filter(|_| !is_remapped),
         })
     }
 
@@ -255,11 +257,11 @@ impl Source {
 }
 
 /// Returns how a source's deliveries are read, or adds to `errors`.
-fn reader(known: &Kind, given: &mut Table, row: &Row, errors: &mut Vec<KeyError>) -> Option<Reader> {
+fn reader(known: &Kind, given: &mut Table, spec: &KindSpec, errors: &mut Vec<KeyError>) -> Option<Reader> {
     let (event, person) = (given.event.take().unwrap_or_default(), given.person.take().unwrap_or_default());
-    let event = event.over(row.event.clone().unwrap_or_default()).check(&given.also);
+    let event = event.over(spec.event.clone().unwrap_or_default()).check(&given.also);
     let event = event.map_err(|wrong| errors.push(wrong)).ok();
-    let person = person.over(row.person.clone().unwrap_or_default()).check();
+    let person = person.over(spec.person.clone().unwrap_or_default()).check();
     let person = person.map_err(|wrong| errors.push(("person", wrong))).ok();
     if given.accept_unverified && person.as_ref().is_some_and(|person| person.verified.is_none()) {
         let kind = known.name;
@@ -272,31 +274,31 @@ fn reader(known: &Kind, given: &mut Table, row: &Row, errors: &mut Vec<KeyError>
     Some(Reader {
         event: event?,
         person: person?,
-        unfold: known.unfold,
+        normalize: known.normalize,
         id_is_signed: false,
         accept_unverified: given.accept_unverified,
-        accept_unreadable: row.accept_unreadable,
+        accept_unreadable: spec.accept_unreadable,
     })
 }
 
 /// How a source proves to be itself, and with which keys. A sender that signs is not believed without its signature; one
 /// that shows a secret lets its administrator choose the header; one that publishes its keys has none to share.
-fn proof(name: &str, kind: &Kind, row: &Row, given: &mut Table) -> Result<(Scheme, KeySource), String> {
-    check_proof(kind, row, given)?;
+fn authentication(name: &str, kind: &Kind, spec: &KindSpec, given: &mut Table) -> Result<(Scheme, KeySource), String> {
+    check_authentication(kind, spec, given)?;
     let published = given.jwks.take();
-    let signature = given.signature.take().or(row.signature.clone());
+    let signature = given.signature.take().or(spec.signature.clone());
     // A sender that can do both signs tokens where its published keys are named.
-    let jwt = row.jwt.clone().filter(|_| published.is_some() || signature.is_none());
+    let jwt = spec.jwt.clone().filter(|_| published.is_some() || signature.is_none());
     let parties = (given.issuer.take(), given.audience.take());
     if jwt.is_none() && parties != (None, None) {
-        return Err(match row.jwt {
+        return Err(match spec.jwt {
             Some(_) => {
                 "`issuer` and `audience` go with `jwks`, which must say where the sender publishes its keys".to_owned()
             }
             None => format!("`issuer` and `audience` go with JSON Web Tokens; `{}` signs none", kind.name),
         });
     }
-    let scheme = match (jwt, signature, given.token.take().or(row.token.clone())) {
+    let scheme = match (jwt, signature, given.token.take().or(spec.token.clone())) {
         (Some(jwt), ..) => Scheme::Jwt(jwt.expecting(parties.0, parties.1)?),
         (None, Some(signature), _) => Scheme::Hmac(signature.scheme().clone()),
         (None, None, Some(token)) => Scheme::Token(token),
@@ -306,7 +308,7 @@ fn proof(name: &str, kind: &Kind, row: &Row, given: &mut Table) -> Result<(Schem
     };
     match published {
         Some(url) => Ok((scheme, KeySource::Set(url))),
-        None if row.published => Err("`jwks` must say where the sender publishes its keys".to_owned()),
+        None if spec.published => Err("`jwks` must say where the sender publishes its keys".to_owned()),
         None => {
             let secret = given.secret.take().unwrap_or_else(|| format!("offboard/sources/{name}"));
             Ok((scheme, KeySource::Secret(secret)))
@@ -315,15 +317,15 @@ fn proof(name: &str, kind: &Kind, row: &Row, given: &mut Table) -> Result<(Schem
 }
 
 /// Refuses what does not go with the kind, and what does not go together.
-fn check_proof(kind: &Kind, row: &Row, given: &Table) -> Result<(), String> {
+fn check_authentication(kind: &Kind, spec: &KindSpec, given: &Table) -> Result<(), String> {
     let kind_name = kind.name;
     if given.signature.is_some() && kind_name != "hmac" {
         return Err(format!("`signature` goes with kind `hmac`: how `{kind_name}` signs is known"));
     }
-    if given.token.is_some() && kind_name != "token" && row.token.is_none() {
+    if given.token.is_some() && kind_name != "token" && spec.token.is_none() {
         return Err(format!("`token` goes with senders that show a secret; `{kind_name}` does not"));
     }
-    if given.jwks.is_some() && row.jwt.is_none() {
+    if given.jwks.is_some() && spec.jwt.is_none() {
         return Err(format!("`jwks` goes with senders that sign JSON Web Tokens; `{kind_name}` does not"));
     }
     if given.jwks.is_some() && given.secret.is_some() {

@@ -102,14 +102,17 @@ async fn okta_is_answered_with_nothing_and_anybody_else_with_a_refusal() {
     let reply = world.function.request(v2("okta", &[("authorization", TOKEN)], &body)).await;
     assert_eq!((reply.status, reply.text.as_str()), (200, ""));
     assert_eq!(world.provider.calls()[0].json(), json!({"email": "lee@example.com"}));
+    assert_eq!(world.provider.calls().len(), 1);
     let nearly = &TOKEN[..TOKEN.len() - 1];
     let bearer = format!("Bearer {TOKEN}");
     let longer = format!("{TOKEN}.");
     for shown in [nearly, &bearer, &longer, "", &TOKEN.to_uppercase()] {
+        // Within a minute of another, a token that matches none is answered 503.
+        let mut world = World::new().await;
         let reply = world.function.request(v2("okta", &[("authorization", shown)], &body)).await;
         assert_eq!((reply.status, &reply.json()["type"]), (401, &json!("urn:offboard:problem:unverified")), "{shown}");
+        assert_eq!(world.provider.calls().len(), 0, "no provider API was called for a delivery that was refused");
     }
-    assert_eq!(world.provider.calls().len(), 1, "nobody was called for a delivery that was refused");
 }
 
 #[tokio::test]
@@ -175,7 +178,7 @@ async fn a_security_event_is_acknowledged_with_202_and_nothing_else() {
     let (key_set, address) = Double::start().await;
     key_set.then(200, vectors[0]["jwks"].clone());
     let source = format!(
-        "[policy]\nmax_event_age = \"100years\"\n[sources.ssf]\nkind = \"shared_signals\"\njwks = \"{address}/keys\"\nissuer = \"https://idp.example.com/\"\naudience = \"https://offboard.example.com/ssf\"\n"
+        "[policy]\nmax_event_age = \"99years\"\n[ledger]\nretention = \"36525d\"\n[sources.ssf]\nkind = \"shared_signals\"\njwks = \"{address}/keys\"\nissuer = \"https://idp.example.com/\"\naudience = \"https://offboard.example.com/ssf\"\n"
     );
     let mut world = World::with(&source).await;
     world.provider.then(404, json!({"error": "User not found in organization"}));

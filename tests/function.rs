@@ -189,6 +189,10 @@ async fn nobody_is_called_for_a_delivery_that_is_refused() {
         ("a query that is no query", with(|event| event["rawQueryString"] = json!("a b^|é\u{7f}")), 200, ""),
         ("a path without end", with(|event| event["rawPath"] = json!("/x".repeat(50_000))), 404, "not-found"),
     ] {
+        // Within a minute of another, a signature that matches no key is answered 503.
+        if status == 401 {
+            world = World::new().await;
+        }
         let ignored = status == 200;
         if ignored {
             world.is_absent();

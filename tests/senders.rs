@@ -104,8 +104,8 @@ fn a_sample_follows_the_configuration() {
 #[test]
 fn every_kind_says_what_its_administrator_has_to_know() {
     for kind in KINDS {
-        let row = kind.row().unwrap();
-        let said = [&row.sender, &row.page, &row.proof, &row.lacks];
+        let row = kind.spec().unwrap();
+        let said = [&row.sender, &row.page, &row.authentication, &row.limitations];
         assert!(said.into_iter().all(|text| !text.trim().is_empty()), "{}", kind.name);
         assert!(row.page.starts_with("https://"), "{}", kind.name);
         let setup = row.setup.join("\n");
@@ -197,7 +197,10 @@ fn every_recorded_signature_gets_its_verdict_by_the_senders_own_file() {
             "standard-webhooks-v1a" => continue,
             one => vec![one],
         };
-        let expected = vector.get("our_expect").unwrap_or(&vector["expect"]);
+        // A key under 16 bytes is not used, whatever it signed.
+        let is_guessable = vector["secret"].as_str().unwrap().len() < 16;
+        let recorded = vector.get("our_expect").unwrap_or(&vector["expect"]);
+        let expected = if is_guessable { &json!("guessable") } else { recorded };
         for kind in kinds {
             assert_eq!(verdict(kind, &vector), expected, "{} by {kind}", vector["id"]);
             judged += 1;

@@ -407,13 +407,13 @@ fn a_configuration_that_cannot_work_is_told_why() {
             HR.replace("email = \"/data/email\", external_id = \"/data/employee_no\"", ""),
             "`person` must say where an `email`, an `external_id` or an `idp_id` stands",
         ),
-        (HR.replace("\"/event\"", "\"event\""), "a place is a JSON Pointer, which begins with a /, or a list of them"),
+        (HR.replace("\"/event\"", "\"event\""), "expected a JSON Pointer, which begins with a /, or a list of them"),
         (BATCH.replace("[\"a\", \"b\"]", "[]"), "`/tenant` must be one of something"),
         (
             BATCH.replace("\"/by\"", "\"by\""),
             "an event is named by its type, or by { type = \"…\", where = { \"/pointer\" = value } }",
         ),
-        (BATCH.replace("\"/test\"", "\"test\""), "`test` is no JSON Pointer: it begins with a /"),
+        (BATCH.replace("\"/test\"", "\"test\""), "`test` is not a JSON Pointer: it begins with a /"),
         (
             "kind = \"okta\"\naccept_unverified = true".to_owned(),
             "`accept_unverified` changes nothing: `okta` does not say whether an address is proven",

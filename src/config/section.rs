@@ -1,4 +1,4 @@
-//! Reading a TOML table piece by piece, so that every fault in it is found and each is told with its line.
+//! Reading a TOML table piece by piece, so that every error in it is found and reported with its line.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,24 +16,24 @@ use super::{fields::known_keys, nearest::nearest};
 
 /// Everything that is wrong with a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults(pub(crate) Vec<Fault>);
+pub struct Diagnostics(pub(crate) Vec<Diagnostic>);
 
 /// One thing that is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct Diagnostic {
     pub(crate) line: Option<usize>,
     pub(crate) message: String,
 }
 
-impl Faults {
-    /// A single fault, at no place in particular.
+impl Diagnostics {
+    /// Returns a single error, without a line.
     pub(crate) fn one(message: impl Into<String>) -> Self {
-        Self(vec![Fault { line: None, message: message.into() }])
+        Self(vec![Diagnostic { line: None, message: message.into() }])
     }
 
-    /// In the order of the text.
+    /// Sorts them by line.
     pub(crate) fn sorted(mut self) -> Self {
-        self.0.sort_by_key(|fault| fault.line);
+        self.0.sort_by_key(|diagnostic| diagnostic.line);
         self
     }
 
@@ -42,34 +42,34 @@ impl Faults {
     }
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
+        for (index, diagnostic) in self.0.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            if let Some(line) = fault.line {
+            if let Some(line) = diagnostic.line {
                 write!(f, "line {line}: ")?;
             }
-            f.write_str(&fault.message)?;
+            f.write_str(&diagnostic.message)?;
         }
         Ok(())
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for Diagnostics {}
 
-/// The text that is read, and the faults found so far.
-pub(crate) struct Findings<'a> {
+/// Collects what is wrong with a text.
+pub(crate) struct Reporter<'a> {
     pub(crate) text: &'a str,
-    pub(crate) faults: Faults,
+    pub(crate) diagnostics: Diagnostics,
 }
 
-impl Findings<'_> {
-    /// Notes a fault at a place in the text.
+impl Reporter<'_> {
+    /// Reports an error at a place in the text.
     pub(crate) fn add(&mut self, span: Option<Range<usize>>, message: impl Into<String>) {
         let line = span.map(|span| 1 + self.text[..span.start.min(self.text.len())].matches('\n').count());
-        self.faults.0.push(Fault { line, message: message.into() });
+        self.diagnostics.0.push(Diagnostic { line, message: message.into() });
     }
 }
 
@@ -112,18 +112,18 @@ impl<'a> Section<'a> {
     }
 
     /// Takes the table of this name out of this section.
-    pub(crate) fn table_named(&mut self, name: &'static str, findings: &mut Findings<'_>) -> Option<Section<'a>> {
+    pub(crate) fn table_named(&mut self, name: &'static str, reporter: &mut Reporter<'_>) -> Option<Section<'a>> {
         let taken = self.split(&[name]);
-        taken.tables(findings).pop().map(|(_, section)| section)
+        taken.tables(reporter).pop().map(|(_, section)| section)
     }
 
-    /// Takes the key `kind` out of this section; it is a fault if there is none.
-    pub(crate) fn kind(&mut self, findings: &mut Findings<'_>) -> Option<String> {
+    /// Takes the key `kind` out of this section; it is an error if there is none.
+    pub(crate) fn kind(&mut self, reporter: &mut Reporter<'_>) -> Option<String> {
         #[derive(serde::Deserialize)]
         struct Tag {
             kind: String,
         }
-        self.split(&["kind"]).read(findings).map(|tag: Tag| tag.kind)
+        self.split(&["kind"]).read(reporter).map(|tag: Tag| tag.kind)
     }
 
     /// Where a key of this section stands.
@@ -132,31 +132,31 @@ impl<'a> Section<'a> {
     }
 
     /// Reports every key that is still in this section as unknown.
-    pub(crate) fn refuse_the_rest(self, findings: &mut Findings<'_>) {
+    pub(crate) fn refuse_the_rest(self, reporter: &mut Reporter<'_>) {
         for (key, _) in self.table.into_inner() {
             let hint = hint(key.get_ref(), &self.known);
-            findings.add(Some(key.span()), format!("unknown key `{}`{hint}", key.get_ref()));
+            reporter.add(Some(key.span()), format!("unknown key `{}`{hint}", key.get_ref()));
         }
     }
 
-    /// The tables in this one, each with its name; whatever else is in it is a fault.
-    pub(crate) fn tables(self, findings: &mut Findings<'_>) -> Vec<(String, Section<'a>)> {
+    /// The tables in this one, each with its name; anything else in it is an error.
+    pub(crate) fn tables(self, reporter: &mut Reporter<'_>) -> Vec<(String, Section<'a>)> {
         let mut tables = Vec::new();
         for (key, value) in self.table.into_inner() {
             let (span, name) = (value.span(), key.into_inner().into_owned());
             let path = if self.name.is_empty() { name.clone() } else { format!("{}.{name}", self.name) };
             match value.into_inner() {
                 DeValue::Table(table) => tables.push((name, Section::new(path, Spanned::new(span, table)))),
-                _ => findings.add(Some(span), format!("`{path}` must be a table")),
+                _ => reporter.add(Some(span), format!("`{path}` must be a table")),
             }
         }
         tables
     }
 
-    /// Reads the whole section. An unknown key and a wrong value are faults; after either the answer is `None`.
+    /// Reads the whole section. An unknown key and a wrong value are reported; after either the answer is `None`.
     ///
-    /// A wrong value is noted and left out, and the rest is read again: so every fault is found, not only the first.
-    pub(crate) fn read<T: DeserializeOwned>(self, findings: &mut Findings<'_>) -> Option<T> {
+    /// A wrong value is noted and left out, and the rest is read again: so every error is found, not only the first.
+    pub(crate) fn read<T: DeserializeOwned>(self, reporter: &mut Reporter<'_>) -> Option<T> {
         let Self { name, table, known } = self;
         let span = table.span();
         let mut table = table.into_inner();
@@ -175,7 +175,7 @@ impl<'a> Section<'a> {
             let wrong = error.span().and_then(|at| key_around(&table, &at));
             // That a value is missing which was left out is our doing.
             if !left_out.iter().any(|key| error.message() == format!("missing field `{key}`")) {
-                findings.add(error.span().or(Some(span.clone())), format!("`{name}`: {}", error.message()));
+                reporter.add(error.span().or(Some(span.clone())), format!("`{name}`: {}", error.message()));
             }
             match wrong.and_then(|key| table.remove_entry(key.as_str())) {
                 Some((key, _)) => left_out.push(key.into_inner()),
@@ -188,7 +188,7 @@ impl<'a> Section<'a> {
             let fields = known_keys::<T>(&inner);
             let taken = if inner.is_empty() { &known[..] } else { &[] };
             let hint = hint(key, &[fields, taken].concat());
-            findings.add(key_span(&table, path), format!("unknown key `{path}` in `{name}`{hint}"));
+            reporter.add(key_span(&table, path), format!("unknown key `{path}` in `{name}`{hint}"));
         }
         value.filter(|_| unknown.is_empty() && left_out.is_empty())
     }

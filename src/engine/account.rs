@@ -290,7 +290,8 @@ fn held() -> Finding {
 }
 
 fn canary_not_found(finding: Finding) -> Finding {
-    let detail = "the account that is always there (`canary`) was not found either: wrong credentials, or a wrong tenant?";
+    let detail =
+        "the account that is always there (`canary`) was not found either: wrong credentials, or a wrong tenant?";
     unconfirmed(finding, "canary_not_found").detail(detail)
 }
 
@@ -330,4 +331,3 @@ fn failed(failure: Failure) -> Finding {
         retry_after: failure.retry_after,
     }
 }
-

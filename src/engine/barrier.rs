@@ -54,13 +54,14 @@ impl Barrier {
         };
         let (answer, decided) = oneshot::channel();
         let ask = Ask { provider: provider.to_owned(), account_id: account_id.to_owned(), answer };
-        let put = asks.send(ask).await;
+        // An ask that cannot be put is dropped here, undecided.
+        let put = asks.send(ask).await.is_ok();
         asked();
         let denied = |reason: String| Err(Failure::new(FailureKind::NotAttempted, reason));
-        match decided.await {
-            Ok(Permission::Granted) if put.is_ok() => Ok(()),
-            Ok(Permission::Denied(reason)) => denied(reason),
-            _ => denied("not_recorded".to_owned()),
+        match if put { decided.await.ok() } else { None } {
+            Some(Permission::Granted) => Ok(()),
+            Some(Permission::Denied(reason)) => denied(reason),
+            None => denied("not_recorded".to_owned()),
         }
     }
 }

@@ -1,16 +1,13 @@
 //! One run of a departure: what its facts allow, carried out at every provider, and what came of it.
 
-use std::{
-    collections::BTreeSet,
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{Flow, Worker};
 use crate::{
     engine::{Action, Ask, Assignment, Barrier, OwnedIdentity, Permission, Run},
-    judgement::{self, Next, Veto, Verdict},
+    judgement::{self, Next, Verdict, Veto},
     ledger::{Facts, LedgerError, Record, TraitKey},
     report::Entry,
 };
@@ -247,7 +244,8 @@ impl<'a> Removal<'a> {
         let Some(stored) = self.flow.ledger.get(&self.record.id).await? else { return Ok(()) };
         let is_ours = stored.lease.as_ref().is_some_and(|lease| lease.by == self.worker.name);
         let mine = std::mem::replace(&mut self.record, stored);
-        if mine.lease == self.record.lease && mine.providers == self.record.providers && mine.state == self.record.state {
+        if mine.lease == self.record.lease && mine.providers == self.record.providers && mine.state == self.record.state
+        {
             // Our own write, whose answer was lost.
             return Ok(());
         }

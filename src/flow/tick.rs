@@ -47,8 +47,7 @@ impl Flow {
         let mut due: Vec<_> = pending.iter().chain(judged_again).filter(|one| one.due_at <= now).collect();
         due.sort_by_key(|one| one.due_at);
         let room = MAX_QUEUED.saturating_sub(depth);
-        let message =
-            |id: &str| Message { departure: id.to_owned(), delay: Duration::ZERO };
+        let message = |id: &str| Message { departure: id.to_owned(), delay: Duration::ZERO };
         let messages: Vec<_> = due.iter().take(room).map(|one| message(&one.id)).collect();
         let oldest = due.first().map_or(0, |one| now - one.due_at);
         metrics::gauges(&[
@@ -66,4 +65,3 @@ impl Flow {
 fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
-

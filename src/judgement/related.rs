@@ -206,7 +206,7 @@ fn relation(own: &Own, other: &Holding, rank: i64) -> Relation {
         AddressStatus::Current => None,
         _ => until.or(Some(rank)),
     };
-    let overlap = until.is_none_or(|until| other.from < until) && other.until.is_none_or(|other| other > from);
+    let overlap = until.is_none_or(|until| other.from <= until) && other.until.is_none_or(|other| other >= from);
     match (overlap, other.until) {
         (true, _) => Relation::SamePerson,
         (false, None) if own.status != AddressStatus::Current => Relation::NewHolder,

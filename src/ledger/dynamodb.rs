@@ -113,7 +113,8 @@ impl DynamoDb {
                 canceled.cancellation_reasons().iter().map(|reason| reason.code().unwrap_or("None")).collect();
             let at = |code: &str| codes.iter().enumerate().filter(|(_, one)| **one == code).map(|(n, _)| n).collect();
             let refused: BTreeSet<usize> = at("ConditionalCheckFailed");
-            match codes.iter().find(|code| !matches!(**code, "None" | "ConditionalCheckFailed" | "TransactionConflict")) {
+            match codes.iter().find(|code| !matches!(**code, "None" | "ConditionalCheckFailed" | "TransactionConflict"))
+            {
                 _ if !refused.is_empty() => return Ok(Changed::None(refused)),
                 Some(code) => return Err(LedgerError::Unavailable((*code).to_owned())),
                 None => sleep(PAUSE * 2_u32.pow(attempt)).await,

@@ -172,4 +172,3 @@ fn said_at(fact: &IdentityFact, stored: &StoredIdentity, last_word: Option<i64>,
     let departed = stored.departures.iter().map(|departure| departure.rank).max();
     last_word.max(departed).map_or(received, |last| received.max(last + 1))
 }
-

@@ -249,8 +249,7 @@ mod tests {
             for n in order {
                 identity.record(&known(&[said[n].1]), said[n].0);
             }
-            let expected =
-                [("a@example.com".to_owned(), 10, Some(30)), ("b@example.com".to_owned(), 30, None)];
+            let expected = [("a@example.com".to_owned(), 10, Some(30)), ("b@example.com".to_owned(), 30, None)];
             assert_eq!(shown(&identity), expected, "{order:?}");
             assert_eq!((identity.first, identity.active), (Some(10), None));
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     reading::{Reader, Unreadable, hash},
-    rules::Meaning,
+    rules::EventClass,
 };
 use crate::{
     departure::{Delivery, Departure, Event, IdentityFact, Ignored, Verification, Word},
@@ -75,14 +75,14 @@ impl Reading<'_> {
     fn read(&mut self, event: &Value) -> Result<(), Unreadable> {
         let kind = self.reader.kind(event)?;
         let id = self.reader.event_id(event, self.alone);
-        let meaning = self.reader.meaning(&kind, event);
-        let reason = match meaning {
+        let class = self.reader.class(&kind, event);
+        let reason = match class {
             _ if self.reader.is_test(event) => "a test",
-            Some(Meaning::Departure) => return self.departure(id?, kind, event),
-            Some(Meaning::Suspension) => "a suspension",
-            Some(Meaning::Removal) => "left a group or an organisation",
-            None | Some(Meaning::Optional) => "not a departure",
-            Some(meaning) => match self.record_fact(meaning, event) {
+            Some(EventClass::Departure) => return self.departure(id?, kind, event),
+            Some(EventClass::Suspension) => "a suspension",
+            Some(EventClass::Removal) => "left a group or an organisation",
+            None | Some(EventClass::Optional) => "not a departure",
+            Some(class) => match self.record_fact(class, event) {
                 Ok(()) => "not a departure",
                 // The identity map goes without it: a delivery that is refused for it could cost a departure.
                 Err(fault) => {
@@ -100,7 +100,7 @@ impl Reading<'_> {
     fn salvage(&mut self, event: &Value) {
         let id = hash(event);
         match self.reader.kind(event) {
-            Ok(kind) if self.reader.meaning(&kind, event) == Some(Meaning::Departure) => {
+            Ok(kind) if self.reader.class(&kind, event) == Some(EventClass::Departure) => {
                 let event = Event { id, kind, occurred_at: None, organization: None };
                 // Its id is nobody else's.
                 self.depart(event, Person::default()).ok();
@@ -141,15 +141,15 @@ impl Reading<'_> {
     }
 
     /// Records what an event that is not a departure says of a person.
-    fn record_fact(&mut self, meaning: Meaning, event: &Value) -> Result<(), Unreadable> {
-        let worth = match meaning {
-            Meaning::Claim => Verification::Claimed,
-            Meaning::Confirmation => Verification::Confirms,
+    fn record_fact(&mut self, class: EventClass, event: &Value) -> Result<(), Unreadable> {
+        let worth = match class {
+            EventClass::Claim => Verification::Claimed,
+            EventClass::Confirmation => Verification::Confirms,
             _ => Verification::Proven,
         };
         let (person, at) = (self.reader.person(event)?, self.reader.occurred_at(event)?);
         let verified = if self.reader.proven(event).is_ok() { worth } else { Verification::Claimed };
-        let word = if meaning == Meaning::Return { Word::Active } else { Word::Known };
+        let word = if class == EventClass::Return { Word::Active } else { Word::Known };
         self.delivery.facts.push(IdentityFact { person, word, verified, at });
         Ok(())
     }

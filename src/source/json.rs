@@ -13,7 +13,7 @@ use super::Unreadable;
 /// A text as one JSON document.
 ///
 /// An object that names a key twice is refused (RFC 7493 2.3): one reader takes the first value and another the last, so
-/// what a sender put there twice, perhaps out of somebody's own profile, has no certain meaning.
+/// what a sender put there twice, perhaps out of somebody's own profile, has no certain class.
 pub(super) fn document(text: &[u8]) -> Result<Value, Unreadable> {
     // What is no JSON is told apart from what we refuse by serde_json itself: only our own errors are about data.
     let fault = |fault: serde_json::Error| if fault.is_data() { Unreadable::KeyTwice } else { Unreadable::NotJson };

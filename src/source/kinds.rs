@@ -1,5 +1,5 @@
 //! The senders known by name: for each a file that says how it proves a delivery to be its own, what its events mean,
-//! and what its administrator has to enter. Where places in a body do not suffice, a few lines of code beside it.
+//! and what its administrator has to enter. Where pointers into a body do not suffice, a few lines of code beside it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     Challenge, Reply,
-    reading::Unfold,
+    reading::Normalize,
     rules::{EventTable, PersonTable, Rule},
 };
 use crate::webhook::{Jwt, Signature, Token};
@@ -25,18 +25,18 @@ mod zitadel;
 pub struct Kind {
     /// Its name in the configuration.
     pub name: &'static str,
-    row: &'static str,
-    pub(super) unfold: Option<Unfold>,
+    spec: &'static str,
+    pub(super) normalize: Option<Normalize>,
 }
 
 macro_rules! kinds {
-    (@unfold) => { None };
-    (@unfold $unfold:expr) => { Some($unfold as Unfold) };
-    ($($name:ident $($unfold:expr)?),* $(,)?) => {
+    (@normalize) => { None };
+    (@normalize $normalize:expr) => { Some($normalize as Normalize) };
+    ($($name:ident $($normalize:expr)?),* $(,)?) => {
         &[$(Kind {
             name: stringify!($name),
-            row: include_str!(concat!("kinds/", stringify!($name), ".toml")),
-            unfold: kinds!(@unfold $($unfold)?),
+            spec: include_str!(concat!("kinds/", stringify!($name), ".toml")),
+            normalize: kinds!(@normalize $($normalize)?),
         }),*]
     };
 }
@@ -46,42 +46,42 @@ pub const KINDS: &[Kind] = kinds![
     auth0,
     auth0_logs,
     authentik,
-    bamboohr bamboohr::unfold,
-    clerk clerk::unfold,
+    bamboohr bamboohr::normalize,
+    clerk clerk::normalize,
     descope,
     frontegg,
     fusionauth,
-    github github::unfold,
-    google_workspace google_workspace::unfold,
+    github github::normalize,
+    google_workspace google_workspace::normalize,
     hibob,
     hmac,
     jumpcloud,
-    keycloak keycloak::unfold,
+    keycloak keycloak::normalize,
     logto,
     okta,
     onelogin,
     pingone,
     scalekit,
-    shared_signals shared_signals::unfold,
+    shared_signals shared_signals::normalize,
     standard_webhooks,
     stytch,
     svix,
     token,
     workos,
-    zitadel zitadel::unfold,
+    zitadel zitadel::normalize,
 ];
 
 /// What is known of a kind: the file of its name.
 #[derive(Debug, Deserialize)]
-pub struct Row {
+pub struct KindSpec {
     /// Who sends.
     pub sender: String,
     /// The sender's own page on it.
     pub page: String,
     /// How a delivery is known to be the sender's, in a few words.
-    pub proof: String,
-    /// What its events and its proof lack: what an administrator has to know before relying on them.
-    pub lacks: String,
+    pub authentication: String,
+    /// What its events and its authentication lack: what an administrator has to know before relying on them.
+    pub limitations: String,
     /// What to enter in the sender's settings, a step a line. `{url}` stands for the webhook's address.
     pub setup: Vec<String>,
     /// What its section in the configuration needs beside its `kind`, to be adapted; a comment where it may be left out.
@@ -126,7 +126,7 @@ fn ten_seconds() -> std::time::Duration {
     std::time::Duration::from_secs(10)
 }
 
-impl Row {
+impl KindSpec {
     /// The types of the events that are departures, some of them under conditions.
     pub fn departures(&self) -> Vec<&str> {
         self.types(|event| vec![&event.departures])
@@ -148,8 +148,8 @@ impl Row {
         listed.filter(|rule| rule.is_conditional()).map(Rule::to_string).collect()
     }
 
-    /// The types of the events that teach the directory.
-    pub fn lessons(&self) -> Vec<&str> {
+    /// The types of the events that record identity facts.
+    pub fn identity_facts(&self) -> Vec<&str> {
         self.types(|event| vec![&event.returns, &event.people, &event.claims, &event.confirmations])
     }
 
@@ -193,11 +193,11 @@ impl Kind {
         KINDS.iter().find(|kind| kind.name == name)
     }
 
-    /// Under which key of a source's secret the key stands: `signing_secret` or `token`; `None` if it has no secret. `row` is
+    /// Under which key of a source's secret the key stands: `signing_secret` or `token`; `None` if it has no secret. `spec` is
     /// what is known of it.
-    pub fn secret_key(&self, row: &Row) -> Option<&'static str> {
-        match row.token {
-            _ if row.published => None,
+    pub fn secret_key(&self, spec: &KindSpec) -> Option<&'static str> {
+        match spec.token {
+            _ if spec.published => None,
             None if self.name != "token" => Some("signing_secret"),
             _ => Some("token"),
         }
@@ -207,22 +207,22 @@ impl Kind {
     ///
     /// # Errors
     /// If its file is faulty, which a test would have told.
-    pub fn row(&self) -> Result<Row, String> {
+    pub fn spec(&self) -> Result<KindSpec, String> {
         let fault = |why: String| format!("what is known of kind `{}` is faulty: {why}", self.name);
-        let table = toml::Deserializer::parse(self.row).map_err(|error| fault(error.to_string()))?;
+        let table = toml::Deserializer::parse(self.spec).map_err(|error| fault(error.to_string()))?;
         let mut unknown = Vec::new();
-        let row = serde_ignored::deserialize(table, |path| unknown.push(path.to_string()));
-        let mut row: Row = row.map_err(|error| fault(error.to_string()))?;
+        let spec = serde_ignored::deserialize(table, |path| unknown.push(path.to_string()));
+        let mut spec: KindSpec = spec.map_err(|error| fault(error.to_string()))?;
         if !unknown.is_empty() {
             return Err(fault(format!("unknown key {}", unknown.join(", "))));
         }
-        if let Some(other) = &row.like {
-            let other = Self::named(other).ok_or_else(|| fault(format!("no kind {other}")))?.row()?;
-            row.signature = row.signature.or(other.signature);
-            row.event = row.event.or(other.event);
-            row.person = row.person.or(other.person);
-            row.samples = row.samples.or(other.samples);
+        if let Some(other) = &spec.like {
+            let other = Self::named(other).ok_or_else(|| fault(format!("no kind {other}")))?.spec()?;
+            spec.signature = spec.signature.or(other.signature);
+            spec.event = spec.event.or(other.event);
+            spec.person = spec.person.or(other.person);
+            spec.samples = spec.samples.or(other.samples);
         }
-        Ok(row)
+        Ok(spec)
     }
 }

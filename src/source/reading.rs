@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::{
     json,
-    place::{LONGEST_TEXT, Places, text},
-    rules::{EventMap, Meaning, PersonMap},
+    pointer::{LONGEST_TEXT, Pointers, text},
+    rules::{EventClass, EventMap, PersonMap},
 };
 use crate::{
     departure::EventTime,
@@ -22,15 +22,15 @@ const MAX_EVENTS: usize = 10_000;
 /// The most e-mail addresses of one person: each is looked up at every provider.
 const MAX_EMAILS: usize = 100;
 
-/// How a sender's own form becomes JSON documents that places can point into.
-pub(super) type Unfold = fn(&Verified) -> Result<Vec<Value>, Unreadable>;
+/// How a sender's own form becomes JSON documents that pointers can point into.
+pub(super) type Normalize = fn(&Verified) -> Result<Vec<Value>, Unreadable>;
 
 /// How to read a source's deliveries.
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
     pub(super) event: EventMap,
     pub(super) person: PersonMap,
-    pub(super) unfold: Option<Unfold>,
+    pub(super) normalize: Option<Normalize>,
     /// Whether the id of a delivery is that of what it says. A token's id is the token's own: made anew for every attempt, or
     /// the same for all.
     pub(super) id_is_signed: bool,
@@ -40,7 +40,7 @@ pub(super) struct Reader {
     pub(super) accept_unreadable: bool,
 }
 
-/// A delivery, or an event in it, that is genuine but cannot be read. Names the place, never what stands there.
+/// A delivery, or an event in it, that is genuine but cannot be read. Names the pointer, never the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unreadable {
     /// It is no JSON.
@@ -81,8 +81,8 @@ impl std::error::Error for Unreadable {}
 impl Reader {
     /// The events in a delivery, each as far as it can be read at all.
     pub(super) fn events(&self, verified: &Verified) -> Result<Vec<Result<Value, Unreadable>>, Unreadable> {
-        let documents: Vec<_> = match self.unfold {
-            Some(unfold) => unfold(verified)?.into_iter().map(Ok).collect(),
+        let documents: Vec<_> = match self.normalize {
+            Some(normalize) => normalize(verified)?.into_iter().map(Ok).collect(),
             None if self.event.lines => json::documents(verified.body(), MAX_EVENTS)?,
             None => vec![Ok(json::document(verified.body())?)],
         };
@@ -108,8 +108,8 @@ impl Reader {
     }
 
     /// What an event of this type means; `None` if it is none of our business.
-    pub(super) fn meaning(&self, kind: &str, event: &Value) -> Option<Meaning> {
-        self.event.meaning(kind, event).filter(|_| self.event.r#where.hold(event))
+    pub(super) fn class(&self, kind: &str, event: &Value) -> Option<EventClass> {
+        self.event.class(kind, event).filter(|_| self.event.r#where.hold(event))
     }
 
     /// Whether an event was only sent to try the connection.
@@ -128,7 +128,7 @@ impl Reader {
             // A header may hold a tab, and a token any character.
             (Some(id), ..) if id.len() <= LONGEST_TEXT && !id.chars().any(char::is_control) => Ok(id.to_owned()),
             (Some(_), ..) => Err(Unreadable::Malformed("the delivery's id".to_owned())),
-            (None, Some(places), _) => Err(Unreadable::Missing(places.name())),
+            (None, Some(pointers), _) => Err(Unreadable::Missing(pointers.name())),
             (None, None, Some(verified)) => Ok(hex::encode(Sha256::digest(verified.body()))),
             (None, None, None) => Ok(hash(event)),
         }
@@ -136,10 +136,10 @@ impl Reader {
 
     /// When an event happened, if it tells.
     pub(super) fn occurred_at(&self, event: &Value) -> Result<Option<EventTime>, Unreadable> {
-        let Some((place, value)) = self.event.occurred_at.as_ref().and_then(|places| places.find(event)) else {
+        let Some((pointer, value)) = self.event.occurred_at.as_ref().and_then(|pointers| pointers.find(event)) else {
             return Ok(None);
         };
-        EventTime::parse(value).map(Some).ok_or_else(|| Unreadable::Malformed(place.text().to_owned()))
+        EventTime::parse(value).map(Some).ok_or_else(|| Unreadable::Malformed(pointer.text().to_owned()))
     }
 
     /// Where an event happened, if it tells.
@@ -162,24 +162,24 @@ impl Reader {
     /// Whether the sender vouches for the person's address. Where it says something of it, nothing but `true` will do: Frontegg
     /// writes null of an address that nobody proved. Where it says nothing, the address is the organisation's own.
     pub(super) fn proven(&self, event: &Value) -> Result<(), Unreadable> {
-        let places = self.person.verified.as_ref().filter(|_| !self.accept_unverified);
-        let mut said = places.into_iter().flat_map(|places| places.all(event));
+        let pointers = self.person.verified.as_ref().filter(|_| !self.accept_unverified);
+        let mut said = pointers.into_iter().flat_map(|pointers| pointers.all(event));
         match said.find(|(_, value)| **value != Value::Bool(true)) {
-            Some((place, _)) => Err(Unreadable::Unproven(place.text().to_owned())),
+            Some((pointer, _)) => Err(Unreadable::Unproven(pointer.text().to_owned())),
             None => Ok(()),
         }
     }
 
     /// The usable addresses, the main one first. What is none (a user name, say) identifies nobody.
     fn emails(&self, event: &Value) -> Result<Vec<Email>, Unreadable> {
-        let texts = match self.person.emails.as_ref().and_then(|places| places.find(event)) {
-            Some((place, Value::Array(list))) if list.len() > MAX_EMAILS => {
-                return Err(Unreadable::Malformed(place.text().to_owned()));
+        let texts = match self.person.emails.as_ref().and_then(|pointers| pointers.find(event)) {
+            Some((pointer, Value::Array(list))) if list.len() > MAX_EMAILS => {
+                return Err(Unreadable::Malformed(pointer.text().to_owned()));
             }
-            Some((place, Value::Array(list))) => {
-                list.iter().map(|value| text(place, value)).collect::<Result<Vec<_>, _>>()?
+            Some((pointer, Value::Array(list))) => {
+                list.iter().map(|value| text(pointer, value)).collect::<Result<Vec<_>, _>>()?
             }
-            Some((place, _)) => return Err(Unreadable::Malformed(place.text().to_owned())),
+            Some((pointer, _)) => return Err(Unreadable::Malformed(pointer.text().to_owned())),
             None => read(&self.person.email, event)?.into_iter().collect(),
         };
         Ok(texts.iter().filter_map(|text| Email::parse(text)).collect())
@@ -187,17 +187,17 @@ impl Reader {
 }
 
 /// The events that a document lists, or the one that stands there.
-fn list(items: &Places, mut document: Value) -> Result<Vec<Value>, Unreadable> {
+fn list(items: &Pointers, mut document: Value) -> Result<Vec<Value>, Unreadable> {
     match items.take(&mut document) {
         Some((_, Value::Array(list))) => Ok(list),
         Some((_, event @ Value::Object(_))) => Ok(vec![event]),
-        Some((place, _)) => Err(Unreadable::Malformed(place.text().to_owned())),
+        Some((pointer, _)) => Err(Unreadable::Malformed(pointer.text().to_owned())),
         None => Err(Unreadable::Missing(items.name())),
     }
 }
 
-fn read(places: &Option<Places>, event: &Value) -> Result<Option<String>, Unreadable> {
-    places.as_ref().map_or(Ok(None), |places| places.text(event))
+fn read(pointers: &Option<Pointers>, event: &Value) -> Result<Option<String>, Unreadable> {
+    pointers.as_ref().map_or(Ok(None), |pointers| pointers.text(event))
 }
 
 /// The same for every delivery of an event that has no id: its members are in the order of their names.

@@ -5,21 +5,21 @@ use std::{collections::BTreeMap, fmt};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::place::{Place, Places};
+use super::pointer::{Pointer, Pointers};
 use crate::config::nearest::nearest;
 
 /// `event = { … }`. A source's own keys come before those of its kind.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct EventTable {
-    /// The list of events, where a delivery may hold several. All other places are seen from an event.
-    pub(super) items: Option<Places>,
+    /// The list of events, where a delivery may hold several. All other pointers start at an event.
+    pub(super) items: Option<Pointers>,
     /// One JSON document a line, each an event or a list of them.
     pub(super) lines: Option<bool>,
-    pub(super) id: Option<Places>,
-    pub(super) r#type: Option<Places>,
-    pub(super) occurred_at: Option<Places>,
-    pub(super) organization: Option<Places>,
+    pub(super) id: Option<Pointers>,
+    pub(super) r#type: Option<Pointers>,
+    pub(super) occurred_at: Option<Pointers>,
+    pub(super) organization: Option<Pointers>,
     /// What holds of every event that counts.
     pub(super) r#where: Option<Conditions>,
     /// What holds of an event that was only sent to try the connection.
@@ -38,18 +38,18 @@ pub(super) struct EventTable {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct PersonTable {
-    pub(super) idp_id: Option<Places>,
-    pub(super) external_id: Option<Places>,
-    pub(super) email: Option<Places>,
+    pub(super) idp_id: Option<Pointers>,
+    pub(super) external_id: Option<Pointers>,
+    pub(super) email: Option<Pointers>,
     /// A list of the person's addresses, the main one first. Where it stands, `email` is not read.
-    pub(super) emails: Option<Places>,
+    pub(super) emails: Option<Pointers>,
     /// Where the sender says whether the address is proven to be the person's.
-    pub(super) verified: Option<Places>,
+    pub(super) verified: Option<Pointers>,
 }
 
 /// What an event says about a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) enum EventClass {
     /// Left.
     Departure,
     /// Is suspended or locked, or on leave.
@@ -114,31 +114,33 @@ impl Rule {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.kind)?;
-        for (index, (place, values)) in self.conditions.0.iter().enumerate() {
+        for (index, (pointer, values)) in self.conditions.0.iter().enumerate() {
             let values: Vec<_> = values.iter().map(Value::to_string).collect();
             let joint = if index == 0 { ", if" } else { " and" };
-            write!(f, "{joint} {} is {}", place.text(), values.join(" or "))?;
+            write!(f, "{joint} {} is {}", pointer.text(), values.join(" or "))?;
         }
         Ok(())
     }
 }
 
-/// At each place stands this value, or one of these.
+/// Each pointer points at this value, or at one of these.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(try_from = "BTreeMap<String, Value>")]
-pub(super) struct Conditions(Vec<(Place, Vec<Value>)>);
+pub(super) struct Conditions(Vec<(Pointer, Vec<Value>)>);
 
 impl TryFrom<BTreeMap<String, Value>> for Conditions {
     type Error = String;
 
     fn try_from(table: BTreeMap<String, Value>) -> Result<Self, String> {
-        let condition = |(place, value)| {
+        let condition = |(pointer, value)| {
             let values = match value {
-                Value::Array(values) if values.is_empty() => return Err(format!("`{place}` must be one of something")),
+                Value::Array(values) if values.is_empty() => {
+                    return Err(format!("`{pointer}` must be one of something"));
+                }
                 Value::Array(values) => values,
                 value => vec![value],
             };
-            Ok((Place::try_from(place)?, values))
+            Ok((Pointer::try_from(pointer)?, values))
         };
         table.into_iter().map(condition).collect::<Result<_, _>>().map(Self)
     }
@@ -146,37 +148,37 @@ impl TryFrom<BTreeMap<String, Value>> for Conditions {
 
 impl Conditions {
     pub(super) fn hold(&self, event: &Value) -> bool {
-        self.0.iter().all(|(place, values)| place.find(event).is_some_and(|value| values.contains(value)))
+        self.0.iter().all(|(pointer, values)| pointer.find(event).is_some_and(|value| values.contains(value)))
     }
 
-    /// Each place with a value that fits.
-    pub(super) fn examples(&self) -> impl Iterator<Item = (&Place, &Value)> {
-        self.0.iter().filter_map(|(place, values)| Some((place, values.first()?)))
+    /// Each pointer with a value that fits.
+    pub(super) fn examples(&self) -> impl Iterator<Item = (&Pointer, &Value)> {
+        self.0.iter().filter_map(|(pointer, values)| Some((pointer, values.first()?)))
     }
 }
 
 /// [`EventTable`], checked.
 #[derive(Clone, Debug)]
 pub(super) struct EventMap {
-    pub(super) items: Option<Places>,
+    pub(super) items: Option<Pointers>,
     pub(super) lines: bool,
-    pub(super) id: Option<Places>,
-    pub(super) kind: Places,
-    pub(super) occurred_at: Option<Places>,
-    pub(super) organization: Option<Places>,
+    pub(super) id: Option<Pointers>,
+    pub(super) kind: Pointers,
+    pub(super) occurred_at: Option<Pointers>,
+    pub(super) organization: Option<Pointers>,
     pub(super) r#where: Conditions,
     pub(super) tests: Option<Conditions>,
-    rules: Vec<(Meaning, Rule)>,
+    rules: Vec<(EventClass, Rule)>,
 }
 
 /// [`PersonTable`], checked.
 #[derive(Clone, Debug)]
 pub(super) struct PersonMap {
-    pub(super) idp_id: Option<Places>,
-    pub(super) external_id: Option<Places>,
-    pub(super) email: Option<Places>,
-    pub(super) emails: Option<Places>,
-    pub(super) verified: Option<Places>,
+    pub(super) idp_id: Option<Pointers>,
+    pub(super) external_id: Option<Pointers>,
+    pub(super) email: Option<Pointers>,
+    pub(super) emails: Option<Pointers>,
+    pub(super) verified: Option<Pointers>,
 }
 
 impl EventTable {
@@ -211,21 +213,21 @@ impl EventTable {
             .r#type
             .ok_or_else(|| ("event", "`event` must say where an event's `type` stands (a JSON Pointer)".to_owned()))?;
         let groups = [
-            (Meaning::Departure, self.departures),
-            (Meaning::Suspension, self.suspensions),
-            (Meaning::Removal, self.removals),
-            (Meaning::Optional, self.optional),
-            (Meaning::Return, self.returns),
-            (Meaning::Person, self.people),
-            (Meaning::Claim, self.claims),
-            (Meaning::Confirmation, self.confirmations),
+            (EventClass::Departure, self.departures),
+            (EventClass::Suspension, self.suspensions),
+            (EventClass::Removal, self.removals),
+            (EventClass::Optional, self.optional),
+            (EventClass::Return, self.returns),
+            (EventClass::Person, self.people),
+            (EventClass::Claim, self.claims),
+            (EventClass::Confirmation, self.confirmations),
         ];
-        let of = |(meaning, rules): (Meaning, Option<Vec<Rule>>)| {
-            rules.into_iter().flatten().map(move |rule| (meaning, rule))
+        let of = |(class, rules): (EventClass, Option<Vec<Rule>>)| {
+            rules.into_iter().flatten().map(move |rule| (class, rule))
         };
         let mut rules: Vec<_> = groups.into_iter().flat_map(of).collect();
         name_departures(&mut rules, also).map_err(|why| ("also", why))?;
-        if !rules.iter().any(|(meaning, _)| *meaning == Meaning::Departure) {
+        if !rules.iter().any(|(class, _)| *class == EventClass::Departure) {
             let message = "`event` must name the `departures`: the types of the events that say that somebody left";
             return Err(("event", message.to_owned()));
         }
@@ -244,15 +246,14 @@ impl EventTable {
 }
 
 /// Makes departures of what `also` names. The conditions stay: `user.updated` means the update that is listed.
-fn name_departures(rules: &mut [(Meaning, Rule)], also: &[String]) -> Result<(), String> {
-    let may = |meaning: Meaning| matches!(meaning, Meaning::Suspension | Meaning::Removal | Meaning::Optional);
+fn name_departures(rules: &mut [(EventClass, Rule)], also: &[String]) -> Result<(), String> {
+    let may = |class: EventClass| matches!(class, EventClass::Suspension | EventClass::Removal | EventClass::Optional);
     for name in also {
-        let named: Vec<_> = rules.iter_mut().filter(|(meaning, rule)| may(*meaning) && rule.kind == *name).collect();
+        let named: Vec<_> = rules.iter_mut().filter(|(class, rule)| may(*class) && rule.kind == *name).collect();
         if !named.is_empty() {
-            named.into_iter().for_each(|(meaning, _)| *meaning = Meaning::Departure);
-        } else if !rules.iter().any(|(meaning, rule)| *meaning == Meaning::Departure && rule.kind == *name) {
-            let known: Vec<_> =
-                rules.iter().filter(|(meaning, _)| may(*meaning)).map(|(_, rule)| &*rule.kind).collect();
+            named.into_iter().for_each(|(class, _)| *class = EventClass::Departure);
+        } else if !rules.iter().any(|(class, rule)| *class == EventClass::Departure && rule.kind == *name) {
+            let known: Vec<_> = rules.iter().filter(|(class, _)| may(*class)).map(|(_, rule)| &*rule.kind).collect();
             return Err(match (nearest(name, known.iter().copied()), known.is_empty()) {
                 (Some(nearest), _) => format!("`also` cannot name `{name}`: did you mean `{nearest}`?"),
                 (None, true) => format!("`also` cannot name `{name}`: no event of this kind is left out"),
@@ -265,15 +266,15 @@ fn name_departures(rules: &mut [(Meaning, Rule)], also: &[String]) -> Result<(),
 
 impl EventMap {
     /// What an event of this type means; `None` if it is none of our business.
-    pub(super) fn meaning(&self, kind: &str, event: &Value) -> Option<Meaning> {
+    pub(super) fn class(&self, kind: &str, event: &Value) -> Option<EventClass> {
         // A departure that `also` names stands behind the others in the list.
-        let fitting = || self.rules.iter().filter(|(_, rule)| rule.fits(kind, event)).map(|(meaning, _)| *meaning);
-        fitting().find(|meaning| *meaning == Meaning::Departure).or_else(|| fitting().next())
+        let fitting = || self.rules.iter().filter(|(_, rule)| rule.fits(kind, event)).map(|(class, _)| *class);
+        fitting().find(|class| *class == EventClass::Departure).or_else(|| fitting().next())
     }
 
     /// The first rule for events that mean this.
-    pub(super) fn rule(&self, meant: Meaning) -> Option<&Rule> {
-        self.rules.iter().find(|(meaning, _)| *meaning == meant).map(|(_, rule)| rule)
+    pub(super) fn rule(&self, meant: EventClass) -> Option<&Rule> {
+        self.rules.iter().find(|(class, _)| *class == meant).map(|(_, rule)| rule)
     }
 }
 

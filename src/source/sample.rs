@@ -6,9 +6,9 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     kinds::Sample,
-    place::Places,
+    pointer::Pointers,
     reading::Reader,
-    rules::{Meaning, Rule},
+    rules::{EventClass, Rule},
 };
 
 /// The name of the sample that every source has.
@@ -72,8 +72,8 @@ pub(super) fn filled(sample: &Sample, subject: Subject<'_>, event_id: &str, now:
 /// The rule for the events of which a sample of this name is one.
 pub(super) fn rule<'a>(reader: &'a Reader, what: &str) -> Option<&'a Rule> {
     match what {
-        DEPARTURE => reader.event.rule(Meaning::Departure),
-        CREATED => reader.event.rule(Meaning::Return).or_else(|| reader.event.rule(Meaning::Person)),
+        DEPARTURE => reader.event.rule(EventClass::Departure),
+        CREATED => reader.event.rule(EventClass::Return).or_else(|| reader.event.rule(EventClass::Person)),
         _ => None,
     }
 }
@@ -92,20 +92,20 @@ pub(super) fn put(reader: &Reader, rule: &Rule, subject: Subject<'_>, event_id: 
         (&person.idp_id, subject.idp_id().into()),
         (&person.external_id, subject.idp_id().into()),
     ];
-    for (places, value) in values {
-        if let Some(place) = places.as_ref().and_then(Places::first) {
-            place.put(&mut event, value);
+    for (pointers, value) in values {
+        if let Some(pointer) = pointers.as_ref().and_then(Pointers::first) {
+            pointer.put(&mut event, value);
         }
     }
-    if let Some(place) = map.kind.first() {
-        place.put(&mut event, rule.kind.clone().into());
+    if let Some(pointer) = map.kind.first() {
+        pointer.put(&mut event, rule.kind.clone().into());
     }
-    for (place, value) in conditions {
-        place.put(&mut event, value.clone());
+    for (pointer, value) in conditions {
+        pointer.put(&mut event, value.clone());
     }
     let mut body = json!({});
-    match map.items.as_ref().and_then(Places::first) {
-        Some(place) => place.put(&mut body, json!([event])),
+    match map.items.as_ref().and_then(Pointers::first) {
+        Some(pointer) => pointer.put(&mut body, json!([event])),
         None => body = event,
     }
     (Vec::new(), body.to_string().into_bytes())

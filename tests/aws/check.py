@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks how the compiled function reads its secrets, against moto's Secrets Manager.
 
-    pip install -r tests/aws/requirements.txt
+    pip install -r tests/aws/requirements.txt      # and Debian's faketime
     cargo build && python tests/aws/check.py target/debug/offboard-lambda
 
 moto is an implementation of Secrets Manager that is not ours, spoken to through the real AWS SDK. Between the two stands
@@ -11,6 +11,7 @@ tests/doubles. Everything is on loopback, on free ports.
 
 import base64
 import contextlib
+import glob
 import hashlib
 import hmac
 import http.client
@@ -35,7 +36,7 @@ from server import Server
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 SECRETS = {
-    "sources/hr": {"signing_secret": "hr-key-one"},
+    "sources/hr": {"signing_secret": "hr-signing-key-one"},
     "providers/aerospike": {"client_id": "aerospike-id", "client_secret": "aerospike-key-one"},
     "providers/cloudflare": {"api_token": "cloudflare-key-one"},
     "providers/flashduty": {"app_key": "flashduty-key-one"},
@@ -240,7 +241,7 @@ class World:
         connection = http.client.HTTPConnection(host, port)
         connection.request("POST", "/moto-api/reset")
         assert connection.getresponse().status == 200
-        self.config, self.log = SOURCE, folder / "log"
+        self.config, self.log, self.clock = SOURCE, folder / "log", folder / "clock"
         for name in PROVIDERS:
             self.provider(name)
         for name, value in SECRETS.items():
@@ -265,8 +266,18 @@ class World:
         config = self.folder / "offboard.toml"
         config.write_text(self.config)
         aws = {"AWS_ENDPOINT_URL_SECRETS_MANAGER": self.gate.server.url}
-        self.function = Function(self.binary, self.log, OFFBOARD_CONFIG=str(config), **aws)
+        library = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+        assert library, "libfaketime is missing: apt-get install faketime"
+        self.clock.write_text("+0s")
+        clock = {"LD_PRELOAD": library[0], "FAKETIME_TIMESTAMP_FILE": str(self.clock), "FAKETIME_NO_CACHE": "1"}
+        clock["FAKETIME_DISABLE_SHM"] = "1"
+        self.function = Function(self.binary, self.log, OFFBOARD_CONFIG=str(config), **aws, **clock)
         self.function.start()
+
+    def later(self, seconds):
+        """Moves the running function's clocks ahead."""
+        self.function.ahead += seconds
+        self.clock.write_text(f"+{self.function.ahead}s")
 
     def end(self):
         """Ends the function; the next delivery starts it anew."""
@@ -279,7 +290,7 @@ class World:
         for server in (self.gate.server, *self.doubles.servers.values()):
             server.end()
 
-    def deliver(self, key="hr-key-one"):
+    def deliver(self, key="hr-signing-key-one"):
         """A departure of somebody new who has an account everywhere. Answers status, headers and report."""
         number = uuid.uuid4().hex[:12]
         email = f"{number}@example.com"
@@ -322,7 +333,8 @@ class Answer:
         assert self.status == 401, self
         assert self.left == set(PROVIDERS), (self.left, str(self))
 
-    def later(self):
+    def later(self, problem="secret-store"):
+        assert self.body["type"] == f"urn:offboard:problem:{problem}", self
         assert self.status == 503 and int(self.headers["retry-after"]) > 0, (self.headers, str(self))
         assert self.headers["content-type"] == "application/problem+json", self.headers
         assert self.left == set(PROVIDERS), (self.left, str(self))
@@ -402,33 +414,62 @@ def a_secret_that_two_providers_share_is_asked_for_once(world):
 
 @check
 def the_previous_signing_secret_verifies_after_a_rotation(world):
-    world.rotate("sources/hr", {"signing_secret": "hr-key-two"})
-    world.deliver("hr-key-two").all_deleted()
-    world.deliver("hr-key-one").all_deleted()
+    world.rotate("sources/hr", {"signing_secret": "hr-signing-key-two"})
+    world.deliver("hr-signing-key-two").all_deleted()
+    world.deliver("hr-signing-key-one").all_deleted()
 
 
 @check
 def a_signing_secret_rotated_meanwhile_verifies(world):
-    world.deliver("hr-key-one").all_deleted()
-    world.rotate("sources/hr", {"signing_secret": "hr-key-two"})
-    world.deliver("hr-key-two").all_deleted()
-    world.deliver("hr-key-one").all_deleted()
+    world.deliver("hr-signing-key-one").all_deleted()
+    world.rotate("sources/hr", {"signing_secret": "hr-signing-key-two"})
+    world.deliver("hr-signing-key-two").all_deleted()
+    world.deliver("hr-signing-key-one").all_deleted()
 
 
 @check
 def a_signing_secret_two_rotations_old_is_refused(world):
-    world.rotate("sources/hr", {"signing_secret": "hr-key-two"})
-    world.rotate("sources/hr", {"signing_secret": "hr-key-three"})
-    world.deliver("hr-key-one").refused()
-    world.deliver("hr-key-two").all_deleted()
-    world.deliver("hr-key-three").all_deleted()
+    world.rotate("sources/hr", {"signing_secret": "hr-signing-key-two"})
+    world.rotate("sources/hr", {"signing_secret": "hr-signing-key-three"})
+    world.deliver("hr-signing-key-one").refused()
+    world.deliver("hr-signing-key-two").all_deleted()
+    world.deliver("hr-signing-key-three").all_deleted()
+
+
+@check
+def a_genuine_delivery_comes_again_while_a_bad_signature_a_minute_uses_up_the_second_look(world):
+    world.deliver().all_deleted()
+    for old, new in (("one", "two"), ("two", "three")):
+        world.later(60)
+        world.deliver("forged").refused()
+        world.rotate("sources/hr", {"signing_secret": f"hr-signing-key-{new}"})
+        before = world.gate.count()
+        world.deliver(f"hr-signing-key-{new}").later("key-may-be-newer")
+        world.deliver(f"hr-signing-key-{old}").all_deleted()
+        assert world.gate.count() == before, world.gate.calls
+        world.later(60)
+        world.deliver("forged").refused()
+        world.deliver(f"hr-signing-key-{new}").all_deleted()
+        world.deliver(f"hr-signing-key-{old}").all_deleted()
+
+
+@check
+def a_short_signing_secret_is_not_used_and_white_space_is_not_part_of_one(world):
+    world.rotate("sources/hr", {"signing_secrets": ["hr-signing-key-", " hr-signing-key-two\n"]})
+    world.deliver("hr-signing-key-two").all_deleted()
+    assert "key `signing_secrets` is under 16 bytes" in world.log.read_text()
+    world.deliver("hr-signing-key-").refused()
+    world.rotate("sources/hr", {"signing_secret": "hr-signing-key-"})
+    world.end()
+    world.deliver("hr-signing-key-two").all_deleted()  # the version before
+    world.deliver("hr-signing-key-").later()
 
 
 @check
 def a_list_of_signing_secrets_accepts_each(world):
-    world.rotate("sources/hr", {"signing_secrets": ["hr-key-two", "hr-key-three"]})
-    world.deliver("hr-key-two").all_deleted()
-    world.deliver("hr-key-three").all_deleted()
+    world.rotate("sources/hr", {"signing_secrets": ["hr-signing-key-two", "hr-signing-key-three"]})
+    world.deliver("hr-signing-key-two").all_deleted()
+    world.deliver("hr-signing-key-three").all_deleted()
 
 
 @check
@@ -436,7 +477,7 @@ def bad_signatures_do_not_run_up_calls(world):
     world.deliver("forged").refused()
     after_one = world.gate.count()
     for _ in range(20):
-        world.deliver("forged").refused()
+        world.deliver("forged").later("key-may-be-newer")
     assert world.gate.count() == after_one <= 3, world.gate.calls
     world.deliver().all_deleted()
 
@@ -535,6 +576,32 @@ def known_secrets_outlast_secrets_manager(world):
     world.gate.open = False
     world.deliver().all_deleted()
     assert world.gate.count() == 1, world.gate.calls
+
+
+@check
+def known_secrets_outlast_secrets_manager_for_a_day(world):
+    world.deliver().all_deleted()
+    world.gate.open = False
+    world.later(5 * 60)
+    before = world.gate.count()
+    world.deliver().all_deleted()
+    assert world.gate.count() > before, "the secrets were not asked for again"
+    world.deliver("forged").later("key-may-be-newer")
+    world.later(22 * 60 * 60)
+    world.deliver().all_deleted()
+    world.later(3 * 60 * 60)
+    world.deliver().later()
+    world.gate.open = True
+    world.deliver().all_deleted()
+
+
+@check
+def known_secrets_outlast_a_permission_that_is_taken_away(world):
+    world.deliver().all_deleted()
+    world.gate.refused = {f"offboard/{name}": "AccessDeniedException" for name in ("sources/hr", "providers/stytch")}
+    world.later(10 * 60)
+    world.deliver().all_deleted()
+    world.deliver("forged").later("key-may-be-newer")
 
 
 def main():

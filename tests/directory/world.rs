@@ -100,7 +100,9 @@ impl Products {
             let found = shop.accounts.iter().filter(|(at, known)| *at == "access" && known.contains(&address));
             let found: Vec<_> =
                 found.map(|(_, known)| json!({"id": known.replace('@', "-"), "email": known})).collect();
-            return support::answer(200, &json!({"success": true, "errors": [], "messages": [], "result": found}));
+            let info = json!({"total_count": found.len()});
+            let body = json!({"success": true, "errors": [], "messages": [], "result": found, "result_info": info});
+            return support::answer(200, &body);
         }
         let id = path.rsplit('/').next().unwrap().to_owned();
         shop.accounts.retain(|(at, known)| *at != "access" || known.replace('@', "-") != id);

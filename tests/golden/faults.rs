@@ -18,6 +18,8 @@ use crate::{
 const HASTE: (&str, Duration) = ("attempts = 1\ntimeout = \"150ms\"", Duration::from_millis(900));
 /// The same where every attempt must succeed that can.
 const CALM: (&str, Duration) = ("attempts = 1\ntimeout = \"2s\"", Duration::from_secs(9));
+/// The address that every case with a canary has for it.
+const CANARY: &str = "ops@example.com";
 /// So many at a time.
 const ABREAST: usize = 24;
 
@@ -36,6 +38,8 @@ enum Fault {
     EmptyList,
     /// Every address and every id of an account in it is another's.
     Stranger,
+    /// A list without anybody, which still says how many it has.
+    Nobody,
 }
 
 const STATUSES: [u16; 6] = [401, 403, 418, 429, 500, 503];
@@ -49,6 +53,7 @@ fn faults() -> Vec<Fault> {
         Fault::EmptyObject,
         Fault::EmptyList,
         Fault::Stranger,
+        Fault::Nobody,
     ];
     let statuses = STATUSES.into_iter().flat_map(|status| [Fault::Status(status), Fault::RightBody(status)]);
     statuses.chain(others).collect()
@@ -77,6 +82,10 @@ impl Fault {
                 let strange = strange(body);
                 (strange != *body).then(|| with(*status, &strange))?
             }
+            Self::Nobody => {
+                let empty = without_accounts(body);
+                (empty != *body).then(|| with(*status, &empty))?
+            }
         }
     }
 
@@ -87,8 +96,12 @@ impl Fault {
             _ => "",
         };
         let gone = ["ResourceNotFound", "member_not_found", "member_does_not_exist_in_organization"];
+        let shows_canary = body.contains(CANARY);
         match self {
-            Self::Stranger if !is_removal(&exchange.request) => {
+            Self::Nobody if exchange.request.target.contains("/access/users?") && !shows_canary => {
+                Some("Cloudflare's total is not to be relied on: an empty page ends a list")
+            }
+            Self::Stranger if !is_removal(&exchange.request) && !shows_canary => {
                 Some("a list of nobody but others is what absence looks like")
             }
             Self::RightBody(418) if gone.iter().any(|code| body.contains(code)) => {
@@ -100,6 +113,18 @@ impl Fault {
             _ => None,
         }
     }
+}
+
+/// An answer without the accounts of its list; what it says about them stays.
+fn without_accounts(body: &str) -> String {
+    let Ok(mut value) = serde_json::from_str::<Value>(body) else { return body.to_owned() };
+    let lists = ["/members", "/result", "/data/items"];
+    let list = lists.into_iter().find(|list| value.pointer(list).is_some_and(Value::is_array));
+    match list.and_then(|list| value.pointer_mut(list)).and_then(Value::as_array_mut) {
+        Some(items) if !items.is_empty() => items.clear(),
+        _ => return body.to_owned(),
+    }
+    value.to_string()
 }
 
 fn is_removal(request: &Request) -> bool {
@@ -162,7 +187,10 @@ impl Trial<'_> {
         player.repeat(&exchanges[self.at.1]);
         let before = player.played().len();
         let entry = stage.run(run, world, patience).await;
-        let mut wrong = player.complaints();
+        // Whoever finds nobody goes on to look for the canary, where the script has somebody.
+        let leaves_script =
+            self.case.provider.contains(CANARY) && matches!(self.fault, Fault::Stranger | Fault::Nobody);
+        let mut wrong = if leaves_script { Vec::new() } else { player.complaints() };
         wrong.extend(leaks(&entry));
         if self.fault.excused(&run.exchanges[self.at.1]).is_some() {
             return (entry, wrong);
@@ -180,7 +208,9 @@ impl Trial<'_> {
     fn is_look_up(&self) -> bool {
         let exchanges = &self.case.runs[self.at.0].exchanges;
         let one_place = exchanges.iter().all(|exchange| exchange.lane.is_empty());
-        one_place && !exchanges[..=self.at.1].iter().any(|exchange| is_removal(&exchange.request))
+        // An account under a current address is removed whether or not a former one can be looked up.
+        let former = exchanges[self.at.1].request.target.contains("former");
+        one_place && !former && !exchanges[..=self.at.1].iter().any(|exchange| is_removal(&exchange.request))
     }
 }
 

@@ -153,7 +153,18 @@ pub fn told(entry: &Entry) -> Value {
 /// What the report must not show: parts of secrets, whole addresses, where the provider is.
 pub fn leaks(entry: &Entry) -> Option<String> {
     let shown = format!("{entry:?} {}", told(entry));
-    let never = ["-1234", "token-1", "token-2", "ann@example.com", "ann.former@", "ops@example.com", "stranger@", "127.0.0.1", "http://", "<html"];
+    let never = [
+        "-1234",
+        "token-1",
+        "token-2",
+        "ann@example.com",
+        "ann.former@",
+        "ops@example.com",
+        "stranger@",
+        "127.0.0.1",
+        "http://",
+        "<html",
+    ];
     never.into_iter().find(|text| shown.contains(text)).map(|text| format!("the report shows {text}: {shown}"))
 }
 

@@ -16,6 +16,12 @@ fn what_is_wrong_with_settings_is_told() {
         ("flashduty", "force = \"yes\"".to_owned()),
         ("flashduty", "match = \"name\"".to_owned()),
         ("flashduty", "organization_ids = [\"o\"]".to_owned()),
+        ("flashduty", "canary = \"ops\"".to_owned()),
+        ("flashduty", "sources = [\"directory\"]".to_owned()),
+        ("flashduty", "match = \"external_id\"\nsources = []".to_owned()),
+        ("flashduty", "match = \"external_id\"\nsources = [\"directory\", \"hr\"]".to_owned()),
+        ("flashduty", "match = \"external_id\"\n[sources.hr]\nkind = \"workos\"".to_owned()),
+        ("instaply", "canary = \"ops@example.com\"".to_owned()),
         ("instaply", "match = \"email\"".to_owned()),
         ("cloudflare_access", String::new()),
         account(""),
@@ -33,6 +39,17 @@ fn what_is_wrong_with_settings_is_told() {
     ];
     let told = cases.map(|(kind, keys)| format!("{kind}: {keys}\n  {}", parse(kind, &keys).expect_err("it is wrong")));
     insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn sources_of_external_ids_are_the_configured_ones() {
+    let sources = |keys: &str| parse("stytch_b2b", keys).unwrap().providers[0].sources.clone();
+    let organizations = "organization_ids = [\"o1\"]\n";
+    let by_id = format!("{organizations}match = \"external_id\"\n");
+    assert_eq!(sources(organizations), [].into());
+    assert_eq!(sources(&by_id), ["directory".to_owned()].into());
+    let two = format!("{by_id}sources = [\"hr\"]\n[sources.hr]\nkind = \"workos\"\n");
+    assert_eq!(sources(&two), ["hr".to_owned()].into());
 }
 
 #[test]

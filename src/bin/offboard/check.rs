@@ -83,10 +83,6 @@ impl Check {
         let mut config = self.configured.load()?;
         let note = format!("{} sources, {} providers", config.sources.len(), config.providers.len());
         looked.push(Looked { what: "configuration".into(), good: true, note, warning: None });
-        if config.policy.max_departures.is_some() {
-            let note = "is counted by the ledger; a function without one does not enforce it".to_owned();
-            looked.push(Looked { what: "policy max_departures".into(), good: true, note, warning: None });
-        }
         if !self.offline {
             looked.extend(secrets(&mut config, self.live).await?);
         }

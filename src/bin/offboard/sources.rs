@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, builder::PossibleValuesParser};
-use offboard::source::{KINDS, Kind, Reply, Row};
+use offboard::source::{KINDS, Kind, KindSpec, Reply};
 use serde::Serialize;
 
 use crate::screen::{Ink, Screen, print};
@@ -51,8 +51,8 @@ impl Sources {
             None => KINDS.iter().collect(),
             Some(name) => Kind::named(name).into_iter().collect(),
         };
-        let rows: Vec<(&Kind, Row)> =
-            kinds.into_iter().map(|kind| Ok((kind, kind.row()?))).collect::<Result<_, String>>()?;
+        let rows: Vec<(&Kind, KindSpec)> =
+            kinds.into_iter().map(|kind| Ok((kind, kind.spec()?))).collect::<Result<_, String>>()?;
         match (&rows[..], &self.kind) {
             _ if self.json => {
                 let told: Vec<Told> = rows.into_iter().map(|(kind, row)| self.told(kind, row)).collect();
@@ -64,11 +64,11 @@ impl Sources {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn explain(&self, kind: &Kind, row: &Row) {
+    fn explain(&self, kind: &Kind, row: &KindSpec) {
         let screen = Screen::new(false);
         screen.line(&screen.paint(Ink::Bold, &format!("{}: {}", kind.name, row.sender)));
         screen.line(&row.page);
-        screen.section("How a delivery is known to be the sender's", [row.proof.clone()]);
+        screen.section("How a delivery is known to be the sender's", [row.authentication.clone()]);
         let steps = self.steps(kind, row).into_iter().enumerate();
         screen.section("What to do there", steps.map(|(index, step)| format!("{}. {step}", index + 1)));
         screen.section("In offboard.toml", configuration(kind, row));
@@ -86,13 +86,14 @@ impl Sources {
             departures.push("as configured: event = { departures = [\"…\"] }".to_owned());
         }
         screen.section("Who has left", departures);
-        screen.section("What teaches the directory", [none(row.lessons(), "nothing: import it, if it is needed")]);
+        screen
+            .section("What teaches the directory", [none(row.identity_facts(), "nothing: import it, if it is needed")]);
         let mut samples = row.samples();
         samples.retain(|sample| *sample != "departure");
         samples.insert(0, "departure");
         screen.section("What `offboard send --sample` knows", [samples.join(", ")]);
-        if !row.lacks.is_empty() {
-            screen.section("What can be missing", [row.lacks.clone()]);
+        if !row.limitations.is_empty() {
+            screen.section("What can be missing", [row.limitations.clone()]);
         }
         let answer = match row.reply() {
             Reply::Report => "the report",
@@ -103,12 +104,12 @@ impl Sources {
     }
 
     /// What to do in the sender's settings.
-    fn steps(&self, kind: &Kind, row: &Row) -> Vec<String> {
+    fn steps(&self, kind: &Kind, row: &KindSpec) -> Vec<String> {
         let url = format!("{}/webhooks/{}", self.url.trim_end_matches('/'), kind.name);
         row.setup.iter().map(|step| step.replace("{url}", &url)).collect()
     }
 
-    fn told(&self, kind: &Kind, row: Row) -> Told {
+    fn told(&self, kind: &Kind, row: KindSpec) -> Told {
         let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
         Told {
             kind: kind.name,
@@ -116,7 +117,7 @@ impl Sources {
             secret_key: kind.secret_key(&row),
             departures: owned(row.departures()),
             also: owned(row.also()),
-            lessons: owned(row.lessons()),
+            lessons: owned(row.identity_facts()),
             samples: owned(row.samples()),
             reply: match row.reply() {
                 Reply::Report => "report",
@@ -126,14 +127,14 @@ impl Sources {
             response_timeout_seconds: row.response_timeout().as_secs(),
             sender: row.sender,
             page: row.page,
-            proof: row.proof,
-            lacks: row.lacks,
+            proof: row.authentication,
+            lacks: row.limitations,
         }
     }
 }
 
 /// A section that can be taken as it is, or adapted where the kind leaves something open.
-fn configuration(kind: &Kind, row: &Row) -> Vec<String> {
+fn configuration(kind: &Kind, row: &KindSpec) -> Vec<String> {
     let mut lines = vec![format!("[sources.{}]", kind.name), format!("kind = \"{}\"", kind.name)];
     lines.extend(row.configure.clone());
     let also = row.also();
@@ -145,10 +146,10 @@ fn configuration(kind: &Kind, row: &Row) -> Vec<String> {
     lines
 }
 
-fn list(rows: &[(&Kind, Row)]) {
+fn list(rows: &[(&Kind, KindSpec)]) {
     let screen = Screen::new(false);
     let mut table = screen.table(["KIND", "SENDER", "KNOWN BY"]);
-    table.add_rows(rows.iter().map(|(kind, row)| [kind.name, &row.sender, &row.proof]));
+    table.add_rows(rows.iter().map(|(kind, row)| [kind.name, &row.sender, &row.authentication]));
     screen.show(&table);
     screen.line("\n`offboard sources KIND` says what to enter in the sender's settings, and what its events lack.");
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The body, every field of every employee with its value under `value`.
-pub(super) fn unfold(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
+pub(super) fn normalize(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
     let mut body = document(verified.body())?;
     let employees = body.get_mut("employees").and_then(Value::as_array_mut);
     for employee in employees.into_iter().flatten() {

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The event, with the proven `addresses` beside it, the primary one first.
-pub(super) fn unfold(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
+pub(super) fn normalize(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
     let mut event = document(verified.body())?;
     let listed = event["data"]["email_addresses"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut proven: Vec<_> = listed.iter().filter(|one| one["verification"]["status"] == "verified").collect();

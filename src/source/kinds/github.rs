@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The body, with `event` (`organization.member_removed`) and `delivery` beside it.
-pub(super) fn unfold(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
+pub(super) fn normalize(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
     let mut body = document(verified.body())?;
     let event = verified.header("x-github-event").ok_or_else(|| Unreadable::Missing("x-github-event".to_owned()))?;
     let name = match body["action"].as_str() {

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The change, its number in the channel, and the user that it is about.
-pub(super) fn unfold(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
+pub(super) fn normalize(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
     let header = |name: &str| verified.header(name).ok_or_else(|| Unreadable::Missing(name.to_owned()));
     let state = header("x-goog-resource-state")?;
     let id = format!("{}/{}", header("x-goog-channel-id")?, header("x-goog-message-number")?);

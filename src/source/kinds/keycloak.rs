@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The event; if it is about a user, with `about = "user"`, their id as `subject`, and what is known of them as JSON.
-pub(super) fn unfold(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
+pub(super) fn normalize(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
     let mut event = document(verified.body())?;
     let subject = subject(&event)?.map(str::to_owned);
     let about = subject.is_some().then_some("user");
@@ -44,6 +44,6 @@ fn subject(event: &Value) -> Result<Option<&str>, Unreadable> {
     }
 }
 
-fn malformed(place: &str) -> Unreadable {
-    Unreadable::Malformed(place.to_owned())
+fn malformed(pointer: &str) -> Unreadable {
+    Unreadable::Malformed(pointer.to_owned())
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Each event of the token: its `id`, `type` and time, and the subject's `idp_id` or `email`.
-pub(super) fn unfold(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
+pub(super) fn normalize(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
     let claims = document(verified.body())?;
     let missing = |field: &str| Unreadable::Missing(format!("/{field}"));
     let events = claims["events"].as_object().ok_or_else(|| missing("events"))?;

@@ -1,4 +1,4 @@
-//! Zitadel gives its events a place in a sequence instead of an id, and what they carry as JSON in base64:
+//! Zitadel gives its events a number in a sequence instead of an id, and what they carry as JSON in base64:
 //! <https://zitadel.com/docs/guides/integrate/actions/usage>.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The event, with `id` (`aggregate/sequence`) and `payload` beside it.
-pub(super) fn unfold(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
+pub(super) fn normalize(verified: &Verified) -> Result<Vec<Value>, Unreadable> {
     let mut event = document(verified.body())?;
     let missing = |field: &str| Unreadable::Missing(format!("/{field}"));
     let aggregate = event["aggregateID"].as_str().ok_or_else(|| missing("aggregateID"))?;

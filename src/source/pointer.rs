@@ -1,4 +1,4 @@
-//! Places in a body: JSON Pointers (RFC 6901) with one more kind of step.
+//! JSON Pointers (RFC 6901) into a body, with one more kind of step.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,7 +14,7 @@ pub(super) const LONGEST_TEXT: usize = 512;
 /// Senders put whom an event is about into a list beside others. If several elements fit, none is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct Place {
+pub(super) struct Pointer {
     text: String,
     steps: Vec<Step>,
 }
@@ -25,33 +25,33 @@ enum Step {
     Only { key: String, is: String },
 }
 
-/// Several places: the first where something stands counts.
+/// Several pointers: the first that points at something counts.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "OneOrMany")]
-pub(super) struct Places(Vec<Place>);
+pub(super) struct Pointers(Vec<Pointer>);
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "a place is a JSON Pointer, which begins with a /, or a list of them")]
+#[serde(untagged, expecting = "expected a JSON Pointer, which begins with a /, or a list of them")]
 enum OneOrMany {
-    One(Place),
-    Many(Vec<Place>),
+    One(Pointer),
+    Many(Vec<Pointer>),
 }
 
-impl From<OneOrMany> for Places {
-    fn from(places: OneOrMany) -> Self {
-        match places {
-            OneOrMany::One(place) => Self(vec![place]),
-            OneOrMany::Many(places) => Self(places),
+impl From<OneOrMany> for Pointers {
+    fn from(pointers: OneOrMany) -> Self {
+        match pointers {
+            OneOrMany::One(pointer) => Self(vec![pointer]),
+            OneOrMany::Many(pointers) => Self(pointers),
         }
     }
 }
 
-impl TryFrom<String> for Place {
+impl TryFrom<String> for Pointer {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         if !text.is_empty() && !text.starts_with('/') {
-            return Err(format!("`{text}` is no JSON Pointer: it begins with a /"));
+            return Err(format!("`{text}` is not a JSON Pointer: it begins with a /"));
         }
         let steps = text.split('/').skip(1).map(step).collect();
         Ok(Self { text, steps })
@@ -67,7 +67,7 @@ fn step(text: &str) -> Step {
     }
 }
 
-impl Place {
+impl Pointer {
     /// The pointer as it was written.
     pub(super) fn text(&self) -> &str {
         &self.text
@@ -83,7 +83,7 @@ impl Place {
         })
     }
 
-    /// Returns the place of a value in the body, to be changed.
+    /// Returns the value that stands here, to be changed.
     fn find_mut<'a>(&self, body: &'a mut Value) -> Option<&'a mut Value> {
         self.steps.iter().try_fold(body, |value, step| match (step, value) {
             (Step::Key(key), Value::Object(object)) => object.get_mut(key),
@@ -130,37 +130,38 @@ fn only(list: &[Value], key: &str, is: &str) -> Option<usize> {
     fitting.next().filter(|_| fitting.next().is_none())
 }
 
-impl Places {
-    /// The first place, as it was written.
+impl Pointers {
+    /// The first pointer, as it was written.
     pub(super) fn name(&self) -> String {
-        self.0.first().map(|place| place.text.clone()).unwrap_or_default()
+        self.0.first().map(|pointer| pointer.text.clone()).unwrap_or_default()
     }
 
-    /// The first place of all.
-    pub(super) fn first(&self) -> Option<&Place> {
+    /// The first pointer of all.
+    pub(super) fn first(&self) -> Option<&Pointer> {
         self.0.first()
     }
 
-    /// What stands at each of the places, nulls and all.
-    pub(super) fn all<'a>(&self, body: &'a Value) -> impl Iterator<Item = (&Place, &'a Value)> {
-        self.0.iter().filter_map(|place| Some((place, place.find(body)?)))
+    /// Returns what each of the pointers points at, nulls included.
+    pub(super) fn all<'a>(&self, body: &'a Value) -> impl Iterator<Item = (&Pointer, &'a Value)> {
+        self.0.iter().filter_map(|pointer| Some((pointer, pointer.find(body)?)))
     }
 
-    /// What stands at the first of the places where something stands.
-    pub(super) fn find<'a>(&self, body: &'a Value) -> Option<(&Place, &'a Value)> {
-        let found = |place| Place::find(place, body).filter(|value| !is_nothing(value)).map(|value| (place, value));
+    /// Returns what the first pointer that points at something points at.
+    pub(super) fn find<'a>(&self, body: &'a Value) -> Option<(&Pointer, &'a Value)> {
+        let found =
+            |pointer| Pointer::find(pointer, body).filter(|value| !is_nothing(value)).map(|value| (pointer, value));
         self.0.iter().find_map(found)
     }
 
-    /// Takes the value out of the body at the first of the places where something stands.
-    pub(super) fn take(&self, body: &mut Value) -> Option<(&Place, Value)> {
-        let (place, _) = self.find(body)?;
-        place.find_mut(body).map(|value| (place, value.take()))
+    /// Takes the value out of the body at which the first such pointer points.
+    pub(super) fn take(&self, body: &mut Value) -> Option<(&Pointer, Value)> {
+        let (pointer, _) = self.find(body)?;
+        pointer.find_mut(body).map(|value| (pointer, value.take()))
     }
 
     /// A text, or a number as text; `None` where there is nothing, or nothing but white space.
     pub(super) fn text(&self, body: &Value) -> Result<Option<String>, Unreadable> {
-        self.find(body).map(|(place, value)| text(place, value)).transpose()
+        self.find(body).map(|(pointer, value)| text(pointer, value)).transpose()
     }
 }
 
@@ -170,8 +171,8 @@ fn is_nothing(value: &Value) -> bool {
 }
 
 /// A text without control characters, or a whole number as text.
-pub(super) fn text(place: &Place, value: &Value) -> Result<String, Unreadable> {
-    let malformed = || Unreadable::Malformed(place.text.clone());
+pub(super) fn text(pointer: &Pointer, value: &Value) -> Result<String, Unreadable> {
+    let malformed = || Unreadable::Malformed(pointer.text.clone());
     let text = match value {
         Value::String(text) => text.trim().to_owned(),
         Value::Number(number) if !number.is_f64() => number.to_string(),
@@ -187,29 +188,29 @@ mod tests {
 
     use super::*;
 
-    fn place(text: &str) -> Place {
-        Place::try_from(text.to_owned()).unwrap()
+    fn pointer(text: &str) -> Pointer {
+        Pointer::try_from(text.to_owned()).unwrap()
     }
 
     #[test]
     fn an_element_is_picked_only_if_it_is_the_only_one() {
         let one = json!({ "target": [{ "type": "Group", "id": "g" }, { "type": "User", "id": "u" }] });
-        assert_eq!(place("/target/[type=User]/id").find(&one), Some(&json!("u")));
-        assert_eq!(place("/target/[type=App]/id").find(&one), None);
+        assert_eq!(pointer("/target/[type=User]/id").find(&one), Some(&json!("u")));
+        assert_eq!(pointer("/target/[type=App]/id").find(&one), None);
         let two = json!({ "target": [{ "type": "User", "id": "u" }, { "type": "User", "id": "v" }] });
-        assert_eq!(place("/target/[type=User]/id").find(&two), None);
-        assert_eq!(place("/target/1/id").find(&two), Some(&json!("v")));
+        assert_eq!(pointer("/target/[type=User]/id").find(&two), None);
+        assert_eq!(pointer("/target/1/id").find(&two), Some(&json!("v")));
         let primary = json!([{ "primary": false, "value": 1 }, { "primary": true, "value": 2 }, {}]);
-        assert_eq!(place("/[primary=true]/value").find(&primary), Some(&json!(2)));
-        assert_eq!(place("/[type=User]").find(&json!({ "[type=User]": 1 })), None);
+        assert_eq!(pointer("/[primary=true]/value").find(&primary), Some(&json!(2)));
+        assert_eq!(pointer("/[type=User]").find(&json!({ "[type=User]": 1 })), None);
     }
 
     #[test]
     fn keys_are_escaped_as_in_rfc_6901() {
-        assert_eq!(place("/a~1b/m~0n").find(&json!({ "a/b": { "m~n": 8 } })), Some(&json!(8)));
-        assert_eq!(place("").find(&json!(1)), Some(&json!(1)));
-        let relative = Place::try_from("a/b".to_owned());
-        assert_eq!(relative, Err("`a/b` is no JSON Pointer: it begins with a /".to_owned()));
+        assert_eq!(pointer("/a~1b/m~0n").find(&json!({ "a/b": { "m~n": 8 } })), Some(&json!(8)));
+        assert_eq!(pointer("").find(&json!(1)), Some(&json!(1)));
+        let relative = Pointer::try_from("a/b".to_owned());
+        assert_eq!(relative, Err("`a/b` is not a JSON Pointer: it begins with a /".to_owned()));
     }
 
     #[test]
@@ -218,8 +219,8 @@ mod tests {
         for (text, value) in
             [("/a/b", json!(1)), ("/list/[type=User]/id", json!("u")), ("/list/[type=User]/x", json!(2))]
         {
-            place(text).put(&mut body, value.clone());
-            assert_eq!(place(text).find(&body), Some(&value), "{text}");
+            pointer(text).put(&mut body, value.clone());
+            assert_eq!(pointer(text).find(&body), Some(&value), "{text}");
         }
     }
 }
