@@ -22,7 +22,7 @@ from aws import COMMANDS, Emulator  # noqa: E402
 from suite import CHECKS, Suite  # noqa: E402
 from world import create_secrets  # noqa: E402
 
-import kills, cuts, races, storms, rules  # noqa: E401, E402, F401  (each registers its checks)
+import kills, cuts, races, costs, rules, storms  # noqa: E401, E402, F401  (each registers its checks)
 
 
 async def run(function, suite):
