@@ -56,7 +56,7 @@ impl Related {
                 active.insert(id.to_string(), Active::crowded(id.to_string()));
             }
             let said = facts.identities.get(id).and_then(|stored| stored.identity.active);
-            if let Some(at) = said.filter(|at| *at > record.rank) {
+            if let Some(at) = said.filter(|at| *at > record.rank && !has_left_again(id, *at, record, facts, now)) {
                 active.insert(id.to_string(), Active { fact: VetoFact { id: id.to_string(), at }, is_later: true });
             }
         }
@@ -85,6 +85,13 @@ impl Related {
         let targets = traits.into_iter().filter_map(target).collect();
         Self { active: active.into_values().collect(), targets, every_email }
     }
+}
+
+/// Whether a word "active" of a departed id is ended by a later departure of the same id that stands.
+fn has_left_again(id: &IdentityKey, active: i64, record: &Record, facts: &Facts, now: OffsetDateTime) -> bool {
+    let departures = facts.identities.get(id).into_iter().flat_map(|stored| &stored.departures);
+    let mut later = departures.filter(|departure| departure.rank > active && departure.id != record.id);
+    later.any(|departure| facts.stands(&departure.id, now))
 }
 
 /// The ids that are the departed person: the event's own, and what it stands for by rule 2.
