@@ -10,7 +10,7 @@ use crate::{
     judgement::Veto,
     ledger::Record,
     outcome::{Outcome, Proof, Reference, Status},
-    person::mask_addresses,
+    person::{mask_addresses, mask_departure_id},
 };
 
 /// The report on one delivery.
@@ -259,7 +259,7 @@ impl DepartureReport {
         let said = person.emails().map(ToString::to_string);
         let mut emails = said.chain(record.person.known_emails.iter().cloned());
         Self {
-            id: mask_addresses(&record.id),
+            id: mask_departure_id(&record.id),
             source: record.source.clone(),
             event: EventReport {
                 id: mask_addresses(&record.event.id),
