@@ -10,7 +10,8 @@ use std::{
 use serde_json::{Value, json};
 use support::Vault;
 
-const GOOD: &str = "[policy]\nmode = \"live\"\n[sources.hr]\nkind = \"workos\"\n[providers.instaply]\nkind = \"instaply\"\n";
+const GOOD: &str =
+    "[policy]\nmode = \"live\"\n[sources.hr]\nkind = \"workos\"\n[providers.instaply]\nkind = \"instaply\"\n";
 
 /// A configuration in a folder of its own.
 fn configuration(test: &str, text: &str) -> PathBuf {

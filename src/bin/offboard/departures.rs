@@ -14,7 +14,7 @@ use offboard::{
     judgement::{Rules, Veto},
     ledger::{NEVER, Record},
     outcome::Status,
-    person::mask_addresses,
+    person::{mask_addresses, mask_departure_id},
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -88,6 +88,13 @@ impl Addresses {
         }
     }
 
+    fn id(self, record: &Record) -> String {
+        match self {
+            Self::Masked => mask_departure_id(&record.id),
+            Self::Full => record.id.clone(),
+        }
+    }
+
     /// The person's main e-mail address; empty if the event named none.
     fn email(self, record: &Record) -> String {
         record.person.emails().first().map(|email| self.show(email)).unwrap_or_default()
@@ -101,7 +108,7 @@ fn document(record: &Record, reasons: &[Veto], addresses: Addresses) -> Value {
     let shown = |text: &Option<String>| text.as_deref().map(|text| addresses.show(text));
     let emails: Vec<_> = record.person.emails().iter().map(|email| addresses.show(email)).collect();
     json!({
-        "id": addresses.show(&record.id),
+        "id": addresses.id(record),
         "state": record.state,
         "reasons": reasons,
         "source": record.source,

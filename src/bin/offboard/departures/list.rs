@@ -75,7 +75,7 @@ fn row(record: &Record, reasons: &[Veto], addresses: Addresses) -> [String; 6] {
         addresses.email(record),
         record.attempts.to_string(),
         why(record, reasons),
-        addresses.show(&record.id),
+        addresses.id(record),
     ]
 }
 

@@ -4,7 +4,7 @@ use offboard::{
     judgement::Veto,
     ledger::{Action, Record, State, StoredResult},
     outcome::{Outcome, Proof, Status},
-    person::mask_addresses,
+    person::{mask_addresses, mask_departure_id},
 };
 use time::OffsetDateTime;
 
@@ -60,7 +60,7 @@ impl Case {
         let is_open = !record.state.is_settled();
         let standing = record.vetoes.iter().flatten().filter(|_| is_open);
         Self {
-            id: mask_addresses(&record.id),
+            id: mask_departure_id(&record.id),
             person: masked(record.person.emails().first().map(String::as_str)),
             external_id: masked(person.external_id.as_deref().or(person.idp_id.as_deref())),
             source: record.source.clone(),

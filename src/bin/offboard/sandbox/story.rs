@@ -105,12 +105,7 @@ impl Story<'_> {
         Ending { as_expected, elapsed_ms: self.begun.elapsed().as_millis(), steps, left, findings }
     }
 
-    async fn play_one(
-        &self,
-        scene: &Scene,
-        sent: &mut BTreeMap<&'static str, Delivery>,
-        heard: &mut String,
-    ) -> Step {
+    async fn play_one(&self, scene: &Scene, sent: &mut BTreeMap<&'static str, Delivery>, heard: &mut String) -> Step {
         (scene.before)(self.world);
         let calls = self.world.calls();
         let reply = self.deliver(scene, sent).await;
@@ -129,11 +124,7 @@ impl Story<'_> {
         step
     }
 
-    async fn deliver(
-        &self,
-        scene: &Scene,
-        sent: &mut BTreeMap<&'static str, Delivery>,
-    ) -> Result<Reply, String> {
+    async fn deliver(&self, scene: &Scene, sent: &mut BTreeMap<&'static str, Delivery>) -> Result<Reply, String> {
         let source = self.config.sources.get(scene.source);
         let source = source.ok_or_else(|| format!("no source {}", scene.source))?;
         let guess = "what somebody who does not know the secret signs with";
