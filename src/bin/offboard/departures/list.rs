@@ -24,7 +24,7 @@ pub struct List {
     /// Also those that are done or dismissed
     #[arg(long)]
     all: bool,
-    /// Show e-mail addresses in full; once a departure is done or dismissed, nobody knows them any more
+    /// Show e-mail addresses in full; of a departure that is done or dismissed they are no longer stored
     #[arg(long)]
     unmask: bool,
     #[command(flatten)]

@@ -142,7 +142,7 @@ impl Story<'_> {
     fn unknown(&self) -> Vec<String> {
         let functions = self.live.unknown().into_iter().chain(self.dry_run.unknown());
         let unknown = self.world.unknown().into_iter().chain(functions);
-        unknown.map(|call| format!("a stand-in does not know this call: {call}")).collect()
+        unknown.map(|call| format!("a mock service does not know this call: {call}")).collect()
     }
 
     /// Looks for secrets and full addresses where none may be.
