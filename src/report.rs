@@ -274,7 +274,7 @@ impl DepartureReport {
                 other_emails: emails.collect(),
             },
             status,
-            reasons: record.vetoes.iter().flatten().map(|standing| standing.veto).collect(),
+            reasons: record.reasons(),
             duplicate,
             providers,
         }

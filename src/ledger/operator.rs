@@ -256,7 +256,9 @@ mod tests {
     fn reason_that_ends_by_itself_is_released_only_by_name() {
         let mut record = held(&[Veto::EventTooOld]);
         let both = [Veto::EventTooOld, Veto::Settling];
+        record.vetoes = Some(standing(&both));
         assert_eq!(released(&mut record, &both, None), Ok(vec![Veto::EventTooOld]));
+        assert_eq!(record.reasons(), [Veto::Settling]);
         assert_eq!(released(&mut record, &both[1..], Some(&both[1..])), Ok(vec![Veto::Settling]));
     }
 }

@@ -365,6 +365,12 @@ impl Record {
         self.vetoes.iter().flatten().any(|standing| standing.veto == veto)
     }
 
+    /// Returns the vetoes that stood at the last judgement and were not released since; none of a settled departure.
+    pub fn reasons(&self) -> Vec<Veto> {
+        let standing = self.vetoes.iter().flatten().filter(|_| !self.state.is_settled());
+        standing.filter(|standing| !self.release.overrides(standing)).map(|standing| standing.veto).collect()
+    }
+
     /// Returns what the indexes are to know.
     pub(super) fn index(&self) -> Index {
         let (year, month) = (self.received_at.year(), u8::from(self.received_at.month()));

@@ -139,12 +139,6 @@ fn due_at(record: &Record) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(due_at).ok()
 }
 
-/// Returns the vetoes that stood at the last judgement; none of a settled departure.
-fn recorded_reasons(record: &Record) -> Vec<Veto> {
-    let standing = record.vetoes.iter().flatten().filter(|_| !record.state.is_settled());
-    standing.map(|standing| standing.veto).collect()
-}
-
 /// Returns why a departure is not done: the vetoes, else the providers at which work is left.
 fn why(record: &Record, reasons: &[Veto]) -> String {
     let left = || {

@@ -10,7 +10,7 @@ use offboard::{
 };
 use serde_json::Value;
 
-use super::{Addresses, document, filter::Filter, recorded_reasons, why};
+use super::{Addresses, document, filter::Filter, why};
 use crate::{
     pause,
     screen::{Screen, print},
@@ -39,7 +39,7 @@ impl List {
         let records = self.filter.find(&connected, self.all).await?;
         let addresses = if self.unmask { Addresses::Full } else { Addresses::Masked };
         if self.stack.configured.json {
-            let documents = records.iter().map(|record| document(record, &recorded_reasons(record), addresses));
+            let documents = records.iter().map(|record| document(record, &record.reasons(), addresses));
             print(&Value::Array(documents.collect()).to_string());
             return Ok(ExitCode::SUCCESS);
         }
@@ -49,7 +49,7 @@ impl List {
     async fn show(&self, connected: &Connected, records: &[Record], addresses: Addresses) -> Result<ExitCode, String> {
         let screen = Screen::new(false);
         pause::announce(&screen, connected).await?;
-        let rows = records.iter().map(|record| (record, recorded_reasons(record)));
+        let rows = records.iter().map(|record| (record, record.reasons()));
         table(&screen, rows, addresses);
         let is_narrowed = self.all || self.filter.state.is_some();
         let open = if is_narrowed { "" } else { "; --all lists those that are done or dismissed as well" };
