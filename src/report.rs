@@ -10,8 +10,11 @@ use crate::{
     judgement::Veto,
     ledger::Record,
     outcome::{Outcome, Proof, Reference, Status},
-    person::mask_addresses,
+    person::{mask_addresses, mask_departure_id},
 };
+
+/// References kept of one account: a person who follows these meets the rest at the provider.
+const MAX_REFERENCES: usize = 50;
 
 /// The report on one delivery.
 #[derive(Debug, Serialize)]
@@ -154,10 +157,26 @@ impl Entry {
                 _ => self.accounts.push(before.clone()),
             }
         }
+        // The only account of that run has no scope.
+        let alone = Some(&earlier.finding).filter(|one| one.is_removal() && earlier.accounts.is_empty());
+        if let Some(removed) = alone.filter(|_| !self.accounts.is_empty())
+            && self.accounts.iter().all(|now| now.finding.account_id != removed.account_id)
+        {
+            self.accounts.push(AccountReport { scope: "removed earlier".to_owned(), finding: removed.clone() });
+        }
         if let Some(removal) = self.accounts.iter().map(|account| &account.finding).max_by_key(|one| one.outcome)
             && removal.outcome > self.finding.outcome
         {
             self.finding = removal.clone();
+        }
+    }
+
+    /// Drops the references and sentences of all findings.
+    pub(crate) fn shorten(&mut self) {
+        let accounts = self.accounts.iter_mut().map(|account| &mut account.finding);
+        for finding in [&mut self.finding].into_iter().chain(accounts) {
+            finding.references.clear();
+            finding.detail = None;
         }
     }
 }
@@ -200,8 +219,9 @@ impl Finding {
         self
     }
 
-    /// Passes every text through `clean`.
+    /// Passes every text through `clean`, and keeps [`MAX_REFERENCES`].
     pub(crate) fn cleaned(mut self, clean: impl Fn(String) -> String) -> Self {
+        self.references.truncate(MAX_REFERENCES);
         let texts = [&mut self.account_id, &mut self.request_id, &mut self.reason, &mut self.detail];
         let references = self.references.iter_mut().flat_map(|reference| {
             [Some(&mut reference.kind), Some(&mut reference.name), reference.href.as_mut()].into_iter().flatten()
@@ -252,7 +272,7 @@ impl DepartureReport {
         let said = person.emails().map(ToString::to_string);
         let mut emails = said.chain(record.person.known_emails.iter().cloned());
         Self {
-            id: mask_addresses(&record.id),
+            id: mask_departure_id(&record.id),
             source: record.source.clone(),
             event: EventReport {
                 id: mask_addresses(&record.event.id),
@@ -267,7 +287,7 @@ impl DepartureReport {
                 other_emails: emails.collect(),
             },
             status,
-            reasons: record.vetoes.iter().flatten().map(|standing| standing.veto).collect(),
+            reasons: record.reasons(),
             duplicate,
             providers,
         }
@@ -292,5 +312,17 @@ impl DepartureReport {
             Status::NeedsAttention | Status::Incomplete => warn!(request_id, departure_id, status, report, "departure"),
             _ => info!(request_id, departure_id, status, report, "departure"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_beyond_the_limit_are_dropped() {
+        let reference = Reference { kind: "schedule".into(), name: "Primary".into(), href: None };
+        let finding = Finding { references: vec![reference; 4000], ..Finding::of(Outcome::Blocked) };
+        assert_eq!(finding.cleaned(|text| text).references.len(), MAX_REFERENCES);
     }
 }

@@ -11,7 +11,7 @@ fn text(path: &str) -> String {
 
 #[test]
 fn the_readme_lists_every_kind_of_source_as_its_file_tells_it() {
-    let mut table = "| kind | sender | how a delivery is known to be the sender's | what can be missing |\n| --- | --- | --- | --- |\n".to_owned();
+    let mut table = "| kind | sender | authentication | limitations |\n| --- | --- | --- | --- |\n".to_owned();
     for kind in KINDS {
         let row = kind.spec().unwrap_or_else(|fault| panic!("{fault}"));
         let guide = format!("docs/sources/{}.md", kind.name);
@@ -72,4 +72,17 @@ fn every_file_that_a_page_links_to_is_there() {
         }
     }
     assert!(links > 20, "only {links} links were found");
+}
+
+#[test]
+fn every_metric_of_the_template_is_published() {
+    let template = text("template.yaml");
+    let own = template.split("Namespace: offboard\n").skip(1).filter_map(|rest| rest.split("MetricName: ").nth(1));
+    let alarmed: std::collections::BTreeSet<_> = own.filter_map(|rest| rest.lines().next()).collect();
+    let code = ["src/metrics.rs", "src/flow/tick.rs", "src/handler.rs"].map(text).join("\n");
+    // Counted by API Gateway's log.
+    for name in alarmed.iter().filter(|name| **name != "TooManyRequests") {
+        assert!(code.contains(&format!("\"{name}\"")), "nothing publishes {name}");
+    }
+    assert!(alarmed.len() > 8, "{alarmed:?}");
 }

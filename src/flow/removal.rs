@@ -133,10 +133,8 @@ impl<'a> Removal<'a> {
             tokio::select! {
                 biased;
                 Some(ask) = asks.recv() => {
-                    let permission = self.permit(&ask.provider, run).await;
+                    self.decide(ask, asks, run).await;
                     unsaved_since = None;
-                    // A removal that no longer waits has ended already.
-                    let _ = ask.answer.send(permission);
                 }
                 Some(entry) = run.next() => {
                     self.settle(entry);
@@ -156,8 +154,24 @@ impl<'a> Removal<'a> {
         self.results.push(entry);
     }
 
+    /// Answers a removal that asks, and those that ask by now: one intent names them all.
+    async fn decide(&mut self, first: Ask, asks: &mut mpsc::Receiver<Ask>, run: &Run) {
+        // Before the others are taken out: whoever has not ended its look-up yet may remove somebody as well.
+        let mut may_remove: BTreeSet<String> = run.unfinished().into_iter().collect();
+        let mut waiting = vec![first];
+        while let Ok(ask) = asks.try_recv() {
+            waiting.push(ask);
+        }
+        may_remove.extend(waiting.iter().map(|ask| ask.provider.clone()));
+        for ask in waiting {
+            let permission = self.permit(&ask.provider, &may_remove).await;
+            // A removal that no longer waits has ended already.
+            let _ = ask.answer.send(permission);
+        }
+    }
+
     /// Decides about one removal: on facts that are fresh, within the lease, and after the intent was noted.
-    async fn permit(&mut self, provider: &str, run: &Run) -> Permission {
+    async fn permit(&mut self, provider: &str, may_remove: &BTreeSet<String>) -> Permission {
         if let Some(reason) = self.halted {
             return Permission::Denied(reason.to_owned());
         }
@@ -170,9 +184,7 @@ impl<'a> Removal<'a> {
         }
         self.asked.insert(provider.to_owned());
         if !self.record.intent.contains(provider) {
-            // Whoever has not ended its look-up yet may remove somebody as well.
-            self.record.intent.extend(run.unfinished());
-            self.record.intent.insert(provider.to_owned());
+            self.record.intent.extend(may_remove.iter().cloned());
             self.record.first_attempt_at.get_or_insert(self.worker.now().unix_timestamp());
             if !self.save().await {
                 return self.halt("not_recorded");
@@ -263,7 +275,7 @@ impl<'a> Removal<'a> {
     }
 
     fn log(&self, reason: &str) {
-        let departure_id = crate::person::mask_addresses(&self.record.id);
+        let departure_id = crate::person::mask_departure_id(&self.record.id);
         tracing::error!(request_id = self.worker.name, departure_id, reason, "an outcome could not be recorded");
     }
 }

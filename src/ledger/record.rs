@@ -2,23 +2,27 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+mod document;
+mod person;
+mod state;
+
+pub use person::StoredPerson;
+pub use state::State;
+
 use super::{
     DepartureRef,
     key::{IdentityKey, TraitKey, short},
-    store::{Index, Item},
 };
 use crate::{
     departure::{Departure, Event, EventTime},
     judgement::{Next, Release, Standing, Verdict, Veto},
     outcome::{Outcome, Status},
-    person::{Email, Person, mask_addresses},
     report::Entry,
 };
 
@@ -121,71 +125,6 @@ pub struct StoredEvent {
     /// The source's name of the organization in which it happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
-}
-
-/// A person, in a record.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredPerson {
-    /// The source's id, or the strongest that stands for it; `None` if the event names nobody.
-    pub key: Option<IdentityKey>,
-    /// Everything that the event names, hashed.
-    pub traits: Vec<TraitKey>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    idp_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    external_id: Option<String>,
-    /// The addresses that the event names.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    emails: Vec<String>,
-    /// The addresses that the identity map adds, masked.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub known_emails: Vec<String>,
-    /// Whether the texts are masked, so that nobody can be found by them.
-    #[serde(default)]
-    masked: bool,
-}
-
-/// Where a departure stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// No account remains anywhere.
-    Done,
-    /// A person said that nothing is to be done.
-    Dismissed,
-    /// A person has to act.
-    NeedsAttention,
-    /// Work is left.
-    Pending,
-    /// Held until a veto lapses or a person decides.
-    Held,
-}
-
-impl State {
-    /// Every state in which something is left to do.
-    pub const OPEN: [Self; 3] = [Self::Pending, Self::Held, Self::NeedsAttention];
-
-    /// Returns the name in the ledger and in reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Dismissed => "dismissed",
-            Self::NeedsAttention => "needs_attention",
-            Self::Pending => "pending",
-            Self::Held => "held",
-        }
-    }
-
-    /// Returns whether nothing is left to do.
-    pub fn is_settled(self) -> bool {
-        matches!(self, Self::Done | Self::Dismissed)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 /// What is true at one provider.
@@ -351,7 +290,7 @@ impl Record {
         self.vetoes = Some(verdict.standing.clone());
         self.let_through |= verdict.lets_through;
         self.overlap_since = verdict.overlap_since;
-        self.person.known_emails = verdict.known_emails(&self.person.emails);
+        self.person.known_emails = verdict.known_emails(self.person.emails());
     }
 
     /// Ends a run: the lease goes, and the state follows from the last judgement and from the configured providers.
@@ -426,36 +365,10 @@ impl Record {
         self.vetoes.iter().flatten().any(|standing| standing.veto == veto)
     }
 
-    /// Returns what the indexes are to know.
-    pub(super) fn index(&self) -> Index {
-        let (year, month) = (self.received_at.year(), u8::from(self.received_at.month()));
-        Index {
-            state: self.state.to_string(),
-            due_at: self.due_at,
-            month: format!("{year:04}-{month:02}"),
-            received_at: millis(self.received_at),
-            dry_run: self.state == State::Held && self.has_veto(Veto::DryRun),
-        }
-    }
-
-    /// Returns the item to store, with the next version.
-    pub(super) fn item(&self) -> Result<Item, super::LedgerError> {
-        let document = serde_json::to_string(self).map_err(|_| super::LedgerError::Unreadable("record"))?;
-        Ok(Item {
-            id: self.id.clone(),
-            version: self.version + 1,
-            document,
-            expires_at: self.expires_at,
-            index: Some(self.index()),
-            ..Item::default()
-        })
-    }
-
-    /// Reads an item.
-    pub(super) fn read(item: &Item) -> Result<Self, super::LedgerError> {
-        let record: Self =
-            serde_json::from_str(&item.document).map_err(|_| super::LedgerError::Unreadable("record"))?;
-        Ok(Self { version: item.version, ..record })
+    /// Returns the vetoes that stood at the last judgement and were not released since; none of a settled departure.
+    pub fn reasons(&self) -> Vec<Veto> {
+        let standing = self.vetoes.iter().flatten().filter(|_| !self.state.is_settled());
+        standing.filter(|standing| !self.release.overrides(standing)).map(|standing| standing.veto).collect()
     }
 }
 
@@ -467,58 +380,4 @@ fn is_settled(entry: &Entry) -> bool {
 /// Whether a removal that was begun may have worked all the same.
 fn leaves_removal_unknown(outcome: Outcome) -> bool {
     outcome.status() == Status::Incomplete || outcome == Outcome::Rejected
-}
-
-impl StoredPerson {
-    fn new(source: &str, person: &Person) -> Self {
-        Self {
-            key: IdentityKey::of(source, person),
-            traits: TraitKey::all_of(source, person),
-            idp_id: person.idp_id.clone(),
-            external_id: person.external_id.clone(),
-            emails: person.emails().map(|email| email.expose().to_owned()).collect(),
-            known_emails: Vec::new(),
-            masked: false,
-        }
-    }
-
-    /// Returns the person as the event named them; masked once the departure is settled.
-    pub fn person(&self) -> Person {
-        let mut emails = self.emails.iter().filter_map(|text| Email::parse(text));
-        Person {
-            idp_id: self.idp_id.clone(),
-            external_id: self.external_id.clone(),
-            email: emails.next(),
-            other_emails: emails.collect(),
-        }
-    }
-
-    /// Returns the addresses that the event names, as they were written.
-    pub fn emails(&self) -> &[String] {
-        &self.emails
-    }
-
-    /// Whether two events name the same person: by the strongest id that both give.
-    fn is_same(&self, other: &Self) -> bool {
-        self.key == other.key
-    }
-
-    fn mask(&mut self) {
-        let one = [&mut self.idp_id, &mut self.external_id].into_iter().flatten();
-        for text in one.chain(&mut self.emails) {
-            *text = mask_addresses(text);
-        }
-        self.masked = true;
-    }
-
-    /// Returns whether the texts are masked, so that nobody can be found by them.
-    pub fn is_masked(&self) -> bool {
-        self.masked
-    }
-}
-
-impl fmt::Debug for StoredPerson {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StoredPerson({:?})", self.key)
-    }
 }

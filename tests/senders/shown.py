@@ -76,7 +76,7 @@ def auth0(world):
 
     yield "auth0: taken", lambda: deliver(f"Bearer {token}").left(payload.leaver)
     yield "auth0: a wrong token", lambda: deliver(f"Bearer {wrong(token)}").refused("no signature matches")
-    yield "auth0: without `Bearer`", lambda: deliver(token).refused("no signature matches")
+    yield "auth0: without `Bearer`", lambda: deliver(token).refused("header authorization cannot be read")
     blocked = (PAYLOADS / "auth0.event.user.updated.blocked.json").read_bytes()
     yield "auth0: a user who is blocked", lambda: deliver(f"Bearer {token}", blocked).ignored("a suspension")
 

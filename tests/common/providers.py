@@ -14,7 +14,6 @@ from wire import Answer
 NAMES = ("aerospike", "cloudflare", "flashduty", "instaply", "stytch")
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 SECRETS = {
-    "sources/hr": {"signing_secret": "hr-signing-key-one"},
     "providers/aerospike": {"client_id": "aerospike-id", "client_secret": "aerospike-key-one"},
     "providers/cloudflare": {"api_token": "cloudflare-key-one"},
     "providers/flashduty": {"app_key": "flashduty-key-one"},
@@ -113,7 +112,11 @@ class Providers:
         assert headers["authorization"] == "Bearer cloudflare-key-one", headers
         users, there = f"/accounts/{ACCOUNT}/access/users", self.ids["cloudflare"]
         if (method, path) == ("GET", users):
-            return 200, envelope([{"id": there[e], "email": e} for e in query["email"] if e in there])
+            page, per_page = (int(query[name][0]) for name in ("page", "per_page"))
+            found = [{"id": there[email], "email": email} for email in query["email"] if email in there]
+            result = found[(page - 1) * per_page : page * per_page]
+            info = {"page": page, "per_page": per_page, "count": len(result), "total_count": len(found)}
+            return 200, envelope(result) | {"result_info": info}
         if method == "DELETE" and path.startswith(users + "/"):
             if self.remove("cloudflare", path.rpartition("/")[2]):
                 return 200, envelope({})
