@@ -13,6 +13,9 @@ use crate::{
     person::{mask_addresses, mask_departure_id},
 };
 
+/// References kept of one account: a person who follows these meets the rest at the provider.
+const MAX_REFERENCES: usize = 50;
+
 /// The report on one delivery.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -167,6 +170,15 @@ impl Entry {
             self.finding = removal.clone();
         }
     }
+
+    /// Drops the references and sentences of all findings.
+    pub(crate) fn shorten(&mut self) {
+        let accounts = self.accounts.iter_mut().map(|account| &mut account.finding);
+        for finding in [&mut self.finding].into_iter().chain(accounts) {
+            finding.references.clear();
+            finding.detail = None;
+        }
+    }
 }
 
 impl Finding {
@@ -207,8 +219,9 @@ impl Finding {
         self
     }
 
-    /// Passes every text through `clean`.
+    /// Passes every text through `clean`, and keeps [`MAX_REFERENCES`].
     pub(crate) fn cleaned(mut self, clean: impl Fn(String) -> String) -> Self {
+        self.references.truncate(MAX_REFERENCES);
         let texts = [&mut self.account_id, &mut self.request_id, &mut self.reason, &mut self.detail];
         let references = self.references.iter_mut().flat_map(|reference| {
             [Some(&mut reference.kind), Some(&mut reference.name), reference.href.as_mut()].into_iter().flatten()
@@ -299,5 +312,17 @@ impl DepartureReport {
             Status::NeedsAttention | Status::Incomplete => warn!(request_id, departure_id, status, report, "departure"),
             _ => info!(request_id, departure_id, status, report, "departure"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_beyond_the_limit_are_dropped() {
+        let reference = Reference { kind: "schedule".into(), name: "Primary".into(), href: None };
+        let finding = Finding { references: vec![reference; 4000], ..Finding::of(Outcome::Blocked) };
+        assert_eq!(finding.cleaned(|text| text).references.len(), MAX_REFERENCES);
     }
 }
