@@ -13,8 +13,13 @@ use crate::{
     person::mask_addresses,
 };
 
+mod summary;
+
+/// References that are kept of what stands in the way: a record has to fit into an item of the table.
+const MAX_REFERENCES: usize = 20;
+
 /// The report on one delivery.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Report {
     /// The worst of the departures' states.
     pub status: Status,
@@ -200,8 +205,13 @@ impl Finding {
         self
     }
 
-    /// Passes every text through `clean`.
+    /// Passes every text through `clean`, and keeps as many references as fit into a record.
     pub(crate) fn cleaned(mut self, clean: impl Fn(String) -> String) -> Self {
+        if let Some(more) = self.references.len().checked_sub(MAX_REFERENCES).filter(|more| *more > 0) {
+            self.references.truncate(MAX_REFERENCES);
+            let detail = self.detail.take().map(|detail| format!("{detail}; ")).unwrap_or_default();
+            self.detail = Some(format!("{detail}{more} more references are not shown"));
+        }
         let texts = [&mut self.account_id, &mut self.request_id, &mut self.reason, &mut self.detail];
         let references = self.references.iter_mut().flat_map(|reference| {
             [Some(&mut reference.kind), Some(&mut reference.name), reference.href.as_mut()].into_iter().flatten()
@@ -292,5 +302,24 @@ impl DepartureReport {
             Status::NeedsAttention | Status::Incomplete => warn!(request_id, departure_id, status, report, "departure"),
             _ => info!(request_id, departure_id, status, report, "departure"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_kept_as_far_as_they_fit_into_a_record() {
+        let references = |count: usize| {
+            let reference = Reference { kind: "schedule".into(), name: "Primary".into(), href: None };
+            let finding =
+                Finding { references: vec![reference; count], ..Finding::of(Outcome::Blocked).detail("on call") };
+            let finding = finding.cleaned(|text| text);
+            (finding.references.len(), finding.detail.unwrap_or_default())
+        };
+        assert_eq!(references(MAX_REFERENCES), (MAX_REFERENCES, "on call".to_owned()));
+        let expected = (MAX_REFERENCES, "on call; 3980 more references are not shown".to_owned());
+        assert_eq!(references(4000), expected);
     }
 }
