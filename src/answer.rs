@@ -171,21 +171,37 @@ mod tests {
         report::{DepartureReport, Entry, Finding},
     };
 
+    fn reported(status: Status, retry_after: Option<u64>) -> Report {
+        let event = Event { id: "1".into(), kind: "gone".into(), occurred_at: None, organization: None };
+        let departure = Departure { id: "s/1".into(), source: "s".into(), event, person: Person::default() };
+        let record = Record::new(&departure, OffsetDateTime::UNIX_EPOCH, 0);
+        let retry_after = retry_after.map(Duration::from_secs);
+        let finding = Finding { retry_after, ..Finding::of(Outcome::RateLimited) };
+        let entry = Entry { provider: "p".into(), finding, accounts: Vec::new(), attempts: 1, elapsed_ms: 0 };
+        let departures = vec![DepartureReport::of(&record, status, false, vec![entry])];
+        Report::new("r".into(), departures, Vec::new())
+    }
+
     #[test]
-    fn a_sender_is_asked_to_wait_between_a_minute_and_an_hour() {
-        for (asked, told) in [(None, "60"), (Some(7), "60"), (Some(300), "300"), (Some(u64::MAX), "3600")] {
-            let event = Event { id: "1".into(), kind: "gone".into(), occurred_at: None, organization: None };
-            let departure = Departure { id: "s/1".into(), source: "s".into(), event, person: Person::default() };
-            let record = Record::new(&departure, OffsetDateTime::UNIX_EPOCH, 0);
-            let retry_after = asked.map(Duration::from_secs);
-            let finding = Finding { retry_after, ..Finding::of(Outcome::RateLimited) };
-            let entry = Entry { provider: "p".into(), finding, accounts: Vec::new(), attempts: 1, elapsed_ms: 0 };
-            let departures = vec![DepartureReport::of(&record, Status::Incomplete, false, vec![entry])];
-            let answer = report(&Report::new("r".into(), departures, Vec::new()), Reply::Report, false);
-            assert_eq!(
-                (answer.status().as_u16(), answer.headers()[header::RETRY_AFTER].as_bytes()),
-                (503, told.as_bytes())
-            );
+    fn sender_is_asked_to_wait_between_a_minute_and_an_hour() {
+        for (asked, shown) in [(None, "60"), (Some(7), "60"), (Some(300), "300"), (Some(u64::MAX), "3600")] {
+            let answer = report(&reported(Status::Incomplete, asked), Reply::Report, false);
+            assert_eq!(answer.headers()[header::RETRY_AFTER], shown);
+        }
+    }
+
+    #[test]
+    fn what_is_left_without_durable_storage_is_503() {
+        use Status::{Done, Held, Ignored, Incomplete, NeedsAttention, Pending, Planned};
+        for (status, code) in [(Done, 200), (Ignored, 200), (Planned, 200), (NeedsAttention, 200)] {
+            for is_durable in [false, true] {
+                assert_eq!(report(&reported(status, None), Reply::Report, is_durable).status(), code, "{status}");
+            }
+        }
+        for status in [Pending, Held, Incomplete] {
+            for (is_durable, code) in [(false, 503), (true, 200)] {
+                assert_eq!(report(&reported(status, None), Reply::Report, is_durable).status(), code, "{status}");
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ pub mod store;
 pub use facts::{Facts, Pause};
 pub use holders::{Holder, Holders};
 pub use identities::KnownIdentity;
-pub use identity::{Held, Holding, Identity, StoredIdentity};
+pub use identity::{Held, Holding, Identity, MAX_EMAILS, StoredIdentity};
 pub use key::{DepartureRef, IdentityKey, TraitKey};
 pub use record::{Action, Lease, NEVER, Record, SKEW, State, StoredPerson, StoredResult, millis};
 

@@ -159,6 +159,13 @@ impl Entry {
                 _ => self.accounts.push(before.clone()),
             }
         }
+        // The only account of that run has no scope.
+        let alone = Some(&earlier.finding).filter(|one| one.is_removal() && earlier.accounts.is_empty());
+        if let Some(removed) = alone.filter(|_| !self.accounts.is_empty())
+            && self.accounts.iter().all(|now| now.finding.account_id != removed.account_id)
+        {
+            self.accounts.push(AccountReport { scope: "removed earlier".to_owned(), finding: removed.clone() });
+        }
         if let Some(removal) = self.accounts.iter().map(|account| &account.finding).max_by_key(|one| one.outcome)
             && removal.outcome > self.finding.outcome
         {

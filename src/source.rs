@@ -213,6 +213,12 @@ impl Source {
         self.reader.person.idp_id.is_some() || self.reader.person.external_id.is_some()
     }
 
+    /// Returns whether its events have an id or a time. Those of one that has neither are told apart by their content alone.
+    pub fn identifies_events(&self) -> bool {
+        let event = &self.reader.event;
+        event.id.is_some() || event.occurred_at.is_some() || self.scheme.signs_ids()
+    }
+
     /// The name of its secret, if its keys are in one.
     pub fn secret(&self) -> Option<&str> {
         match &self.keys {

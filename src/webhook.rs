@@ -151,6 +151,11 @@ impl Scheme {
         }
     }
 
+    /// Returns whether a delivery has an id of its event beside its body, and signed.
+    pub(crate) fn signs_ids(&self) -> bool {
+        matches!(self, Self::Hmac(hmac) if hmac.families.iter().any(|family| family.id.is_some()))
+    }
+
     /// Checks a delivery. `now` is the time of its arrival.
     ///
     /// # Errors

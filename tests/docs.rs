@@ -11,7 +11,7 @@ fn text(path: &str) -> String {
 
 #[test]
 fn the_readme_lists_every_kind_of_source_as_its_file_tells_it() {
-    let mut table = "| kind | sender | how a delivery is known to be the sender's | what can be missing |\n| --- | --- | --- | --- |\n".to_owned();
+    let mut table = "| kind | sender | authentication | limitations |\n| --- | --- | --- | --- |\n".to_owned();
     for kind in KINDS {
         let row = kind.spec().unwrap_or_else(|fault| panic!("{fault}"));
         let guide = format!("docs/sources/{}.md", kind.name);

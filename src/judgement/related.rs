@@ -55,8 +55,7 @@ impl Related {
             if facts.identities.get(id).is_some_and(|stored| stored.crowded) {
                 active.insert(id.to_string(), Active::crowded(id.to_string()));
             }
-            let said = facts.identities.get(id).and_then(|stored| stored.identity.active);
-            if let Some(at) = said.filter(|at| *at > record.rank) {
+            if let Some(at) = last_active(record, facts, id, now).filter(|at| *at > record.rank) {
                 active.insert(id.to_string(), Active { fact: VetoFact { id: id.to_string(), at }, is_later: true });
             }
         }
@@ -87,6 +86,15 @@ impl Related {
     }
 }
 
+/// An id's last word "active", unless a later departure of the same id stands.
+fn last_active(record: &Record, facts: &Facts, id: &IdentityKey, now: OffsetDateTime) -> Option<i64> {
+    let stored = facts.identities.get(id)?;
+    let active = stored.identity.active?;
+    let later = stored.departures.iter().filter(|departure| departure.id != record.id && departure.rank > active);
+    let has_left = later.into_iter().any(|departure| facts.stands(&departure.id, now));
+    (!has_left).then_some(active)
+}
+
 /// The ids that are the departed person: the event's own, and what it stands for by rule 2.
 fn own_ids(record: &Record, facts: &Facts, now: OffsetDateTime) -> BTreeSet<IdentityKey> {
     let Some(key) = record.person.key.clone() else { return BTreeSet::new() };
@@ -107,50 +115,25 @@ fn own_ids(record: &Record, facts: &Facts, now: OffsetDateTime) -> BTreeSet<Iden
 
 /// What the departed person has or had, as of the departure.
 fn own_traits(record: &Record, facts: &Facts, ids: &BTreeSet<IdentityKey>) -> Vec<Own> {
-    let stored = ids.iter().filter_map(|id| facts.identities.get(id));
-    let (mut emails, mut external) = (BTreeMap::new(), BTreeMap::new());
-    for stored in stored {
+    let (mut emails, mut external_ids) = (BTreeMap::new(), BTreeMap::new());
+    for stored in ids.iter().filter_map(|id| facts.identities.get(id)) {
         merge(&mut emails, stored.identity.emails());
-        merge(&mut external, stored.identity.external_ids());
+        merge(&mut external_ids, stored.identity.external_ids());
     }
-    let mut traits: Vec<Own> = Vec::new();
-    let person = record.person.person();
-    let said: Vec<Email> = if record.person.is_masked() { Vec::new() } else { person.emails().cloned().collect() };
-    // A source that names an address of which the map knows nothing has replaced what the map knows.
-    let is_unknown = |email: &Email| !emails.contains_key(&email.canonical());
-    let replaced = said.iter().any(is_unknown);
-    for email in &said {
-        let canonical = email.canonical();
-        let held = emails.get(&canonical);
-        let is_former = held.is_some_and(|held: &Held| held.until.is_some());
-        let status = if is_former { AddressStatus::Former } else { AddressStatus::Current };
-        let time = held.map(|held| (held.from, held.until));
-        let identity = Some(OwnedIdentity::Email(email.clone()));
-        traits.push(Own { key: TraitKey::email(&canonical), identity, status, time });
-    }
-    for (canonical, held) in &emails {
-        let key = TraitKey::email(canonical);
-        // What was said after the departure is not used; it ends what was said before.
-        if traits.iter().any(|own| own.key == key) || held.from > record.rank {
-            continue;
-        }
-        let is_former = held.until.is_some() || replaced;
-        let status = if is_former { AddressStatus::Former } else { AddressStatus::Current };
-        let time = Some((held.from, held.until));
-        traits.push(Own { key, identity: Email::parse(canonical).map(OwnedIdentity::Email), status, time });
-    }
-    let said = person.external_id.filter(|id| !id.contains('…'));
+    let mut traits = own_emails(record, &emails);
+    let said = record.person.person().external_id.filter(|id| !id.contains('…'));
     let known: BTreeSet<_> = traits.iter().map(|own| own.key.clone()).collect();
+    // A settled record knows by their hashes alone what its event named.
     for key in record.person.traits.iter().filter(|key| !known.contains(key)) {
         let identity = said.clone().filter(|_| key.is_external_id()).map(OwnedIdentity::ExternalId);
         traits.push(Own { key: key.clone(), identity, status: AddressStatus::Current, time: None });
     }
-    for (id, held) in &external {
-        let key = TraitKey::external_id(&record.source, id);
-        let time = Some((held.from, held.until));
+    let is_usable = usable(record, &external_ids, said.is_some());
+    for (id, held) in &external_ids {
+        let (key, time) = (TraitKey::external_id(&record.source, id), Some((held.from, held.until)));
         match traits.iter_mut().find(|own| own.key == key) {
             Some(own) => own.time = time,
-            None if said.is_none() && held.from <= record.rank && held.until.is_none() => {
+            None if said.is_none() && held.until.is_none() && is_usable(held) => {
                 let identity = Some(OwnedIdentity::ExternalId(id.clone()));
                 traits.push(Own { key, identity, status: AddressStatus::Current, time });
             }
@@ -158,6 +141,39 @@ fn own_traits(record: &Record, facts: &Facts, ids: &BTreeSet<IdentityKey>) -> Ve
         }
     }
     traits
+}
+
+/// The addresses that the event names, and those that the map knows of the person's ids.
+fn own_emails(record: &Record, known: &BTreeMap<String, Held>) -> Vec<Own> {
+    let person = record.person.person();
+    let said: Vec<Email> = person.emails().filter(|_| !record.person.is_masked()).cloned().collect();
+    // A source that names an address of which the map knows nothing has replaced what the map knows.
+    let replaced = said.iter().any(|email| !known.contains_key(&email.canonical()));
+    let own = |email: Email, held: Option<&Held>, is_former: bool| Own {
+        key: TraitKey::email(&email.canonical()),
+        identity: Some(OwnedIdentity::Email(email)),
+        status: if is_former { AddressStatus::Former } else { AddressStatus::Current },
+        time: held.map(|held| (held.from, held.until)),
+    };
+    let mut emails: Vec<Own> = Vec::new();
+    for email in &said {
+        let held = known.get(&email.canonical());
+        emails.push(own(email.clone(), held, held.is_some_and(|held| held.until.is_some())));
+    }
+    let is_usable = usable(record, known, !said.is_empty());
+    for held in known.values().filter(|held| is_usable(held)) {
+        let email = Email::parse(&held.text).filter(|email| !said.contains(email));
+        emails.extend(email.map(|email| own(email, Some(held), held.until.is_some() || replaced)));
+    }
+    emails
+}
+
+/// Whether the person is looked up by what the map knows: what was said after the departure ends what was said before, and
+/// is used only where nothing was.
+fn usable(record: &Record, known: &BTreeMap<String, Held>, said: bool) -> impl Fn(&Held) -> bool {
+    let rank = record.rank;
+    let any_before = said || known.values().any(|held| held.from <= rank);
+    move |held| held.from <= rank || !any_before
 }
 
 fn merge(known: &mut BTreeMap<String, Held>, said: Vec<Held>) {

@@ -242,3 +242,24 @@ fn overlap_is_pending_until_it_has_passed_and_held_afterwards() {
         assert_eq!(verdict.overlap_since, since.or(Some(now)));
     }
 }
+
+#[test]
+fn return_holds_an_earlier_departure_until_the_same_id_has_left_again() {
+    let said = |at, what| Said { source: 0, id: Some(1), email: Some(1), at, what };
+    let leaver = said(-10, What::Left(State::Pending));
+    let back = said(-5, What::Active);
+    let vetoes = |history: &[Said]| {
+        let verdict = judged(history, &leaver, &live(), |_, _| {});
+        verdict.standing.iter().map(|standing| standing.veto).collect::<Vec<_>>()
+    };
+    assert_eq!(vetoes(&[back.clone()]), [Veto::PersonReturned]);
+    for (at, state, expected) in [
+        (-1, State::Done, vec![]),
+        (-1, State::Held, vec![]),
+        (-1, State::Dismissed, vec![Veto::PersonReturned]),
+        (-5, State::Done, vec![Veto::PersonReturned]),
+        (-7, State::Done, vec![Veto::PersonReturned]),
+    ] {
+        assert_eq!(vetoes(&[back.clone(), said(at, What::Left(state))]), expected, "{at} {state}");
+    }
+}

@@ -17,7 +17,7 @@ use crate::{
 /// Statements kept of one id, and claims and confirmations.
 const MAX_STATEMENTS: usize = 40;
 /// E-mail addresses taken from one statement.
-const MAX_EMAILS: usize = 20;
+pub const MAX_EMAILS: usize = 20;
 /// The set of an identity's departures.
 pub(super) const DEPARTURES: &str = "departures";
 

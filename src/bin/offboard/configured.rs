@@ -1,25 +1,24 @@
 //! What every command shares that works with a configuration.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use clap::Args;
 use offboard::{
-    config::{Config, Mode},
-    departure::{Departure, Event},
-    engine::Engine,
+    config::Config,
+    engine::{Action, AddressStatus, Assignment, Engine, OwnedIdentity, Target},
     person::{Email, Person},
-    plan::Plan,
     report::Entry,
-    secrets::Secrets,
 };
-use time::OffsetDateTime;
 use tokio::time::Instant;
 
-/// How long an operator waits for all providers together.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a command waits for all providers together.
+pub const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(60);
+/// Stands for the source where a person is typed.
+const COMMAND_LINE: &str = "command-line";
 
 /// Where the configuration is, and how to show what comes of it.
 #[derive(Args)]
@@ -47,37 +46,42 @@ impl Configured {
         self.load()?.extra_ca().map_err(|faults| faults.to_string())
     }
 
-    /// Reads it. Whatever its mode is, nothing is deleted from a command line.
+    /// Reads it, with the mode of OFFBOARD_MODE, if that is set.
     pub fn load(&self) -> Result<Config, String> {
-        let mut config = read(&self.path())?;
-        config.policy.mode = Mode::DryRun;
-        Ok(config)
+        read(&self.path())
     }
 }
 
 /// Reads the configuration in this file.
 pub fn read(path: &Path) -> Result<Config, String> {
-    Config::load(path, None).map_err(|faults| {
+    let mode = std::env::var("OFFBOARD_MODE").ok().filter(|mode| !mode.is_empty());
+    Config::load(path, mode.as_deref()).map_err(|faults| {
         let path = path.display();
         format!("{faults}\nthe configuration is {path}; --config or OFFBOARD_CONFIG names another one")
     })
 }
 
-/// Looks at every provider for the accounts of a person, and touches nothing.
-pub async fn look(config: &mut Config, person: Person) -> Result<(Vec<Entry>, std::sync::Arc<Secrets>), String> {
-    // Whose external id was typed, the person at the keyboard knows.
+/// Looks a person up at every provider, and removes nothing.
+pub async fn look_up(config: &mut Config, person: &Person) -> Result<Vec<Entry>, String> {
+    // The id that was typed is whose the operator says it is.
     for provider in &mut config.providers {
-        provider.sources.insert("command-line".to_owned());
+        provider.sources.insert(COMMAND_LINE.to_owned());
     }
     let (engine, secrets) = Engine::connect(config).await?;
-    let event = Event { id: "command-line".into(), kind: "plan".into(), occurred_at: None, organization: None };
-    let departure = Departure { id: "command-line".into(), source: "command-line".into(), event, person };
-    let plan = Plan::new(&config.policy, departure, OffsetDateTime::now_utc());
-    let entries = plan.execute(&engine, &secrets, Instant::now() + PATIENCE).await;
-    Ok((entries, secrets))
+    let emails = person.emails().cloned().map(OwnedIdentity::Email);
+    let identities = emails.chain(person.external_id.clone().map(OwnedIdentity::ExternalId));
+    let targets = identities.map(|identity| Target { identity, status: AddressStatus::Current });
+    let assignment = Assignment {
+        targets: targets.collect(),
+        source: COMMAND_LINE.to_owned(),
+        action: Action::LookUp,
+        released: BTreeMap::new(),
+        begun: BTreeSet::new(),
+    };
+    Ok(engine.execute(&secrets, assignment, Instant::now() + LOOK_UP_TIMEOUT).await)
 }
 
-/// An address that was typed.
+/// Reads an e-mail address that was typed.
 pub fn address(text: &str) -> Result<Email, &'static str> {
     Email::parse(text).ok_or("not an e-mail address")
 }

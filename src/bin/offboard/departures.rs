@@ -1,4 +1,4 @@
-//! `offboard departures`: what the ledger knows, and what a person decides about it.
+//! `offboard departures`: what the ledger knows, and what an operator decides about it.
 
 mod decide;
 mod filter;
@@ -8,89 +8,150 @@ mod show;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use decide::{Choice, Decide};
 use offboard::{
-    ledger::{Record, operator::Decision},
+    config::Config,
+    judgement::{Rules, Veto},
+    ledger::{NEVER, Record},
     outcome::Status,
     person::mask_addresses,
 };
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
-use crate::moment;
+use crate::timestamps;
 
 /// The options of `offboard departures`.
 #[derive(Args)]
 #[command(
     after_help = "An ID is written as `list` shows it. Each decision is kept in the departure's record, with your AWS \
-                  identity.\nExit code 1: something was not found, or could not be decided."
+                  identity.\nExit code 1: a departure was not found, or could not be decided."
 )]
 pub struct Departures {
     #[command(subcommand)]
     command: Command,
 }
 
+/// What a release overrides.
+const RELEASE: &str = "Without --reason it overrides every reason that `show` lists at that moment, except those that end by \
+                       themselves (settling, event_in_future); an account under a former address that `show` lists is \
+                       removed as well. --reason X overrides X alone; with --all, of the departures that are held for X. No \
+                       release overrides protected, paused and dry_run, nor what a source says afterwards.";
+
 #[derive(Subcommand)]
 enum Command {
-    /// Show which departures there are, and where they stand
+    /// List the open departures, or all of them
     List(list::List),
-    /// Show all that is known of one departure
+    /// Show one departure, and what stands against its removals now
     Show(show::Show),
-    /// Have held departures done after all
-    Release(decide::Decide),
-    /// Say that nothing shall be done: held, stuck or open departures end, and their people are forgotten
-    Reject(decide::Decide),
-    /// Have departures that needed a person tried again, at those providers where they are not done
-    Replay(decide::Decide),
+    /// Override the reasons for which departures are held
+    #[command(after_help = RELEASE)]
+    Release(Decide),
+    /// End departures without removing anybody, now or later; what is stored of the persons is masked
+    Dismiss(Decide),
+    /// Try departures again that needed a person, at those providers where they are not done
+    Replay(Decide),
 }
 
 impl Departures {
-    /// Does what is asked.
+    /// Runs the command.
     pub async fn run(&self) -> Result<ExitCode, String> {
         match &self.command {
             Command::List(list) => list.run().await,
             Command::Show(show) => show.run().await,
-            Command::Release(decide) => decide.run(Decision::Release).await,
-            Command::Reject(decide) => decide.run(Decision::Reject).await,
-            Command::Replay(decide) => decide.run(Decision::Replay).await,
+            Command::Release(decide) => decide.run(Choice::Release).await,
+            Command::Dismiss(decide) => decide.run(Choice::Dismiss).await,
+            Command::Replay(decide) => decide.run(Choice::Replay).await,
         }
     }
 }
 
-/// A record for machines. Whatever may be an address is masked.
-fn view(record: &Record) -> Value {
-    let departure = record.departure();
-    let masked = |text: &Option<String>| text.as_deref().map(mask_addresses);
+/// What the configuration says about departures of a source.
+fn rules<'a>(config: &'a Config, source: &str) -> Rules<'a> {
+    let settle = config.sources.get(source).map(|source| source.settle);
+    Rules { policy: &config.policy, settle: settle.unwrap_or_default() }
+}
+
+/// How personal texts are shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Addresses {
+    Masked,
+    /// In full, where the record still knows them.
+    Full,
+}
+
+impl Addresses {
+    fn show(self, text: &str) -> String {
+        match self {
+            Self::Masked => mask_addresses(text),
+            Self::Full => text.to_owned(),
+        }
+    }
+
+    /// The person's main e-mail address; empty if the event named none.
+    fn email(self, record: &Record) -> String {
+        record.person.emails().first().map(|email| self.show(email)).unwrap_or_default()
+    }
+}
+
+/// Returns a record for machines. `reasons` are the vetoes that stand.
+fn document(record: &Record, reasons: &[Veto], addresses: Addresses) -> Value {
+    let event = &record.event;
+    let person = record.person.person();
+    let shown = |text: &Option<String>| text.as_deref().map(|text| addresses.show(text));
+    let emails: Vec<_> = record.person.emails().iter().map(|email| addresses.show(email)).collect();
     json!({
-        "id": mask_addresses(&record.id),
+        "id": addresses.show(&record.id),
+        "state": record.state,
+        "reasons": reasons,
         "source": record.source,
         "event": {
-            "id": mask_addresses(&record.event_id),
-            "type": record.event_type,
-            "occurred_at": record.occurred_at.map(|at| at.to_string()),
+            "id": addresses.show(&event.id),
+            "type": event.r#type,
+            "occurred_at": event.occurred_at,
+            "organization": event.organization.as_deref().map(mask_addresses),
         },
         "person": {
-            "idp_id": masked(&departure.person.idp_id),
-            "external_id": masked(&departure.person.external_id),
-            "email": record.person.masked(),
-            "other_emails": departure.person.other_emails.iter().map(|email| email.masked()).collect::<Vec<_>>(),
+            "idp_id": shown(&person.idp_id),
+            "external_id": shown(&person.external_id),
+            "email": emails.first(),
+            "other_emails": emails.get(1..).unwrap_or_default(),
+            "known_emails": record.person.known_emails,
         },
-        "received_at": moment::machine(record.received_at),
-        "state": record.state,
-        "reason": record.reason,
-        "standing": record.standing,
+        "received_at": timestamps::rfc3339(record.received_at),
+        "due_at": due_at(record).map(timestamps::rfc3339),
+        "attempts": record.attempts,
         "providers": record.providers.values().collect::<Vec<_>>(),
-        "lease": record.lease,
         "history": record.history,
-        "expires_at": record.expires_at,
     })
 }
 
-/// Why it stands where it stands: why it is held, or at which providers it is not done.
-fn why(record: &Record) -> String {
-    let open = record.providers.iter().filter(|(_, settled)| settled.entry.finding.outcome.status() != Status::Done);
-    let open = open.map(|(name, settled)| format!("{name} {}", settled.entry.finding.outcome)).collect::<Vec<_>>();
-    match (&record.reason, &record.lease) {
-        (Some(reason), _) => reason.clone(),
-        (None, Some(_)) => "being worked on".to_owned(),
-        (None, None) => open.join(", "),
+/// Returns when something is done about a departure by itself; `None` if it is settled or waits for a person.
+fn due_at(record: &Record) -> Option<OffsetDateTime> {
+    let due_at = record.due_at.filter(|due_at| *due_at < NEVER)?;
+    OffsetDateTime::from_unix_timestamp(due_at).ok()
+}
+
+/// Returns the vetoes that stood at the last judgement; none of a settled departure.
+fn recorded_reasons(record: &Record) -> Vec<Veto> {
+    let standing = record.vetoes.iter().flatten().filter(|_| !record.state.is_settled());
+    standing.map(|standing| standing.veto).collect()
+}
+
+/// Returns why a departure is not done: the vetoes, else the providers at which work is left.
+fn why(record: &Record, reasons: &[Veto]) -> String {
+    let left = || {
+        let open = record.providers.values().map(|result| &result.entry);
+        let open = open.filter(|entry| entry.finding.outcome.status() != Status::Done);
+        open.map(|entry| format!("{} {}", entry.provider, entry.finding.outcome)).collect::<Vec<_>>()
+    };
+    match reasons {
+        _ if record.state.is_settled() => String::new(),
+        [] => left().join(", "),
+        reasons => names(reasons),
     }
+}
+
+fn names(vetoes: &[Veto]) -> String {
+    vetoes.iter().map(|veto| veto.as_str()).collect::<Vec<_>>().join(", ")
 }

@@ -1,4 +1,4 @@
-//! `offboard evidence`: what an auditor takes.
+//! `offboard evidence`: a report for an auditor.
 
 mod case;
 mod figures;
@@ -16,24 +16,26 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::{
-    moment,
     screen::{Screen, print},
-    stored::{Stored, wrong_usage},
+    stack::{Stack, wrong_usage},
+    timestamps,
 };
 use case::Case;
 use figures::Figures;
 
 /// The options of `offboard evidence`.
 #[derive(Args)]
-#[command(after_help = "A period takes the departures that were received in it, in UTC. The ledger forgets: what is \
-                        older than its retention\n(90 days unless configured) is in no report, so write one before. \
-                        Exit code 1: cases are open.")]
+#[command(
+    after_help = "The report has the departures that were received in the period, in UTC. A departure that ended longer \
+                        ago than [ledger] retention\n(400 days unless configured) is no longer in the ledger, and in no report: \
+                        write one before. Exit code 1: cases are open."
+)]
 pub struct Evidence {
-    /// Where the period begins: 2026-01-01, 2026-01-01T12:00:00Z, or 30d ago
-    #[arg(long, value_name = "WHEN", value_parser = moment::beginning)]
+    /// Start of the period: 2026-01-01, 2026-01-01T12:00:00Z, or 30d ago
+    #[arg(long, value_name = "WHEN", value_parser = timestamps::start)]
     since: OffsetDateTime,
-    /// Where it ends; a date's whole day is in it [default: now]
-    #[arg(long, value_name = "WHEN", value_parser = moment::end)]
+    /// End of the period; a date's whole day is in it [default: now]
+    #[arg(long, value_name = "WHEN", value_parser = timestamps::end)]
     until: Option<OffsetDateTime>,
     /// Write a table: a row for each departure and provider
     #[arg(long, value_name = "PATH")]
@@ -42,7 +44,7 @@ pub struct Evidence {
     #[arg(long, value_name = "PATH")]
     html: Option<PathBuf>,
     #[command(flatten)]
-    stored: Stored,
+    stack: Stack,
 }
 
 /// The page. Its text is in `templates/evidence.html`.
@@ -66,17 +68,17 @@ impl Page<'_> {
 }
 
 impl Evidence {
-    /// Writes it down.
+    /// Writes the report.
     pub async fn run(&self) -> Result<ExitCode, String> {
         let now = OffsetDateTime::now_utc();
         let until = self.until.unwrap_or(now);
         if until <= self.since {
             wrong_usage("the period ends before it begins: --until is not later than --since");
         }
-        let connected = self.stored.connect().await?;
+        let connected = self.stack.connect().await?;
         let by = connected.who().await?;
-        let within = self.since..until;
-        let records = connected.records(|record| within.contains(&record.received_at)).await?;
+        let mut records = connected.received(self.since, until, |_| true).await?;
+        records.reverse();
         let figures = Figures::of(&records);
         let cases: Vec<Case> = records.iter().map(Case::of).collect();
         if let Some(path) = &self.csv {
@@ -84,16 +86,16 @@ impl Evidence {
         }
         if let Some(path) = &self.html {
             let page = Page {
-                since: moment::person(self.since),
-                until: moment::person(until),
-                written: moment::person(now),
+                since: timestamps::table(self.since),
+                until: timestamps::table(until),
+                written: timestamps::table(now),
                 by: &by,
                 table: &connected.table,
                 version: env!("CARGO_PKG_VERSION"),
                 figures: &figures,
                 cases: &cases,
             };
-            write(path, page.render().map_err(|fault| fault.to_string())?.as_bytes())?;
+            write(path, page.render().map_err(|error| error.to_string())?.as_bytes())?;
         }
         self.show(&figures)?;
         Ok(ExitCode::from(u8::from(figures.open > 0)))
@@ -102,7 +104,7 @@ impl Evidence {
     fn show(&self, figures: &Figures) -> Result<(), String> {
         let paths = [&self.csv, &self.html].into_iter().flatten();
         let paths: Vec<_> = paths.map(|path| path.display().to_string()).collect();
-        if self.stored.configured.json {
+        if self.stack.configured.json {
             print(&json!({"figures": figures, "written": paths}).to_string());
             return Ok(());
         }
@@ -117,14 +119,14 @@ impl Evidence {
 }
 
 fn write(path: &Path, content: &[u8]) -> Result<(), String> {
-    fs::write(path, content).map_err(|fault| format!("{}: {fault}", path.display()))
+    fs::write(path, content).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// What the page does to a text.
+/// Filters of the page's template.
 mod filters {
     use std::fmt::Display;
 
-    /// A token as words: `already_absent`.
+    /// Shows a token such as `already_absent` as words.
     #[askama::filter_fn]
     pub fn words(token: impl Display, _: &dyn askama::Values) -> askama::Result<String> {
         Ok(token.to_string().replace('_', " "))

@@ -5,18 +5,18 @@ mod check;
 mod configured;
 mod delivery;
 mod departures;
-mod directory;
 mod envelope;
 mod evidence;
-mod moment;
+mod identities;
+mod pause;
 mod plan;
-mod replay;
 mod sandbox;
 mod screen;
 mod send;
 mod sources;
+mod stack;
 mod standins;
-mod stored;
+mod timestamps;
 
 use std::process::ExitCode;
 
@@ -32,23 +32,25 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Play the whole story on stand-ins: no AWS account, no Docker
+    /// Play the main job on mock services: no AWS account, no Docker
     Sandbox(sandbox::Sandbox),
-    /// See whether it would work: the configuration, the secrets and, with --live, the credentials
+    /// Check the configuration, the secrets, the ledger and, with --live, the credentials
     Check(check::Check),
-    /// Say which of a person's accounts would be deleted, and where; delete nothing
+    /// Show which of a person's accounts would be removed, and where; remove nothing
     Plan(plan::Plan),
-    /// Sign a sample departure as a source would, and send or print it
+    /// Sign a sample event as a source would, and send or print it
     Send(send::Send),
-    /// List the senders that can report a departure, and what to enter in their settings
+    /// List the kinds of senders that can report a departure, and what to enter in their settings
     Sources(sources::Sources),
-    /// Look into the ledger; release, reject or replay what waits for a person
+    /// List the departures in the ledger; release, dismiss or replay those that wait for a person
     Departures(departures::Departures),
-    /// Learn from a file whom a source's ids stand for, or show what is known of one
-    Directory(directory::Directory),
-    /// Have the queue's dead letters tried again
-    Replay(replay::Replay),
-    /// Write down for an auditor who left, and when each account was gone
+    /// Stop every removal, without a deployment
+    Pause(pause::Pause),
+    /// Let removals go on after a pause
+    Resume(pause::Resume),
+    /// Import whom a source's ids stand for, or show what is known of one
+    Identities(identities::Identities),
+    /// Write a report for an auditor: who left, and when each account was gone
     Evidence(evidence::Evidence),
     /// The function itself, as `sandbox` starts it
     #[command(hide = true)]
@@ -64,8 +66,9 @@ async fn main() -> ExitCode {
         Command::Send(command) => command.run().await,
         Command::Sources(command) => command.run(),
         Command::Departures(command) => command.run().await,
-        Command::Directory(command) => command.run().await,
-        Command::Replay(command) => command.run().await,
+        Command::Pause(command) => command.run().await,
+        Command::Resume(command) => command.run().await,
+        Command::Identities(command) => command.run().await,
         Command::Evidence(command) => command.run().await,
         Command::Function => function().await,
     };
@@ -77,6 +80,6 @@ async fn main() -> ExitCode {
 
 async fn function() -> Result<ExitCode, String> {
     let variable = |name: &str| std::env::var(name).ok();
-    offboard::lambda::start(variable, time::OffsetDateTime::now_utc).await.map_err(|fault| fault.to_string())?;
+    offboard::lambda::start(variable, time::OffsetDateTime::now_utc).await.map_err(|error| error.to_string())?;
     Ok(ExitCode::SUCCESS)
 }

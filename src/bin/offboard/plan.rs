@@ -1,4 +1,4 @@
-//! `offboard plan`: which accounts of a person would be deleted, and where.
+//! `offboard plan`: which accounts of a person would be removed, and where.
 
 use std::process::ExitCode;
 
@@ -11,20 +11,21 @@ use offboard::{
 use serde_json::json;
 
 use crate::{
-    configured::{Configured, address, look},
+    configured::{Configured, address, look_up},
     screen::{Screen, print},
 };
 
 /// The options of `offboard plan`.
 #[derive(Args)]
 #[command(
-    after_help = "Nothing is deleted, whatever the configuration's mode. Exit code 1: somewhere a person would have to act."
+    after_help = "Nothing is removed, whatever the configuration's mode. Looked for is what is typed: not what the identity map \
+                  adds.\nExit code 1: at a provider, a person would have to act."
 )]
 pub struct Plan {
-    /// The person's address
+    /// The person's e-mail address
     #[arg(value_parser = address)]
     email: Email,
-    /// The person's id in the organisation, for providers with match = "external_id"
+    /// The person's id in the organization, for providers with match = "external_id"
     #[arg(long, value_name = "ID")]
     external_id: Option<String>,
     #[command(flatten)]
@@ -32,14 +33,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Looks, and says what would be done.
+    /// Looks the person up, and reports what would be done.
     pub async fn run(&self) -> Result<ExitCode, String> {
         let mut config = self.configured.load()?;
         let screen = Screen::new(self.configured.json);
         screen.line(&format!("Looking for {} at {} providers …", self.email, config.providers.len()));
         let person =
             Person { external_id: self.external_id.clone(), email: Some(self.email.clone()), ..Person::default() };
-        let (entries, _) = look(&mut config, person).await?;
+        let entries = look_up(&mut config, &person).await?;
         let worst = entries.iter().map(|entry| entry.finding.outcome.status()).max().unwrap_or(Status::Incomplete);
         // A product without a look-up plans with a reason: it has found nobody yet.
         let found = |finding: &Finding| finding.outcome == Outcome::Planned && finding.reason.is_none();
@@ -50,7 +51,7 @@ impl Plan {
             if worst > Status::Planned { vec![format!("the departure would be {worst}")] } else { Vec::new() };
         screen.verdict(
             &findings,
-            &format!("found at {found} of {} providers; nothing was deleted", entries.len()),
+            &format!("found at {found} of {} providers; nothing was removed", entries.len()),
             "not everywhere",
         );
         if self.configured.json {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{IsTerminal, Write, stdout},
+    io::{IsTerminal, Write, stderr, stdin, stdout},
 };
 
 use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
@@ -176,6 +176,14 @@ fn shortened(id: &str) -> String {
         Some((end, _)) => format!("{}…", &id[..end]),
         None => id.to_owned(),
     }
+}
+
+/// Asks on the terminal; anything but yes is no.
+pub fn asked(question: &str) -> Result<bool, String> {
+    let _ = write!(stderr(), "{question}");
+    let mut answer = String::new();
+    stdin().read_line(&mut answer).map_err(|error| format!("the answer cannot be read: {error}"))?;
+    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 
 /// Prints a document to standard output.

@@ -1,6 +1,7 @@
 //! `offboard send`: a sample departure, signed as its source would sign it.
 
 use std::{
+    io::{IsTerminal, stdin},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -22,7 +23,8 @@ use crate::{
     configured::{self, address},
     delivery::Delivery,
     envelope::{self, Request},
-    screen::{Screen, print},
+    screen::{Screen, asked, print},
+    stack::wrong_usage,
 };
 
 /// The variable that holds a signing secret, for those who do not want to read it from Secrets Manager.
@@ -67,6 +69,9 @@ pub struct Send {
     /// The event's id; the same one twice is a redelivery
     #[arg(long, value_name = "EVENT_ID")]
     id: Option<String>,
+    /// Send without asking: a departure of a real person that is sent to a live function removes their accounts
+    #[arg(long)]
+    yes: bool,
     /// Print the answer as it comes, in JSON
     #[arg(long)]
     json: bool,
@@ -89,6 +94,12 @@ impl Send {
         }
         let delivery = Delivery::sign(&source, &self.sample, &secret, self.subject(), &id)?;
         let url = self.to.as_ref().map(|to| self.webhook(to.url()).to_string());
+        if let Some(to) = self.to.as_ref().filter(|_| !self.print_curl && !self.print_event)
+            && !self.is_confirmed(to)?
+        {
+            Screen::new(self.json).line("nothing was sent");
+            return Ok(ExitCode::SUCCESS);
+        }
         match url {
             Some(url) if self.print_curl => print(&delivery.curl(&url)),
             Some(url) if !self.print_event => return self.send(&delivery, &url).await,
@@ -117,6 +128,18 @@ impl Send {
             path.display(),
             self.source
         ))
+    }
+
+    /// Asks before anything is sent beyond this machine.
+    fn is_confirmed(&self, to: &BaseUrl) -> Result<bool, String> {
+        if self.yes || to.is_loopback() {
+            return Ok(true);
+        }
+        let (sample, host) = (&self.sample, to.url().host_str().unwrap_or_default());
+        if !stdin().is_terminal() {
+            wrong_usage(&format!("sending to {host} needs --yes where no terminal is there to ask on"));
+        }
+        asked(&format!("send a {sample} of {} to {host}? It is carried out there. [y/N] ", self.email))
     }
 
     async fn send(&self, delivery: &Delivery, url: &str) -> Result<ExitCode, String> {

@@ -1,7 +1,8 @@
-//! `offboard departures release|reject|replay`.
+//! `offboard departures release|dismiss|replay`.
 
 use std::{
-    io::{IsTerminal, Write, stderr, stdin},
+    collections::BTreeSet,
+    io::{IsTerminal, stdin},
     pin::pin,
     process::ExitCode,
     time::Duration,
@@ -10,29 +11,31 @@ use std::{
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use offboard::{
+    config::Config,
+    judgement::{Standing, Veto},
     ledger::{
-        Ledger, Record, State,
-        operator::{Decision, Refused},
+        Record, State,
+        operator::{Decision, Refused, Shown},
     },
     person::mask_addresses,
-    queue::Queue,
+    queue::Message,
 };
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::signal::ctrl_c;
 
-use super::{filter::Filter, list::counted};
+use super::{
+    Addresses,
+    filter::Filter,
+    list::{counted, table},
+    rules,
+};
 use crate::{
-    screen::{Screen, print},
-    stored::{Connected, Progress, Queued, Stored, wrong_usage},
+    screen::{Screen, asked, print},
+    stack::{CONCURRENT, Connected, Progress, Stack, wrong_usage},
 };
 
-/// How many departures are decided at once: a storm shall not take an hour to release.
-const AT_ONCE: usize = 16;
-const NO_QUEUE: &str = "no queue is named (--queue-url, OFFBOARD_QUEUE_URL): nothing reminds the function of them, and \
-                        they go on only when their senders deliver them again";
-
-/// The options of `release`, `reject` and `replay`.
+/// The options of `release`, `dismiss` and `replay`.
 #[derive(Args)]
 pub struct Decide {
     /// The departures: SOURCE/EVENT, as `list` shows them
@@ -47,123 +50,252 @@ pub struct Decide {
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
-    queued: Queued,
-    #[command(flatten)]
-    stored: Stored,
+    stack: Stack,
 }
 
-/// Who decides what, and where that is noted.
-struct Desk<'a> {
-    ledger: &'a Ledger,
-    queue: Option<Queue>,
-    decision: Decision,
+/// What is decided.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    Release,
+    Dismiss,
+    Replay,
+}
+
+/// A departure to decide about, and the vetoes that stand against it now.
+struct Case {
+    record: Record,
+    standing: Vec<Standing>,
+}
+
+/// What became of the decisions, by departure.
+#[derive(Default)]
+struct Results {
+    done: Vec<Done>,
+    /// Masked ids, and why nothing was decided.
+    failed: Vec<(String, String)>,
+}
+
+/// A decision that was carried out.
+struct Done {
+    id: String,
+    /// What stands against the removal all the same.
+    remaining: Vec<Veto>,
+}
+
+/// Who decides what.
+struct Operator<'a> {
+    config: &'a Config,
+    connected: &'a Connected,
+    choice: Choice,
+    /// The vetoes to override; all that are shown, if empty.
+    only: &'a [Veto],
     who: String,
 }
 
-impl Decide {
-    pub async fn run(&self, decision: Decision) -> Result<ExitCode, String> {
-        if !self.all && self.filter.is_given() {
-            wrong_usage("filters go with --all");
+impl Choice {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dismiss => "dismiss",
+            Self::Replay => "replay",
         }
-        let connected = self.stored.connect().await?;
-        let queue = connected.queue(&self.queued);
-        let who = connected.who().await?;
-        let ids = if self.all { self.chosen(&connected, decision).await? } else { self.ids.clone() };
-        let desk = Desk { ledger: &connected.ledger, queue, decision, who };
-        let (done, failed) = desk.all(&connected, ids).await;
-        self.show(&desk, done, failed)
     }
 
-    /// The departures that fit, if that is really meant.
-    async fn chosen(&self, connected: &Connected, decision: Decision) -> Result<Vec<String>, String> {
-        let usual = if decision == Decision::Replay { State::NeedsAttention } else { State::Held };
-        let filter = self.filter.clone().or_state(usual);
-        let records = connected.records(|record| filter.takes(record)).await?;
-        if !records.is_empty() && !self.yes && !confirmed(decision, &records)? {
-            return Err("nothing was done".to_owned());
+    /// The state that `--all` takes.
+    fn usual_state(self) -> State {
+        if self == Self::Replay { State::NeedsAttention } else { State::Held }
+    }
+}
+
+impl Decide {
+    pub async fn run(&self, choice: Choice) -> Result<ExitCode, String> {
+        let narrows = self.filter.is_given() || (choice != Choice::Release && !self.filter.reason.is_empty());
+        if !self.all && narrows {
+            wrong_usage("filters go with --all");
         }
+        let config = self.stack.configured.load()?;
+        let connected = self.stack.connect().await?;
+        let who = connected.who().await?;
+        let operator = Operator { config: &config, connected: &connected, choice, only: &self.filter.reason, who };
+        let ids = if self.all { self.chosen(&operator).await? } else { self.ids.clone() };
+        let (cases, failed) = operator.cases(ids).await;
+        if !self.is_confirmed(choice, &cases)? {
+            Screen::new(self.stack.configured.json).line("nothing was changed");
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut results = operator.decide_all(cases).await;
+        results.failed.extend(failed);
+        let hint = operator.send_messages(&results.done).await;
+        self.show(&operator, &results);
+        if let Some(hint) = hint {
+            eprintln!("offboard: {hint}");
+        }
+        Ok(ExitCode::from(u8::from(!results.failed.is_empty())))
+    }
+
+    /// The ids of all departures that fit the filters.
+    async fn chosen(&self, operator: &Operator<'_>) -> Result<Vec<String>, String> {
+        let filter = self.filter.clone().or_state(operator.choice.usual_state());
+        let records = filter.find(operator.connected, false).await?;
         Ok(records.into_iter().map(|record| record.id).collect())
     }
 
-    fn show(&self, desk: &Desk<'_>, done: Vec<String>, failed: Vec<(String, String)>) -> Result<ExitCode, String> {
-        let decision = desk.decision;
-        let shown = |id: &String| mask_addresses(id);
-        if self.stored.configured.json {
-            let left: Vec<_> = failed.iter().map(|(id, why)| json!({"id": shown(id), "why": why})).collect();
-            let done: Vec<_> = done.iter().map(shown).collect();
-            print(&json!({"decision": decision.to_string(), "by": desk.who, "done": done, "failed": left}).to_string());
+    /// Shows whom it is about where there are several, and asks on a terminal.
+    fn is_confirmed(&self, choice: Choice, cases: &[Case]) -> Result<bool, String> {
+        if cases.is_empty() || !(self.all || cases.len() > 1) {
+            return Ok(true);
         }
-        let screen = Screen::new(self.stored.configured.json);
-        let findings: Vec<_> = failed.iter().map(|(id, why)| format!("{}: {why}", shown(id))).collect();
-        if !done.is_empty() || findings.is_empty() {
-            screen.verdict(&[], &format!("{decision}: {} departure(s), by {}", done.len(), desk.who), "");
+        let rows = cases.iter().map(|case| (&case.record, case.standing.iter().map(|one| one.veto).collect()));
+        table(&Screen::new(self.stack.configured.json), rows, Addresses::Masked);
+        let records: Vec<_> = cases.iter().map(|case| case.record.clone()).collect();
+        let (name, counted) = (choice.name(), counted(&records));
+        match stdin().is_terminal() {
+            _ if self.yes => Ok(true),
+            true => asked(&format!("{name} {counted}? [y/N] ")),
+            // Whoever names them has seen them.
+            false if !self.all => Ok(true),
+            false => wrong_usage(&format!("{name} --all needs --yes where no terminal is there to ask on ({counted})")),
         }
-        if !findings.is_empty() {
-            screen.verdict(&findings, "", &format!("{} could not be decided", findings.len()));
+    }
+
+    fn show(&self, operator: &Operator<'_>, results: &Results) {
+        let Results { done, failed } = results;
+        let name = operator.choice.name();
+        let remaining: Vec<_> = done.iter().filter(|done| !done.remaining.is_empty()).collect();
+        if self.stack.configured.json {
+            let failed: Vec<_> = failed.iter().map(|(id, why)| json!({"id": id, "why": why})).collect();
+            let remaining = remaining.iter().map(|done| json!({"id": done.id, "reasons": done.remaining}));
+            let remaining: Vec<_> = remaining.collect();
+            let done: Vec<_> = done.iter().map(|done| &done.id).collect();
+            let by = &operator.who;
+            let document = json!({"decision": name, "by": by, "done": done, "still_held": remaining, "failed": failed});
+            return print(&document.to_string());
         }
-        if desk.queue.is_none() && decision != Decision::Reject && !done.is_empty() {
-            eprintln!("offboard: {NO_QUEUE}");
+        let screen = Screen::new(false);
+        if !done.is_empty() || failed.is_empty() {
+            screen.verdict(&[], &format!("{name}: {} departure(s), by {}", done.len(), operator.who), "");
         }
-        Ok(ExitCode::from(u8::from(!findings.is_empty())))
+        for done in remaining {
+            screen.line(&format!("      {}: {}", done.id, remains(&done.remaining)));
+        }
+        if !failed.is_empty() {
+            let lines: Vec<_> = failed.iter().map(|(id, why)| format!("{id}: {why}")).collect();
+            screen.verdict(&lines, "", &format!("{} could not be decided", failed.len()));
+        }
     }
 }
 
-/// Asks on a terminal; where there is nobody to ask, `--yes` has to say it.
-fn confirmed(decision: Decision, records: &[Record]) -> Result<bool, String> {
-    if !stdin().is_terminal() {
-        wrong_usage(&format!("there is no terminal to ask on: {decision} --all needs --yes ({})", counted(records)));
-    }
-    let _ = write!(stderr(), "{decision} {}? [y/N] ", counted(records));
-    let mut answer = String::new();
-    stdin().read_line(&mut answer).map_err(|fault| fault.to_string())?;
-    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+/// Says what stands against a removal after a release, and what would end it.
+fn remains(vetoes: &[Veto]) -> String {
+    let line = |veto: &Veto| match veto {
+        veto if !veto.is_releasable() => format!("{veto} still stands, and no release overrides it"),
+        veto if veto.is_a_matter_of_time() => format!("{veto} ends by itself; --reason {veto} overrides it"),
+        veto => format!("{veto} still stands; --reason {veto} overrides it"),
+    };
+    vetoes.iter().map(line).collect::<Vec<_>>().join("; ")
 }
 
-/// Decides about one departure.
-async fn one(desk: &Desk<'_>, connected: &Connected, id: String) -> (String, Result<(), String>) {
-    let mut decided = desk.decide(&id).await;
-    if decided == Err(Refused::Unknown.to_string()) {
-        // It may be written as it is shown.
-        decided = match connected.record(&id).await {
-            Ok(record) => desk.decide(&record.id).await,
-            Err(why) => Err(why),
-        };
-    }
-    (id, decided)
-}
-
-impl Desk<'_> {
-    /// Decides about all of them: those about which it could be decided, and those about which not, and why.
-    async fn all(&self, connected: &Connected, ids: Vec<String>) -> (Vec<String>, Vec<(String, String)>) {
-        let (mut done, mut failed, total) = (Vec::new(), Vec::new(), ids.len());
-        // Interrupted, it begins no other, but ends what it has begun: what is decided is reminded of.
-        let begun = stream::iter(ids).take_until(ctrl_c());
-        let mut decided = pin!(begun.map(|id| one(self, connected, id)).buffer_unordered(AT_ONCE));
+impl Operator<'_> {
+    /// Reads the departures, and for a release what stands against each.
+    async fn cases(&self, ids: Vec<String>) -> (Vec<Case>, Vec<(String, String)>) {
+        let (mut cases, mut failed, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
         let progress = Progress::new();
-        while let Some((id, outcome)) = decided.next().await {
-            match outcome {
-                Ok(()) => done.push(id),
-                Err(why) => failed.push((id, why)),
+        let total = ids.len();
+        let mut read = pin!(stream::iter(ids).map(|id| self.case(id)).buffered(CONCURRENT));
+        while let Some((id, case)) = read.next().await {
+            match case {
+                // One departure may be named twice: in full and masked.
+                Ok(case) if !seen.insert(case.record.id.clone()) => {}
+                Ok(case) => cases.push(case),
+                Err(why) => failed.push((mask_addresses(&id), why)),
             }
-            progress.show(&format!("{} of {total}", done.len() + failed.len()));
+            progress.show(&format!("{} of {total} departures read", cases.len() + failed.len()));
+        }
+        (cases, failed)
+    }
+
+    async fn case(&self, id: String) -> (String, Result<Case, String>) {
+        let case = async {
+            let record = self.connected.record(&id).await?;
+            if self.choice != Choice::Release {
+                return Ok(Case { record, standing: Vec::new() });
+            }
+            let rules = rules(self.config, &record.source);
+            let reviewed = self.connected.ledger.review(&record.id, rules, OffsetDateTime::now_utc()).await;
+            let (record, verdict) = reviewed.map_err(|refused| refused.to_string())?;
+            Ok(Case { record, standing: verdict.standing })
+        };
+        let case = case.await;
+        (id, case)
+    }
+
+    /// Decides about all of them.
+    async fn decide_all(&self, cases: Vec<Case>) -> Results {
+        let (mut results, total) = (Results::default(), cases.len());
+        // Interrupted, it begins no other, but ends what it has begun.
+        let begun = stream::iter(cases).take_until(ctrl_c());
+        let mut decided = pin!(begun.map(|case| self.decide(case)).buffer_unordered(CONCURRENT));
+        let progress = Progress::new();
+        while let Some((id, decided)) = decided.next().await {
+            match decided {
+                Ok(remaining) => results.done.push(Done { id, remaining }),
+                Err(refused) => results.failed.push((mask_addresses(&id), refused.to_string())),
+            }
+            progress.show(&format!("{} of {total}", results.done.len() + results.failed.len()));
         }
         drop(progress);
-        let missing = total - done.len() - failed.len();
+        let missing = total - results.done.len() - results.failed.len();
         if missing > 0 {
-            failed.push((format!("{missing} more"), "interrupted before; give the command again".to_owned()));
+            results.failed.push((format!("{missing} more"), "interrupted; give the command again".to_owned()));
         }
-        (done, failed)
+        results
     }
 
-    async fn decide(&self, id: &str) -> Result<(), String> {
-        let decided = self.ledger.decide(id, self.decision, &self.who, OffsetDateTime::now_utc()).await;
-        decided.map_err(|refused| refused.to_string())?;
-        match &self.queue {
-            Some(queue) if self.decision != Decision::Reject => queue
-                .remind(id, Duration::ZERO)
-                .await
-                .map_err(|down| format!("decided, but {down}; `offboard departures replay` reminds it again")),
-            _ => Ok(()),
+    /// Decides about one departure. Returns the vetoes that still stand against it.
+    async fn decide(&self, case: Case) -> (String, Result<Vec<Veto>, Refused>) {
+        let Case { record, standing } = case;
+        let vetoes: Vec<Veto> = standing.iter().map(|standing| standing.veto).collect();
+        let decision = match self.choice {
+            Choice::Release => {
+                let only = (!self.only.is_empty()).then(|| self.only.to_vec());
+                Decision::Release(Shown { standing, only })
+            }
+            Choice::Dismiss => Decision::Dismiss,
+            Choice::Replay => Decision::Replay,
+        };
+        let (ledger, retention) = (&self.connected.ledger, self.config.ledger.retention);
+        let decided = ledger.decide(&record.id, &decision, &self.who, retention, OffsetDateTime::now_utc()).await;
+        let remaining = decided.map(|decided| {
+            let overridden = decided.history.last().map(|action| action.reasons.clone()).unwrap_or_default();
+            vetoes.into_iter().filter(|veto| !overridden.contains(veto)).collect()
+        });
+        (record.id, remaining)
+    }
+
+    /// Has the function start at once. Returns a hint if it will not: the record is due, and the next tick finds it.
+    async fn send_messages(&self, done: &[Done]) -> Option<String> {
+        if self.choice == Choice::Dismiss || done.is_empty() {
+            return None;
         }
+        let later = "the next tick starts what is due, within a minute";
+        let Some(queue) = &self.connected.queue else {
+            return Some(format!("{later}; with OFFBOARD_QUEUE_URL, or --stack, it starts at once"));
+        };
+        let message = |done: &Done| Message { departure: done.id.clone(), delay: Duration::ZERO };
+        let messages: Vec<_> = done.iter().map(message).collect();
+        queue.send(&messages).await.err().map(|error| format!("{error}; {later}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_remains_after_a_release_says_what_ends_it() {
+        let said = remains(&[Veto::Paused, Veto::Settling, Veto::EventTooOld]);
+        let expected = "paused still stands, and no release overrides it; settling ends by itself; --reason settling \
+                        overrides it; event_too_old still stands; --reason event_too_old overrides it";
+        assert_eq!(said, expected);
     }
 }

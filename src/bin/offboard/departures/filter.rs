@@ -5,64 +5,147 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use offboard::{
-    ledger::{Record, State, person_key},
+    judgement::Veto,
+    ledger::{Record, State, TraitKey},
     person::Email,
 };
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::moment;
+use super::recorded_reasons;
+use crate::{configured::address, stack::BEGINNING, stack::Connected, timestamps};
 
-/// Those that fit all that is given.
-#[derive(Args, Clone)]
+/// Conditions that a departure must meet, all of those that are given.
+#[derive(Args, Clone, Default)]
 pub struct Filter {
     /// In this state
     #[arg(long, value_parser = PossibleValuesParser::new(STATES).try_map(state))]
-    state: Option<State>,
+    pub state: Option<State>,
     /// From this source
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Of the person with this address
+    /// Of the person with this e-mail address
     #[arg(long, value_name = "EMAIL", value_parser = address)]
     person: Option<Email>,
     /// Received since then: 2026-01-31, 2026-01-31T18:42:00Z, or 7d ago
-    #[arg(long, value_name = "WHEN", value_parser = moment::beginning)]
+    #[arg(long, value_name = "WHEN", value_parser = timestamps::start)]
     since: Option<OffsetDateTime>,
-    /// Held or stuck for this reason, such as too_many_departures
-    #[arg(long)]
-    reason: Option<String>,
+    /// Received until then; a date's whole day is in it
+    #[arg(long, value_name = "WHEN", value_parser = timestamps::end)]
+    until: Option<OffsetDateTime>,
+    /// Held for this reason at the last judgement, such as too_many_departures; may be given several times
+    #[arg(long, value_parser = reason)]
+    pub reason: Vec<Veto>,
 }
 
-const STATES: [&str; 5] = ["open", "held", "needs_attention", "done", "rejected"];
+const STATES: [&str; 5] = ["pending", "held", "needs_attention", "done", "dismissed"];
 
 impl Filter {
-    /// Whether anything is given.
+    /// Returns whether a condition other than a reason is given.
     pub fn is_given(&self) -> bool {
-        let texts = self.source.is_some() || self.person.is_some() || self.reason.is_some();
-        self.state.is_some() || self.since.is_some() || texts
+        let is_period = self.since.is_some() || self.until.is_some();
+        self.state.is_some() || self.source.is_some() || self.person.is_some() || is_period
     }
 
-    /// The same; in this state, if none is given.
+    /// Returns the same filter; for this state, if none is given.
     pub fn or_state(self, usual: State) -> Self {
         Self { state: self.state.or(Some(usual)), ..self }
     }
 
-    /// Whether a departure fits.
-    pub fn takes(&self, record: &Record) -> bool {
-        let is = |wanted: &Option<String>, value: Option<&str>| wanted.is_none() || wanted.as_deref() == value;
-        let key = self.person.as_ref().map(|email| person_key(email.expose()));
+    /// Returns the departures that meet it, the newest first: in every state if `all`, else the open ones.
+    pub async fn find(&self, connected: &Connected, all: bool) -> Result<Vec<Record>, String> {
+        let wanted = |record: &Record| self.takes(record) && has_one(record, &self.reason);
+        match self.state {
+            Some(state) if !state.is_settled() => connected.in_states([state], wanted).await,
+            None if !all => {
+                let is_open = |record: &Record| !record.state.is_settled() && wanted(record);
+                connected.in_states(State::OPEN, is_open).await
+            }
+            _ => {
+                let until = self.until.unwrap_or_else(OffsetDateTime::now_utc);
+                connected.received(self.since.unwrap_or(BEGINNING), until, wanted).await
+            }
+        }
+    }
+
+    fn takes(&self, record: &Record) -> bool {
+        let person = self.person.as_ref().map(|email| TraitKey::email(&email.canonical()));
+        let is_of = |key: TraitKey| record.person.traits.contains(&key) || record.looked_up.contains(&key);
         self.state.is_none_or(|state| state == record.state)
             && self.since.is_none_or(|since| since <= record.received_at)
-            && is(&self.source, Some(&record.source))
-            && is(&self.reason, record.reason.as_deref())
-            && key.is_none_or(|key| record.person.has_key(&key))
+            && self.until.is_none_or(|until| record.received_at < until)
+            && self.source.as_ref().is_none_or(|source| *source == record.source)
+            && person.is_none_or(is_of)
     }
 }
 
-fn state(name: String) -> Result<State, String> {
-    serde_json::from_value(Value::String(name)).map_err(|fault| fault.to_string())
+fn has_one(record: &Record, reasons: &[Veto]) -> bool {
+    reasons.is_empty() || recorded_reasons(record).iter().any(|reason| reasons.contains(reason))
 }
 
-fn address(text: &str) -> Result<Email, &'static str> {
-    Email::parse(text).ok_or("not an e-mail address")
+fn state(name: String) -> Result<State, String> {
+    serde_json::from_value(Value::String(name)).map_err(|error| error.to_string())
+}
+
+/// Reads a veto's name.
+pub fn reason(name: &str) -> Result<Veto, String> {
+    Veto::named(name).ok_or_else(|| {
+        let known = super::names(&Veto::ALL);
+        format!("no reason of this name; there are {known}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use offboard::{
+        departure::{Departure, Event},
+        judgement::Standing,
+        person::Person,
+    };
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn record() -> Record {
+        let event = Event { id: "1".into(), kind: "left".into(), occurred_at: None, organization: None };
+        let person = Person { email: Email::parse("lee@example.com"), ..Person::default() };
+        let departure = Departure { id: "hr/1".into(), source: "hr".into(), event, person };
+        Record::new(&departure, datetime!(2026-01-31 12:00 UTC), 0)
+    }
+
+    #[test]
+    fn person_is_found_by_every_address_that_was_looked_up_in_any_spelling() {
+        let mut record = record();
+        record.looked_up.insert(TraitKey::email("former@example.com"));
+        for (email, expected) in [("LEE@example.com", true), ("former@EXAMPLE.com", true), ("l.ee@example.com", false)]
+        {
+            let filter = Filter { person: Email::parse(email), ..Filter::default() };
+            assert_eq!(filter.takes(&record), expected, "{email}");
+        }
+    }
+
+    #[test]
+    fn period_includes_its_start_and_excludes_its_end() {
+        let takes = |since, until| Filter { since, until, ..Filter::default() }.takes(&record());
+        let at = datetime!(2026-01-31 12:00 UTC);
+        assert_eq!((takes(Some(at), None), takes(None, Some(at))), (true, false));
+    }
+
+    #[test]
+    fn reason_is_one_that_stood_at_the_last_judgement_and_none_of_a_settled_departure() {
+        let mut record = record();
+        record.vetoes = Some(vec![Standing { veto: Veto::EventTooOld, facts: Vec::new() }]);
+        let reasons = [Veto::EventTooOld, Veto::PersonReturned];
+        assert!(has_one(&record, &reasons) && has_one(&record, &[]) && !has_one(&record, &reasons[1..]));
+        record.state = State::Done;
+        assert!(!has_one(&record, &reasons));
+    }
+
+    #[test]
+    fn every_reason_is_read_and_an_unknown_one_names_all() {
+        for veto in Veto::ALL {
+            assert_eq!(reason(veto.as_str()), Ok(veto));
+        }
+        assert!(reason("tired").is_err_and(|error| error.ends_with("event_id_reused, settling")));
+    }
 }

@@ -3,59 +3,89 @@
 use std::{collections::BTreeMap, process::ExitCode};
 
 use clap::Args;
+use comfy_table::ContentArrangement;
 use offboard::{
+    judgement::Veto,
     ledger::{Record, State},
-    person::mask_addresses,
 };
 use serde_json::Value;
 
-use super::{filter::Filter, view, why};
+use super::{Addresses, document, filter::Filter, recorded_reasons, why};
 use crate::{
-    moment,
+    pause,
     screen::{Screen, print},
-    stored::Stored,
+    stack::{Connected, Stack},
+    timestamps,
 };
 
 /// The options of `offboard departures list`.
 #[derive(Args)]
 pub struct List {
+    /// Also those that are done or dismissed
+    #[arg(long)]
+    all: bool,
+    /// Show e-mail addresses in full; once a departure is done or dismissed, nobody knows them any more
+    #[arg(long)]
+    unmask: bool,
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
-    stored: Stored,
+    stack: Stack,
 }
 
 impl List {
     pub async fn run(&self) -> Result<ExitCode, String> {
-        let records = self.stored.connect().await?.records(|record| self.filter.takes(record)).await?;
-        if self.stored.configured.json {
-            print(&Value::Array(records.iter().map(view).collect()).to_string());
+        let connected = self.stack.connect().await?;
+        let records = self.filter.find(&connected, self.all).await?;
+        let addresses = if self.unmask { Addresses::Full } else { Addresses::Masked };
+        if self.stack.configured.json {
+            let documents = records.iter().map(|record| document(record, &recorded_reasons(record), addresses));
+            print(&Value::Array(documents.collect()).to_string());
             return Ok(ExitCode::SUCCESS);
         }
+        self.show(&connected, &records, addresses).await
+    }
+
+    async fn show(&self, connected: &Connected, records: &[Record], addresses: Addresses) -> Result<ExitCode, String> {
         let screen = Screen::new(false);
-        if !records.is_empty() {
-            let mut table = screen.table(["RECEIVED (UTC)", "DEPARTURE", "PERSON", "STATE", "WHY"]);
-            table.add_rows(records.iter().map(row));
-            screen.show(&table);
-        }
-        screen.line(&format!("\n{}", counted(&records)));
+        pause::announce(&screen, connected).await?;
+        let rows = records.iter().map(|record| (record, recorded_reasons(record)));
+        table(&screen, rows, addresses);
+        let is_narrowed = self.all || self.filter.state.is_some();
+        let open = if is_narrowed { "" } else { "; --all lists those that are done or dismissed as well" };
+        screen.line(&format!("\n{}{open}", counted(records)));
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn row(record: &Record) -> [String; 5] {
-    let person = record.person.masked().unwrap_or_default();
-    let received = moment::person(record.received_at);
-    [received, mask_addresses(&record.id), person, record.state.to_string(), why(record)]
+/// Shows a table of departures, each with the vetoes that stand. An id is never cut or broken: it is there to be copied.
+pub fn table<'a>(screen: &Screen, rows: impl IntoIterator<Item = (&'a Record, Vec<Veto>)>, addresses: Addresses) {
+    let mut table = screen.table(["STATE", "RECEIVED (UTC)", "PERSON", "ATTEMPTS", "REASONS", "ID"]);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.add_rows(rows.into_iter().map(|(record, reasons)| row(record, &reasons, addresses)));
+    if !table.is_empty() {
+        screen.show(&table);
+    }
 }
 
-/// How many there are of each state: `3 departures: 1 held, 2 done`.
+fn row(record: &Record, reasons: &[Veto], addresses: Addresses) -> [String; 6] {
+    [
+        record.state.to_string(),
+        timestamps::table(record.received_at),
+        addresses.email(record),
+        record.attempts.to_string(),
+        why(record, reasons),
+        addresses.show(&record.id),
+    ]
+}
+
+/// Returns how many there are of each state: `3 departures: 1 held, 2 done`.
 pub fn counted(records: &[Record]) -> String {
     let mut counts: BTreeMap<State, usize> = BTreeMap::new();
     for record in records {
         *counts.entry(record.state).or_default() += 1;
     }
-    // What needs most comes first.
+    // The state that needs most comes first.
     let counts = counts.iter().rev().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>();
     match records.len() {
         0 => "no departures".to_owned(),

@@ -5,82 +5,151 @@ use std::process::ExitCode;
 use clap::Args;
 use comfy_table::Cell;
 use offboard::{
-    ledger::{Record, Settled},
+    config::Mode,
+    judgement::{Standing, Veto, VetoFact},
+    ledger::{Action, Record, StoredResult},
     person::mask_addresses,
 };
 use serde_json::json;
+use time::OffsetDateTime;
 
-use super::view;
+use super::{Addresses, document, due_at, names, rules};
 use crate::{
-    moment,
+    pause,
     screen::{Screen, detail, outcome, print},
-    stored::Stored,
+    stack::Stack,
+    timestamps,
 };
 
 /// The options of `offboard departures show`.
 #[derive(Args)]
+#[command(
+    after_help = "What stands against the removals is judged now, by the policy of the configuration: a return that came after \
+                  the departure was held is listed. due_at is null if the departure is settled, or waits for a person."
+)]
 pub struct Show {
     /// The departure: SOURCE/EVENT, as `list` shows it
     id: String,
     #[command(flatten)]
-    stored: Stored,
+    stack: Stack,
 }
 
 impl Show {
     pub async fn run(&self) -> Result<ExitCode, String> {
-        let record = self.stored.connect().await?.record(&self.id).await?;
-        if self.stored.configured.json {
-            print(&view(&record).to_string());
+        let config = self.stack.configured.load()?;
+        let connected = self.stack.connect().await?;
+        let record = connected.record(&self.id).await?;
+        let rules = rules(&config, &record.source);
+        let reviewed = connected.ledger.review(&record.id, rules, OffsetDateTime::now_utc()).await;
+        let (record, verdict) = reviewed.map_err(|refused| refused.to_string())?;
+        // Nothing stands against what is settled.
+        let standing = if record.state.is_settled() { Vec::new() } else { verdict.standing };
+        let reasons: Vec<Veto> = standing.iter().map(|standing| standing.veto).collect();
+        if self.stack.configured.json {
+            print(&document(&record, &reasons, Addresses::Masked).to_string());
             return Ok(ExitCode::SUCCESS);
         }
         let screen = Screen::new(false);
-        screen.section(&mask_addresses(&record.id), facts(&record));
-        screen.section("Providers", []);
-        if record.providers.is_empty() {
-            screen.line("  none has been tried yet");
-        } else {
-            let mut table = screen.table(["PROVIDER", "OUTCOME", "KNOWN BY", "AT (UTC)", "DETAIL", "RUNS"]);
-            table.add_rows(record.providers.values().map(row));
-            screen.show(&table);
-        }
-        let actions = record.history.iter();
-        let actions: Vec<_> =
-            actions.map(|action| format!("{}  {} by {}", moment::person(action.at), action.what, action.who)).collect();
-        if !actions.is_empty() {
-            screen.section("What people did", actions);
-        }
+        pause::announce(&screen, &connected).await?;
+        show(&screen, &record, &standing, config.policy.mode);
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn facts(record: &Record) -> Vec<String> {
-    let fact = |name: &str, value: Option<String>| value.map(|value| format!("{name:<10}{value}"));
-    let person = record.departure().person;
-    let others: Vec<_> = person.other_emails.iter().map(ToString::to_string).collect();
-    let masked = |text: Option<String>| text.as_deref().map(mask_addresses);
-    let lease = record.lease.as_ref().map(|lease| format!("{}, until {}", lease.by, moment::person(lease.until)));
-    let facts = [
-        fact("state", Some(record.state.to_string())),
-        fact("reason", record.reason.clone()),
-        fact("person", record.person.masked()),
-        fact("also", Some(others.join(", ")).filter(|others| !others.is_empty())),
-        fact("their ids", masked(person.external_id.or(person.idp_id))),
-        fact("event", Some(record.event_type.clone())),
-        fact("occurred", record.occurred_at.map(|at| moment::person(at.resolve(record.received_at)))),
-        fact("received", Some(moment::person(record.received_at))),
-        fact("worked on", lease),
-    ];
-    facts.into_iter().flatten().collect()
+fn show(screen: &Screen, record: &Record, standing: &[Standing], mode: Mode) {
+    screen.section(&mask_addresses(&record.id), attributes(record));
+    if !record.state.is_settled() {
+        let none = || vec!["nothing stands against the removals now".to_owned()];
+        let reasons: Vec<_> = standing.iter().map(reason).collect();
+        let title = format!("Reasons against the removals now (mode = \"{mode}\")");
+        screen.section(&title, if reasons.is_empty() { none() } else { reasons });
+    }
+    screen.section("Providers", []);
+    if record.providers.is_empty() {
+        screen.line("  none has been tried yet");
+    } else {
+        let mut table = screen.table(["PROVIDER", "OUTCOME", "PROOF", "AT (UTC)", "DETAIL", "RUNS"]);
+        table.add_rows(record.providers.values().map(row));
+        screen.show(&table);
+    }
+    if !record.history.is_empty() {
+        screen.section("Decisions", record.history.iter().map(action));
+    }
 }
 
-fn row(settled: &Settled) -> [Cell; 6] {
-    let finding = &settled.entry.finding;
+/// The record's attributes, a line each.
+fn attributes(record: &Record) -> Vec<String> {
+    let line = |name: &str, value: Option<String>| value.map(|value| format!("{name:<11}{value}"));
+    let person = record.person.person();
+    let masked = |text: Option<String>| text.as_deref().map(mask_addresses);
+    let others = record.person.emails().iter().skip(1).map(|email| mask_addresses(email));
+    let others: Vec<_> = others.chain(record.person.known_emails.clone()).collect();
+    let lease = record.lease.as_ref().filter(|_| record.is_leased(OffsetDateTime::now_utc()));
+    let released: Vec<Veto> = record.release.reasons().collect();
+    let lines = [
+        line("state", Some(record.state.to_string())),
+        line("person", Some(Addresses::Masked.email(record)).filter(|email| !email.is_empty())),
+        line("also", Some(others.join(", ")).filter(|others| !others.is_empty())),
+        line("their ids", masked(person.external_id.or(person.idp_id))),
+        line("event", Some(record.event.r#type.clone())),
+        line("occurred", record.event.occurred_at.map(|at| at.to_string())),
+        line("received", Some(timestamps::table(record.received_at))),
+        line("due", due_at(record).map(timestamps::table)),
+        line("attempts", Some(record.attempts.to_string())),
+        line("worked on", lease.map(|lease| format!("until {}, by {}", timestamps::table(lease.until), lease.by))),
+        line("released", Some(names(&released)).filter(|released| !released.is_empty())),
+    ];
+    lines.into_iter().flatten().collect()
+}
+
+/// A veto, with the facts that raise it.
+fn reason(standing: &Standing) -> String {
+    let fact = |fact: &VetoFact| {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(fact.at) * 1_000_000);
+        format!("{} active at {}", fact.id, at.map(timestamps::table).unwrap_or_default())
+    };
+    let facts = standing.facts.iter().map(fact).collect::<Vec<_>>().join("; ");
+    let note = match standing.veto {
+        veto if !veto.is_releasable() => "no release overrides it",
+        veto if veto.is_a_matter_of_time() => "ends by itself",
+        _ => "",
+    };
+    format!("{:<29}{facts}{note}", standing.veto.as_str()).trim_end().to_owned()
+}
+
+fn row(result: &StoredResult) -> [Cell; 6] {
+    let finding = &result.entry.finding;
     [
-        Cell::new(&settled.entry.provider),
+        Cell::new(&result.entry.provider),
         outcome(&finding.outcome.to_string()),
         Cell::new(finding.proof.map(|proof| proof.to_string()).unwrap_or_default()),
-        Cell::new(moment::person(settled.at)),
-        Cell::new(detail(&json!(settled.entry))),
-        Cell::new(settled.runs),
+        Cell::new(timestamps::table(result.at)),
+        Cell::new(detail(&json!(result.entry))),
+        Cell::new(result.runs),
     ]
+}
+
+fn action(action: &Action) -> String {
+    let reasons = match action.reasons.as_slice() {
+        [] => String::new(),
+        reasons => format!(" ({})", names(reasons)),
+    };
+    format!("{}  {}{reasons} by {}", timestamps::table(action.at), action.what, action.who)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reason_is_shown_with_the_fact_that_raises_it_or_with_what_ends_it() {
+        let standing = |veto, facts| reason(&Standing { veto, facts });
+        let fact = VetoFact { id: "workos/i-3fa2".into(), at: 1_769_884_920_000 };
+        assert_eq!(
+            standing(Veto::PersonReturned, vec![fact]),
+            "person_returned              workos/i-3fa2 active at 2026-01-31 18:42:00"
+        );
+        assert_eq!(standing(Veto::Paused, vec![]), "paused                       no release overrides it");
+        assert_eq!(standing(Veto::EventTooOld, vec![]), "event_too_old");
+    }
 }

@@ -1,14 +1,15 @@
 //! A departure as an auditor reads it.
 
 use offboard::{
-    ledger::{Record, Settled, State},
+    judgement::Veto,
+    ledger::{Action, Record, State, StoredResult},
     outcome::{Outcome, Proof, Status},
     person::mask_addresses,
 };
 use time::OffsetDateTime;
 
 use super::figures::time_to_removal;
-use crate::moment;
+use crate::timestamps;
 
 /// One departure. All texts are ready to be shown: addresses are masked.
 pub struct Case {
@@ -18,26 +19,27 @@ pub struct Case {
     pub source: String,
     pub event_id: String,
     pub event_type: String,
-    pub occurred: Option<OffsetDateTime>,
+    /// As the source said it: a time, or a date.
+    pub occurred: String,
     pub received: OffsetDateTime,
     pub state: String,
-    pub reason: String,
+    /// What stood against the removals at the last judgement, if it is open.
+    pub reasons: String,
     pub is_open: bool,
-    pub is_held: bool,
     /// From receipt to the last removal.
     pub took: Option<String>,
-    pub places: Vec<Place>,
-    /// What people did about it.
-    pub actions: Vec<String>,
+    pub providers: Vec<ProviderRow>,
+    /// What operators decided about it.
+    pub decisions: Vec<String>,
 }
 
-/// One provider's part in it.
-pub struct Place {
+/// What is true at one provider.
+pub struct ProviderRow {
     pub provider: String,
     pub outcome: String,
-    /// Whether nobody is left there.
+    /// Whether no usable account remains there.
     pub is_done: bool,
-    /// When it was known that nobody is left there.
+    /// When that was found out.
     pub gone_by: Option<OffsetDateTime>,
     pub after: String,
     pub seconds: Option<i64>,
@@ -51,54 +53,52 @@ pub struct Place {
 }
 
 impl Case {
-    /// What is recorded of a departure.
+    /// Returns what is recorded of a departure.
     pub fn of(record: &Record) -> Self {
-        let person = record.departure().person;
+        let person = record.person.person();
         let masked = |text: Option<&str>| text.map(mask_addresses).unwrap_or_default();
-        let actions = record.history.iter();
+        let is_open = !record.state.is_settled();
+        let standing = record.vetoes.iter().flatten().filter(|_| is_open);
         Self {
             id: mask_addresses(&record.id),
-            person: record.person.masked().unwrap_or_default(),
+            person: masked(record.person.emails().first().map(String::as_str)),
             external_id: masked(person.external_id.as_deref().or(person.idp_id.as_deref())),
             source: record.source.clone(),
-            event_id: mask_addresses(&record.event_id),
-            event_type: record.event_type.clone(),
-            occurred: record.occurred_at.map(|at| at.resolve(record.received_at)),
+            event_id: mask_addresses(&record.event.id),
+            event_type: record.event.r#type.clone(),
+            occurred: record.event.occurred_at.map(|at| at.to_string()).unwrap_or_default(),
             received: record.received_at,
             state: record.state.to_string(),
-            reason: record.reason.clone().unwrap_or_default(),
-            is_open: !matches!(record.state, State::Done | State::Rejected),
-            is_held: record.state == State::Held,
-            took: time_to_removal(record).filter(|_| record.state == State::Done).map(moment::span),
-            places: record.providers.values().map(|settled| Place::of(settled, record.received_at)).collect(),
-            actions: actions
-                .map(|action| format!("{} UTC: {} by {}", moment::person(action.at), action.what, action.who))
-                .collect(),
+            reasons: names(standing.map(|standing| standing.veto)),
+            is_open,
+            took: time_to_removal(record).filter(|_| record.state == State::Done).map(timestamps::span),
+            providers: record.providers.values().map(|result| ProviderRow::of(result, record.received_at)).collect(),
+            decisions: record.history.iter().map(decision).collect(),
         }
     }
 
-    /// For the page.
+    /// Returns when it was received, for the page.
     pub fn received(&self) -> String {
-        moment::person(self.received)
+        timestamps::table(self.received)
     }
 
-    /// Why it is held, or the providers at which it is not done.
+    /// Returns why it is open: what stood against the removals, else the providers at which work is left.
     pub fn left(&self) -> String {
-        if self.is_held {
-            return self.reason.clone();
+        if !self.reasons.is_empty() {
+            return self.reasons.clone();
         }
-        let left = self.places.iter().filter(|place| !place.is_done);
-        let left = left.map(|place| match place.reason.as_str() {
-            "" => format!("{}: {}", place.provider, place.outcome),
-            reason => format!("{}: {} ({reason})", place.provider, place.outcome),
+        let left = self.providers.iter().filter(|row| !row.is_done);
+        let left = left.map(|row| match row.reason.as_str() {
+            "" => format!("{}: {}", row.provider, row.outcome),
+            reason => format!("{}: {} ({reason})", row.provider, row.outcome),
         });
         left.collect::<Vec<_>>().join("; ")
     }
 }
 
-impl Place {
-    fn of(settled: &Settled, received: OffsetDateTime) -> Self {
-        let entry = &settled.entry;
+impl ProviderRow {
+    fn of(result: &StoredResult, received: OffsetDateTime) -> Self {
+        let entry = &result.entry;
         let finding = &entry.finding;
         let is_done = finding.outcome.status() == Status::Done;
         let findings = || entry.accounts.iter().map(|account| &account.finding).chain([finding]);
@@ -107,21 +107,21 @@ impl Place {
             provider: entry.provider.clone(),
             outcome: finding.outcome.to_string(),
             is_done,
-            gone_by: is_done.then_some(settled.at),
-            after: if is_done { moment::span(settled.at - received) } else { String::new() },
-            seconds: is_done.then(|| (settled.at - received).whole_seconds()),
+            gone_by: is_done.then_some(result.at),
+            after: if is_done { timestamps::span(result.at - received) } else { String::new() },
+            seconds: is_done.then(|| (result.at - received).whole_seconds()),
             proof: proof(finding.outcome, finding.proof),
             account: together(findings().map(|finding| &finding.account_id)),
             request_ids: together(findings().map(|finding| &finding.request_id)),
             reason: text(&finding.reason),
             detail: text(&finding.detail),
             attempts: entry.attempts,
-            runs: settled.runs,
+            runs: result.runs,
         }
     }
 
     pub fn gone_by(&self) -> String {
-        self.gone_by.map(moment::person).unwrap_or_default()
+        self.gone_by.map(timestamps::table).unwrap_or_default()
     }
 }
 
@@ -139,6 +139,20 @@ fn proof(outcome: Outcome, proof: Option<Proof>) -> &'static str {
     }
 }
 
+/// What an operator decided, when, and what a release overrode.
+fn decision(action: &Action) -> String {
+    let Action { at, who, what, reasons } = action;
+    let overridden = match names(reasons.iter().copied()) {
+        reasons if reasons.is_empty() => String::new(),
+        reasons => format!(" of {reasons}"),
+    };
+    format!("{} UTC: {what}{overridden} by {who}", timestamps::table(*at))
+}
+
+fn names(vetoes: impl Iterator<Item = Veto>) -> String {
+    vetoes.map(Veto::as_str).collect::<Vec<_>>().join(", ")
+}
+
 /// Each once: a product may keep several accounts of a person.
 fn together<'a>(texts: impl Iterator<Item = &'a Option<String>>) -> String {
     let mut all: Vec<&str> = Vec::new();
@@ -148,4 +162,20 @@ fn together<'a>(texts: impl Iterator<Item = &'a Option<String>>) -> String {
         }
     }
     all.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn decision_says_who_overrode_what_and_when() {
+        let at = datetime!(2026-01-31 18:42 UTC);
+        let action = |what: &str, reasons| Action { at, who: "arn:ann".into(), what: what.into(), reasons };
+        let released = decision(&action("release", vec![Veto::EventTooOld, Veto::PersonReturned]));
+        assert_eq!(released, "2026-01-31 18:42:00 UTC: release of event_too_old, person_returned by arn:ann");
+        assert_eq!(decision(&action("dismiss", vec![])), "2026-01-31 18:42:00 UTC: dismiss by arn:ann");
+    }
 }

@@ -3,41 +3,41 @@
 use std::collections::BTreeSet;
 
 use offboard::{
-    ledger::{Record, Settled, State},
+    ledger::{IdentityKey, Record, State, StoredResult, TraitKey},
     outcome::Outcome,
 };
 use serde::Serialize;
 use time::Duration;
 
-use crate::moment;
+use crate::timestamps;
 
-/// What a period comes to.
+/// Counts and times of a period.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Figures {
-    /// People who left, each once; those whose departure a person rejected are not among them.
+    /// People who left, each once, without those whose departure was dismissed.
     pub leavers: usize,
     /// Departures, of which there may be several of one person.
     pub departures: usize,
-    /// Those after which nobody is left anywhere.
+    /// Departures after which no account remains.
     pub done: usize,
-    /// Those on which work is left, or a person has to act.
+    /// Departures on which work is left, or a person has to act.
     pub open: usize,
-    /// Those that a person rejected.
-    pub rejected: usize,
+    /// Departures that were dismissed.
+    pub dismissed: usize,
     /// Providers at which an account was removed.
     pub removed: usize,
-    /// From receipt to the last removal, of the departures that are done.
+    /// Median time from receipt to the last removal, of the departures that are done.
     pub median: Option<String>,
-    /// The longest of these.
+    /// The longest such time.
     pub worst: Option<String>,
 }
 
 impl Figures {
-    /// Counts.
+    /// Counts the departures of a period.
     pub fn of(records: &[Record]) -> Self {
         let count = |states: &[State]| records.iter().filter(|record| states.contains(&record.state)).count();
-        let left = records.iter().filter(|record| record.state != State::Rejected);
-        let people: BTreeSet<&str> = left.map(|record| record.person.key.as_deref().unwrap_or(&record.id)).collect();
+        let left = records.iter().filter(|record| record.state != State::Dismissed);
+        let people: BTreeSet<&str> = left.map(|record| person(record)).collect();
         let done = records.iter().filter(|record| record.state == State::Done);
         let mut times: Vec<Duration> = done.filter_map(time_to_removal).collect();
         times.sort_unstable();
@@ -45,27 +45,34 @@ impl Figures {
             leavers: people.len(),
             departures: records.len(),
             done: count(&[State::Done]),
-            open: count(&[State::Open, State::Held, State::NeedsAttention]),
-            rejected: count(&[State::Rejected]),
+            open: count(&State::OPEN),
+            dismissed: count(&[State::Dismissed]),
             removed: records.iter().flat_map(|record| record.providers.values()).filter(|one| is_removed(one)).count(),
-            median: median(&times).map(moment::span),
-            worst: times.last().copied().map(moment::span),
+            median: median(&times).map(timestamps::span),
+            worst: times.last().copied().map(timestamps::span),
         }
     }
 
-    /// For the terminal.
+    /// Returns the figures for the terminal.
     pub fn lines(&self) -> Vec<String> {
         let none = || "–".to_owned();
         vec![
             format!("leavers        {} ({} departures)", self.leavers, self.departures),
             format!("done           {}", self.done),
             format!("open cases     {}", self.open),
-            format!("rejected       {}", self.rejected),
+            format!("dismissed      {}", self.dismissed),
             format!("removals       {}", self.removed),
             format!("median time    {}", self.median.clone().unwrap_or_else(none)),
             format!("worst time     {}", self.worst.clone().unwrap_or_else(none)),
         ]
     }
+}
+
+/// A person: by the first trait that the event names, else by the source's id.
+fn person(record: &Record) -> &str {
+    let email = record.person.traits.iter().find(|key| !key.is_external_id()).map(TraitKey::item);
+    let id = record.person.key.as_ref().map(IdentityKey::as_str);
+    email.or(id).unwrap_or(&record.id)
 }
 
 /// From receipt to the last removal; `None` if nothing was to be removed.
@@ -74,7 +81,7 @@ pub fn time_to_removal(record: &Record) -> Option<Duration> {
     removed.map(|settled| settled.at).max().map(|last| last - record.received_at)
 }
 
-fn is_removed(settled: &Settled) -> bool {
+fn is_removed(settled: &StoredResult) -> bool {
     matches!(settled.entry.finding.outcome, Outcome::Deleted | Outcome::Deactivated)
 }
 
@@ -103,34 +110,34 @@ mod tests {
         let event = Event { id: id.into(), kind: "left".into(), occurred_at: None, organization: None };
         let person = Person { email: Email::parse(email), ..Person::default() };
         let departure = Departure { id: format!("hr/{id}"), source: "hr".into(), event, person };
-        let mut record = Record::new(&departure, received, std::time::Duration::from_secs(60), None);
+        let mut record = Record::new(&departure, received, 0);
         for (n, (outcome, seconds)) in outcomes.iter().enumerate() {
             let finding = Finding::of(*outcome);
             let entry = Entry { provider: format!("p{n}"), finding, accounts: Vec::new(), attempts: 1, elapsed_ms: 1 };
-            record.settle(entry, received + Duration::seconds(*seconds));
+            record.settle(entry, true, received + Duration::seconds(*seconds));
         }
         record.state = state;
         record
     }
 
     #[test]
-    fn the_last_removal_counts_and_only_of_what_is_done() {
+    fn times_are_those_of_the_last_removals_of_departures_that_are_done() {
         let records = [
             record("1", "ann@example.com", State::Done, &[(Outcome::Deleted, 2), (Outcome::AlreadyAbsent, 900)]),
             record("2", "ANN@example.com", State::Done, &[(Outcome::Deleted, 4), (Outcome::Deactivated, 20)]),
             record("3", "bob@example.com", State::Done, &[(Outcome::Deleted, 3600)]),
             record("4", "eve@example.com", State::Done, &[(Outcome::AlreadyAbsent, 5)]),
-            record("5", "joe@example.com", State::Open, &[(Outcome::Deleted, 9999), (Outcome::Unavailable, 1)]),
+            record("5", "joe@example.com", State::Pending, &[(Outcome::Deleted, 9999), (Outcome::Unavailable, 1)]),
             record("6", "kim@example.com", State::Held, &[]),
             record("7", "lee@example.com", State::NeedsAttention, &[(Outcome::Blocked, 1)]),
-            record("8", "mia@example.com", State::Rejected, &[]),
+            record("8", "mia@example.com", State::Dismissed, &[]),
         ];
         let expected = Figures {
             leavers: 6,
             departures: 8,
             done: 4,
             open: 3,
-            rejected: 1,
+            dismissed: 1,
             removed: 5,
             median: Some("20s".into()),
             worst: Some("1h".into()),

@@ -1,7 +1,7 @@
-//! The table: a row for each departure and provider, or one for a departure that nobody worked on.
+//! The CSV: a row for each departure and provider, or one for a departure at which no provider was tried.
 
-use super::case::{Case, Place};
-use crate::moment;
+use super::case::{Case, ProviderRow};
+use crate::timestamps;
 
 const COLUMNS: [&str; 22] = [
     "departure",
@@ -13,7 +13,7 @@ const COLUMNS: [&str; 22] = [
     "occurred_at",
     "received_at",
     "state",
-    "reason",
+    "reasons",
     "decisions",
     "provider",
     "outcome",
@@ -31,19 +31,19 @@ const COLUMNS: [&str; 22] = [
 /// All departures, in CSV (RFC 4180).
 pub fn csv(cases: &[Case]) -> Result<Vec<u8>, String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(COLUMNS).map_err(|fault| fault.to_string())?;
+    writer.write_record(COLUMNS).map_err(|error| error.to_string())?;
     for case in cases {
-        let places = case.places.iter().map(of_place);
-        let nobody = case.places.is_empty().then(Default::default);
-        for place in places.chain(nobody) {
-            let row = of_case(case).into_iter().chain(place).map(harmless);
-            writer.write_record(row).map_err(|fault| fault.to_string())?;
+        let providers = case.providers.iter().map(provider_cells);
+        let none = case.providers.is_empty().then(Default::default);
+        for cells in providers.chain(none) {
+            let row = case_cells(case).into_iter().chain(cells).map(harmless);
+            writer.write_record(row).map_err(|error| error.to_string())?;
         }
     }
-    writer.into_inner().map_err(|fault| fault.to_string())
+    writer.into_inner().map_err(|error| error.to_string())
 }
 
-fn of_case(case: &Case) -> [String; 11] {
+fn case_cells(case: &Case) -> [String; 11] {
     [
         case.id.clone(),
         case.person.clone(),
@@ -51,27 +51,27 @@ fn of_case(case: &Case) -> [String; 11] {
         case.source.clone(),
         case.event_id.clone(),
         case.event_type.clone(),
-        case.occurred.map(moment::machine).unwrap_or_default(),
-        moment::machine(case.received),
+        case.occurred.clone(),
+        timestamps::rfc3339(case.received),
         case.state.clone(),
-        case.reason.clone(),
-        case.actions.join("; "),
+        case.reasons.clone(),
+        case.decisions.join("; "),
     ]
 }
 
-fn of_place(place: &Place) -> [String; 11] {
+fn provider_cells(row: &ProviderRow) -> [String; 11] {
     [
-        place.provider.clone(),
-        place.outcome.clone(),
-        place.gone_by.map(moment::machine).unwrap_or_default(),
-        place.seconds.map(|seconds| seconds.to_string()).unwrap_or_default(),
-        place.proof.to_owned(),
-        place.account.clone(),
-        place.request_ids.clone(),
-        place.reason.clone(),
-        place.detail.clone(),
-        place.attempts.to_string(),
-        place.runs.to_string(),
+        row.provider.clone(),
+        row.outcome.clone(),
+        row.gone_by.map(timestamps::rfc3339).unwrap_or_default(),
+        row.seconds.map(|seconds| seconds.to_string()).unwrap_or_default(),
+        row.proof.to_owned(),
+        row.account.clone(),
+        row.request_ids.clone(),
+        row.reason.clone(),
+        row.detail.clone(),
+        row.attempts.to_string(),
+        row.runs.to_string(),
     ]
 }
 
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_cell_is_a_formula() {
+    fn cell_that_looks_like_a_formula_is_quoted() {
         for text in ["=1+1", "+1 555", "-x", "@SUM(A1)", "\t=1"] {
             assert_eq!(harmless(text.to_owned()), format!("'{text}"));
         }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn without_departures_there_are_the_columns_names() {
+    fn table_without_departures_has_the_names_of_its_columns() {
         let table = String::from_utf8(csv(&[]).unwrap()).unwrap();
         assert_eq!(table.trim_end().split(',').collect::<Vec<_>>(), COLUMNS);
     }

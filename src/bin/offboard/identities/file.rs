@@ -7,7 +7,7 @@ use std::{
 
 use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
 use offboard::{
-    ledger::directory::MOST_ADDRESSES,
+    ledger::MAX_EMAILS,
     person::{Email, Person},
 };
 
@@ -81,7 +81,7 @@ impl People {
             return Err("has an id that no event can have".to_owned());
         }
         let email = Email::parse(email).ok_or("has no e-mail address")?;
-        let address = email.expose().to_ascii_lowercase();
+        let address = email.canonical();
         let (owner, first) = self.addresses.entry(address).or_insert_with(|| (idp_id.to_owned(), line));
         if owner != idp_id {
             return Err(format!("has the address of line {first}, and another idp_id"));
@@ -99,8 +99,8 @@ impl People {
         match &person.email {
             None => person.email = Some(email),
             Some(_) if !is_new => {}
-            Some(_) if person.emails().count() == MOST_ADDRESSES => {
-                return Err(format!("is one too many: {MOST_ADDRESSES} addresses are kept of an id"));
+            Some(_) if person.emails().count() == MAX_EMAILS => {
+                return Err(format!("is one too many: {MAX_EMAILS} addresses are kept of an id"));
             }
             Some(_) => person.other_emails.push(email),
         }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_read_from_one_line_or_several() {
+    fn person_is_read_from_one_line_or_several() {
         let text = "\u{feff}idp_id, email ,external_id\r\nu1,ann.jones@example.com,8931\r\n\
                     u2,\"bob@example.com\",\r\n\r\nu1,ann.smith@example.com,8931\r\nu1,Ann.Smith@example.com,\r\n";
         let people = read(text.as_bytes()).unwrap();
@@ -149,13 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn columns_may_stand_in_any_order_and_the_last_may_be_missing() {
+    fn columns_may_come_in_any_order_and_the_external_id_may_be_missing() {
         let people = read(&b"email,idp_id\nann@example.com,u1\n"[..]).unwrap();
         assert_eq!((people.by_id["u1"].email.clone(), people.addresses()), (Email::parse("ann@example.com"), 1));
     }
 
     #[test]
-    fn every_line_that_cannot_be_used_is_told_by_its_number() {
+    fn every_unusable_line_is_reported_by_its_number() {
         let text = "idp_id,email,external_id\n,ann@example.com,\nu1,ann,\nu2,bob@example.com\nu3,eve@example.com,1\n\
                     u3,eva@example.com,2\nu4,EVE@example.com,\nu\u{7}5,joe@example.com,\n";
         let expected = [
@@ -169,13 +169,13 @@ mod tests {
         assert_eq!(faults(text), expected.map(|(line, why)| (line, why.to_owned())));
         let bytes = [&b"idp_id,email\nu1,ann@example.com\nu2,\xff@example.com\n"[..]].concat();
         assert_eq!(read(&bytes[..]).unwrap().faults, [(3, "is not UTF-8".to_owned())]);
-        let lines: String = (0..=MOST_ADDRESSES).map(|n| format!("u1,ann{n}@example.com\n")).collect();
+        let lines: String = (0..=MAX_EMAILS).map(|n| format!("u1,ann{n}@example.com\n")).collect();
         let told = faults(&format!("idp_id,email\n{lines}"));
         assert_eq!(told, [(22, "is one too many: 20 addresses are kept of an id".to_owned())]);
     }
 
     #[test]
-    fn a_file_that_is_another_one_is_refused() {
+    fn file_of_another_kind_is_refused() {
         for (text, why) in [
             ("", "the first line names no column idp_id: it is idp_id,email or idp_id,email,external_id"),
             (

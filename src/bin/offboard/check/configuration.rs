@@ -1,0 +1,74 @@
+//! What is allowed in a configuration and costs safety: a warning each.
+
+use offboard::config::{Config, ProviderConfig};
+use offboard::source::Source;
+
+use super::CheckResult;
+
+const BY_ADDRESS_ALONE: &str = "knows people by e-mail address alone: it cannot tell a leaver from a colleague who was given the \
+                                address. Map `idp_id` or `external_id`, if its events have one";
+const NEITHER_TIME_NOR_ID: &str = "gives its events neither a time nor an id: a second departure of a person is taken for a \
+                                   repetition of the first. Map `occurred_at` or `id`, if its events have one";
+const NO_CANARY: &str = "has no `canary`: where a look-up shows nothing, the person is taken for absent, even if it could see \
+                         nobody at all. Name the e-mail address of an account that is always there";
+
+/// Reports on a configuration that was read.
+pub(super) fn check(config: &Config) -> Vec<CheckResult> {
+    let Config { policy, sources, providers, .. } = config;
+    let note = format!("{} sources, {} providers, mode = \"{}\"", sources.len(), providers.len(), policy.mode);
+    let sources = sources.values().flat_map(source);
+    let providers = providers.iter().filter_map(provider);
+    [CheckResult::ok("configuration", note)].into_iter().chain(sources).chain(providers).collect()
+}
+
+fn source(source: &Source) -> Vec<CheckResult> {
+    let warnings = [(!source.knows_ids(), BY_ADDRESS_ALONE), (!source.identifies_events(), NEITHER_TIME_NOR_ID)];
+    let warnings = warnings.into_iter().filter(|(is_so, _)| *is_so);
+    warnings.map(|(_, warning)| CheckResult::warning(format!("source {}", source.name), warning)).collect()
+}
+
+fn provider(provider: &ProviderConfig) -> Option<CheckResult> {
+    let is_blind = provider.kind.looks_up && provider.canary.is_none();
+    is_blind.then(|| CheckResult::warning(format!("provider {}", provider.name), NO_CANARY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The warnings about a configuration, without their last sentence.
+    fn warnings(text: &str) -> Vec<String> {
+        let config = Config::parse(text, None).unwrap_or_else(|errors| panic!("{errors}"));
+        let results = check(&config).into_iter().skip(1);
+        results
+            .map(|result| format!("{} {}", result.what, result.note.split(": ").next().unwrap_or_default()))
+            .collect()
+    }
+
+    const HMAC: &str = "[sources.hr]\nkind = \"hmac\"\nsignature = { header = \"x-s\", signed = \"{body}\" }\n";
+    const INSTAPLY: &str = "[providers.instaply]\nkind = \"instaply\"\n";
+
+    #[test]
+    fn source_without_ids_and_times_is_warned_of_both() {
+        let table = "event = { type = \"/t\", departures = [\"left\"] }\nperson = { email = \"/e\" }\n";
+        let expected =
+            ["source hr knows people by e-mail address alone", "source hr gives its events neither a time nor an id"];
+        assert_eq!(warnings(&format!("{HMAC}{table}{INSTAPLY}")), expected);
+    }
+
+    #[test]
+    fn source_with_an_id_of_the_person_and_a_time_or_an_id_of_the_event_is_not_warned_of() {
+        for key in ["id = \"/id\"", "occurred_at = \"/at\""] {
+            let table = format!("event = {{ type = \"/t\", departures = [\"left\"], {key} }}\n");
+            let person = "person = { email = \"/e\", external_id = \"/x\" }\n";
+            assert_eq!(warnings(&format!("{HMAC}{table}{person}{INSTAPLY}")), [""; 0], "{key}");
+        }
+    }
+
+    #[test]
+    fn provider_with_a_look_up_is_warned_of_unless_it_has_a_canary() {
+        let flashduty = "[sources.workos]\nkind = \"workos\"\n[providers.flashduty]\nkind = \"flashduty\"\n";
+        assert_eq!(warnings(flashduty), ["provider flashduty has no `canary`"]);
+        assert_eq!(warnings(&format!("{flashduty}canary = \"ops@example.com\"\n")), [""; 0]);
+    }
+}

@@ -1,0 +1,43 @@
+//! Whether the ledger can be used: its table, its two indexes, and whether a pause is on.
+
+use offboard::ledger::State;
+
+use super::CheckResult;
+use crate::{
+    pause::describe,
+    stack::{Connected, Stack, unavailable},
+};
+
+/// A month in which nothing was received.
+const EMPTY_MONTH: &str = "0000-01";
+
+/// Checks the ledger of a stack.
+pub(super) async fn check(stack: &Stack) -> Vec<CheckResult> {
+    match stack.connect().await {
+        Ok(connected) => ledger(&connected).await,
+        Err(why) => vec![CheckResult::error("ledger", why)],
+    }
+}
+
+async fn ledger(connected: &Connected) -> Vec<CheckResult> {
+    let ledger = &connected.ledger;
+    let paused = match ledger.pause().await {
+        Ok(None) => CheckResult::ok("ledger", format!("table {}", connected.table)),
+        Ok(Some(pause)) => {
+            let note = format!("{}: no account is removed until `offboard resume`", describe(&pause));
+            CheckResult::warning("ledger", note)
+        }
+        // Without the table there are no indexes to look at.
+        Err(error) => return vec![CheckResult::error("ledger", unavailable(error))],
+    };
+    let by_state = ledger.due(State::Pending, 0, 1).await.map(drop);
+    let by_month = ledger.of_month(EMPTY_MONTH, None).await.map(drop);
+    let indexes = [("by_state", by_state), ("by_month", by_month)].map(|(name, read)| match read {
+        Ok(()) => CheckResult::ok(format!("index {name}"), "can be read"),
+        Err(error) => CheckResult::error(
+            format!("index {name}"),
+            format!("{error}; deploy template.yaml, which has it, and allow dynamodb:Query on it"),
+        ),
+    });
+    [paused].into_iter().chain(indexes).collect()
+}

@@ -1,0 +1,132 @@
+//! Whether every secret has what is needed, and whether the credentials work.
+
+use offboard::{
+    config::{BaseUrl, Config, ProviderConfig},
+    http::Client,
+    outcome::{Outcome, Status},
+    person::{Email, Person},
+    secrets::{Secret, Secrets},
+    source::{KeySource, Source},
+    webhook::key_sets::KeySets,
+};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::{CheckResult, Level};
+use crate::configured::{LOOK_UP_TIMEOUT, look_up};
+
+/// Nobody has an account of this address: to look for it is harmless. The domain can never exist (RFC 2606 2).
+const NOBODY: &str = "offboard-check@nobody.invalid";
+
+/// Reads every secret; with `live`, proves every provider's credentials.
+pub(super) async fn check(config: &mut Config, live: bool) -> Result<Vec<CheckResult>, String> {
+    let extra_ca = config.extra_ca().map_err(|errors| errors.to_string())?;
+    let client = aws_sdk_secretsmanager::Client::new(&offboard::aws::config(extra_ca.as_deref()).await?);
+    let store = Secrets::new(client, config.secret_names());
+    store.warm().await.map_err(|down| {
+        format!("{down}\nare AWS credentials and a region set? --offline checks the configuration alone")
+    })?;
+    let mut results = Vec::new();
+    for source in config.sources.values() {
+        let what = format!("source {}", source.name);
+        results.push(match &source.keys {
+            KeySource::Secret(name) => {
+                in_secret(&store, name, what, |what, secret| source_keys(what, source, secret)).await
+            }
+            KeySource::Set(url) if live => match key_set(config, url, extra_ca.as_deref()).await {
+                Ok(note) => CheckResult::ok(what, note),
+                Err(why) => CheckResult::error(what, why),
+            },
+            KeySource::Set(_) => CheckResult::ok(what, "needs no secret: its keys are published; --live reads them"),
+        });
+    }
+    for provider in &config.providers {
+        let what = format!("provider {}", provider.name);
+        let read = |what, secret: &Secret| credentials(what, provider, secret);
+        results.push(in_secret(&store, &provider.secret, what, read).await);
+    }
+    if live {
+        results.extend(prove(config).await?);
+    }
+    Ok(results)
+}
+
+/// Checks one secret, if it can be read.
+async fn in_secret(
+    store: &Secrets,
+    name: &str,
+    what: String,
+    check: impl Fn(String, &Secret) -> CheckResult,
+) -> CheckResult {
+    match store.get(name).await {
+        Ok(Ok(secret)) => padded(check(what, &secret), &secret),
+        Ok(Err(fault)) => CheckResult::error(what, fault),
+        Err(down) => CheckResult::error(what, down),
+    }
+}
+
+/// Adds a warning of white space, which is no part of a key.
+fn padded(result: CheckResult, secret: &Secret) -> CheckResult {
+    let padded = secret.padded_keys().join(", ");
+    if padded.is_empty() {
+        return result;
+    }
+    let note = format!("{}; the white space around {padded} is not part of it", result.note);
+    let level = if result.level == Level::Error { Level::Error } else { Level::Warning };
+    CheckResult { level, note, ..result }
+}
+
+/// Counts the keys that deliveries are checked with; a key that is not used is an error.
+fn source_keys(what: String, source: &Source, secret: &Secret) -> CheckResult {
+    let keys = source.scheme.secret_keys_of(secret);
+    let count = format!("{} {}(s)", keys.count(), source.scheme.secret_keys().0.replace('_', " "));
+    match keys.faults() {
+        [] => CheckResult::ok(what, count),
+        faults => {
+            let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            CheckResult::error(what, format!("{count} can be used; {faults}"))
+        }
+    }
+}
+
+fn credentials(what: String, provider: &ProviderConfig, secret: &Secret) -> CheckResult {
+    match provider.settings.connect(secret) {
+        Ok(_) => CheckResult::ok(what, format!("secret {} has what {} needs", provider.secret, provider.kind.name)),
+        Err(fault) => CheckResult::error(what, fault),
+    }
+}
+
+/// Counts the keys that a sender publishes.
+async fn key_set(config: &Config, url: &BaseUrl, extra_ca: Option<&[u8]>) -> Result<String, String> {
+    let key_sets = KeySets::new(Client::new(extra_ca, config.calls_out())?);
+    let (now, deadline) = (OffsetDateTime::now_utc(), Instant::now() + LOOK_UP_TIMEOUT);
+    let set = key_sets.get(url, now, deadline).await.map_err(|down| down.to_string())?;
+    match set.count() {
+        0 => Err("the sender publishes no key that could check a signature".to_owned()),
+        count => Ok(format!("{count} published key(s)")),
+    }
+}
+
+/// Proves the credentials, and the canary, by a harmless read at every provider.
+async fn prove(config: &mut Config) -> Result<Vec<CheckResult>, String> {
+    let canaries: Vec<String> =
+        config.providers.iter().filter(|one| one.canary.is_some()).map(|one| one.name.clone()).collect();
+    let person = Person { external_id: Some(NOBODY.to_owned()), email: Email::parse(NOBODY), ..Person::default() };
+    let results = look_up(config, &person).await?.into_iter().map(|entry| {
+        let finding = entry.finding;
+        let note = match finding.outcome {
+            Outcome::AlreadyAbsent if canaries.contains(&entry.provider) => {
+                "the credentials work; the canary is in sight".to_owned()
+            }
+            Outcome::AlreadyAbsent => "the credentials work".to_owned(),
+            Outcome::Planned => "not proven: this product has no harmless read".to_owned(),
+            outcome => {
+                let parts = [Some(outcome.to_string()), finding.reason, finding.detail];
+                parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+            }
+        };
+        let level = if finding.outcome.status() <= Status::Planned { Level::Ok } else { Level::Error };
+        CheckResult::new(format!("{}, live", entry.provider), level, note)
+    });
+    Ok(results.collect())
+}

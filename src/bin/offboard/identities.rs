@@ -1,0 +1,38 @@
+//! `offboard identities`: the identity map, which says whom a source's ids stand for.
+
+mod file;
+mod import;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+/// The options of `offboard identities`.
+#[derive(Args)]
+#[command(
+    after_help = "The identity map is made of what a source's events say of people. Of people who were there before offboard \
+                  no event comes: import them."
+)]
+pub struct Identities {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Import the people of a source from a CSV file
+    Import(import::Import),
+    /// Show what is known of one id; e-mail addresses are masked
+    Show(show::Show),
+}
+
+impl Identities {
+    /// Runs the command.
+    pub async fn run(&self) -> Result<ExitCode, String> {
+        match &self.command {
+            Command::Import(import) => import.run().await,
+            Command::Show(show) => show.run().await,
+        }
+    }
+}

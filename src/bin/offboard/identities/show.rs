@@ -1,0 +1,113 @@
+//! `offboard identities show`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use offboard::{
+    ledger::{Held, IdentityKey, KnownIdentity, Ledger},
+    person::{Email, Person, mask_addresses},
+};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::{
+    screen::{Screen, print},
+    stack::{Stack, unavailable},
+    timestamps,
+};
+
+/// The options of `offboard identities show`.
+#[derive(Args)]
+pub struct Show {
+    /// The source, as the configuration names it
+    source: String,
+    /// The id by which its events name the person; of a source without ids the external id, else the e-mail address
+    id: String,
+    #[command(flatten)]
+    stack: Stack,
+}
+
+impl Show {
+    pub async fn run(&self) -> Result<ExitCode, String> {
+        let ledger = self.stack.connect().await?.ledger;
+        let id = mask_addresses(&self.id);
+        let known = self.known(&ledger).await?;
+        let known = known.ok_or_else(|| format!("the identity map knows nothing of {id} at {}", self.source))?;
+        if self.stack.configured.json {
+            print(&self.document(&known).to_string());
+            return Ok(ExitCode::SUCCESS);
+        }
+        let screen = Screen::new(false);
+        screen.section(&format!("{} {id}", self.source), attributes(&known));
+        screen.section("Known by", []);
+        let mut table = screen.table(["KIND", "VALUE", "SAID FIRST (UTC)", "REPLACED (UTC)"]);
+        table.add_rows(held(&known).into_iter().map(|(kind, held)| {
+            [kind.to_owned(), mask_addresses(&held.text), shown(Some(held.from)), shown(held.until)]
+        }));
+        screen.show(&table);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// What is known of the id, by the strongest key under which anything is.
+    async fn known(&self, ledger: &Ledger) -> Result<Option<KnownIdentity>, String> {
+        let by_id = Person { idp_id: Some(self.id.clone()), ..Person::default() };
+        let by_external_id = Person { external_id: Some(self.id.clone()), ..Person::default() };
+        let by_email = Email::parse(&self.id).map(|email| Person { email: Some(email), ..Person::default() });
+        for person in [by_id, by_external_id].into_iter().chain(by_email) {
+            let Some(key) = IdentityKey::of(&self.source, &person) else { continue };
+            let known = ledger.known(&key).await.map_err(unavailable)?;
+            if known.is_some() {
+                return Ok(known);
+            }
+        }
+        Ok(None)
+    }
+
+    fn document(&self, known: &KnownIdentity) -> Value {
+        let all = |held: &[Held]| held.iter().map(document).collect::<Vec<_>>();
+        let departures = known.departures.iter().map(|departure| mask_addresses(&departure.id));
+        json!({
+            "source": self.source,
+            "id": mask_addresses(&self.id),
+            "emails": all(&known.emails),
+            "unverified_emails": all(&known.unverified_emails),
+            "external_ids": all(&known.external_ids),
+            "first_said_at": known.first.and_then(time).map(timestamps::rfc3339),
+            "active_at": known.active.and_then(time).map(timestamps::rfc3339),
+            "departures": departures.collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn document(held: &Held) -> Value {
+    let at = |at: i64| time(at).map(timestamps::rfc3339);
+    json!({"value": mask_addresses(&held.text), "from": at(held.from), "until": held.until.and_then(at)})
+}
+
+fn attributes(known: &KnownIdentity) -> Vec<String> {
+    let mut lines = vec![
+        format!("said first   {}", shown(known.first)),
+        format!("last active  {}", if known.active.is_some() { shown(known.active) } else { "never said".to_owned() }),
+    ];
+    lines.extend(known.departures.iter().map(|departure| format!("departure    {}", mask_addresses(&departure.id))));
+    lines
+}
+
+/// Everything by which the person is known, with its kind.
+fn held(known: &KnownIdentity) -> Vec<(&'static str, &Held)> {
+    let kinds = [
+        ("e-mail", &known.emails),
+        ("e-mail, unverified: not used", &known.unverified_emails),
+        ("external id", &known.external_ids),
+    ];
+    kinds.into_iter().flat_map(|(kind, all)| all.iter().map(move |held| (kind, held))).collect()
+}
+
+fn shown(at: Option<i64>) -> String {
+    at.and_then(time).map(timestamps::table).unwrap_or_default()
+}
+
+/// The time of milliseconds since 1970.
+fn time(at: i64) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at) * 1_000_000).ok()
+}

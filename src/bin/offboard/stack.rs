@@ -1,0 +1,228 @@
+//! What every command shares that works with a deployed stack: its ledger, its queue, and who asks.
+
+use std::{
+    collections::BTreeSet,
+    io::{IsTerminal, Write, stderr},
+    sync::Arc,
+};
+
+use aws_config::SdkConfig;
+use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
+use clap::{Args, CommandFactory, error::ErrorKind};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use offboard::{
+    aws,
+    ledger::{Ledger, LedgerError, NEVER, Record, State, dynamodb::DynamoDb},
+    person::mask_addresses,
+    queue::Queue,
+};
+use time::{OffsetDateTime, macros::datetime};
+
+use crate::{Cli, configured::Configured, timestamps};
+
+const NO_TABLE: &str = "which stack? Name it with --stack, or set OFFBOARD_LEDGER_TABLE and OFFBOARD_QUEUE_URL to its \
+                        outputs LedgerTable and QueueUrl";
+const NO_ACCESS: &str = "are AWS credentials and a region set?";
+/// Stands for the middle of an e-mail address wherever one is masked.
+const MASK: char = '…';
+/// Departures that are read, or decided, side by side.
+pub const CONCURRENT: usize = 16;
+/// No departure was recorded before: offboard did not exist.
+pub const BEGINNING: OffsetDateTime = datetime!(2025-01-01 0:00 UTC);
+
+/// The stack of a command.
+#[derive(Args)]
+pub struct Stack {
+    /// The stack's name in CloudFormation [default: $OFFBOARD_LEDGER_TABLE and $OFFBOARD_QUEUE_URL]
+    #[arg(long, value_name = "NAME")]
+    stack: Option<String>,
+    #[command(flatten)]
+    pub configured: Configured,
+}
+
+/// The names of a stack's parts.
+struct Names {
+    table: String,
+    queue: Option<String>,
+}
+
+/// A stack that can be asked.
+pub struct Connected {
+    /// The ledger.
+    pub ledger: Ledger,
+    /// The name of its table.
+    pub table: String,
+    /// The queue of work messages; `None` if its URL is not known.
+    pub queue: Option<Queue>,
+    aws: SdkConfig,
+}
+
+impl Stack {
+    /// Returns whether a stack is named, by the option or by the variables.
+    pub fn is_named(&self) -> bool {
+        self.stack.is_some() || variable("OFFBOARD_LEDGER_TABLE").is_some()
+    }
+
+    /// Connects to the stack. Without a name the process ends, as wrong usage.
+    pub async fn connect(&self) -> Result<Connected, String> {
+        if !self.is_named() {
+            wrong_usage(NO_TABLE);
+        }
+        let aws = aws::config(self.configured.extra_ca()?.as_deref()).await?;
+        let Names { table, queue } = match &self.stack {
+            Some(stack) => outputs(&aws, stack).await?,
+            None => Names {
+                table: variable("OFFBOARD_LEDGER_TABLE").unwrap_or_else(|| wrong_usage(NO_TABLE)),
+                queue: variable("OFFBOARD_QUEUE_URL"),
+            },
+        };
+        let store = DynamoDb::new(aws_sdk_dynamodb::Client::new(&aws), table.clone());
+        let queue = queue.map(|url| Queue::new(aws_sdk_sqs::Client::new(&aws), url, None));
+        Ok(Connected { ledger: Ledger::new(Arc::new(store)), table, queue, aws })
+    }
+}
+
+/// Reads the names out of the outputs of a stack.
+async fn outputs(aws: &SdkConfig, stack: &str) -> Result<Names, String> {
+    let client = aws_sdk_cloudformation::Client::new(aws);
+    let described = client.describe_stacks().stack_name(stack).send().await;
+    let described = described.map_err(|error| format!("the stack {stack} cannot be read: {}", code(&error)))?;
+    let outputs = described.stacks().iter().flat_map(|stack| stack.outputs());
+    let named = |name: &str| {
+        let output = outputs.clone().find(|output| output.output_key() == Some(name));
+        output.and_then(|output| output.output_value()).map(str::to_owned)
+    };
+    let table = named("LedgerTable").ok_or_else(|| {
+        format!("the stack {stack} has no output LedgerTable: is it one of offboard's template.yaml?")
+    })?;
+    Ok(Names { table, queue: named("QueueUrl") })
+}
+
+fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> String {
+    match error.code() {
+        // CloudFormation says so of a stack that does not exist.
+        Some("ValidationError") => "there is no stack of this name in this region and account".to_owned(),
+        Some(code) => format!("{code}; it needs cloudformation:DescribeStacks"),
+        None => format!("no answer; {NO_ACCESS}"),
+    }
+}
+
+impl Connected {
+    /// Returns the caller's AWS identity.
+    pub async fn who(&self) -> Result<String, String> {
+        let asked = aws_sdk_sts::Client::new(&self.aws).get_caller_identity().send().await;
+        let identity = asked.map_err(|_| format!("AWS does not say who you are: {NO_ACCESS}"))?;
+        identity.arn.ok_or_else(|| "AWS does not say who you are".to_owned())
+    }
+
+    /// Returns the wanted departures in these states, which must be open ones, the newest first.
+    pub async fn in_states(
+        &self,
+        states: impl IntoIterator<Item = State>,
+        wanted: impl Fn(&Record) -> bool,
+    ) -> Result<Vec<Record>, String> {
+        let mut ids = BTreeSet::new();
+        for state in states {
+            let due = self.ledger.due(state, NEVER, usize::MAX).await.map_err(unavailable)?;
+            ids.extend(due.into_iter().map(|due| due.id));
+        }
+        let progress = Progress::new();
+        let mut records = Vec::new();
+        let mut read = stream::iter(&ids).map(|id| self.ledger.get(id)).buffer_unordered(CONCURRENT);
+        while let Some(record) = read.try_next().await.map_err(unavailable)? {
+            // The index may lag behind the record.
+            records.extend(record.filter(|record| wanted(record)));
+            progress.show(&format!("{} departures found", records.len()));
+        }
+        Ok(newest_first(records))
+    }
+
+    /// Returns the wanted departures that were received in a period, the newest first.
+    pub async fn received(
+        &self,
+        since: OffsetDateTime,
+        until: OffsetDateTime,
+        wanted: impl Fn(&Record) -> bool,
+    ) -> Result<Vec<Record>, String> {
+        let (progress, period) = (Progress::new(), since..until);
+        let mut records = Vec::new();
+        for month in timestamps::months(since.max(BEGINNING), until.min(OffsetDateTime::now_utc())) {
+            let mut after = None;
+            loop {
+                let (page, next) = self.ledger.of_month(&month, after).await.map_err(unavailable)?;
+                let within = |record: &Record| period.contains(&record.received_at) && wanted(record);
+                records.extend(page.into_iter().filter(within));
+                progress.show(&format!("{month}: {} departures found", records.len()));
+                after = next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(newest_first(records))
+    }
+
+    /// Returns the record of this id, which may be written as it is shown: masked.
+    pub async fn record(&self, id: &str) -> Result<Record, String> {
+        if let Some(record) = self.ledger.get(id).await.map_err(unavailable)? {
+            return Ok(record);
+        }
+        let is_shown_so = |record: &Record| mask_addresses(&record.id) == id;
+        let mut found = match id.contains(MASK) {
+            true => self.received(BEGINNING, OffsetDateTime::now_utc(), is_shown_so).await?,
+            false => Vec::new(),
+        };
+        let shown = mask_addresses(id);
+        let record = found.pop().ok_or_else(|| format!("the ledger has no departure {shown}"))?;
+        if found.is_empty() { Ok(record) } else { Err(format!("several departures are shown as {shown}")) }
+    }
+}
+
+fn newest_first(mut records: Vec<Record>) -> Vec<Record> {
+    records.sort_by(|a, b| (b.received_at, &b.id).cmp(&(a.received_at, &a.id)));
+    records
+}
+
+/// Says that the ledger cannot be used, and what to look at.
+pub fn unavailable(error: LedgerError) -> String {
+    match error {
+        LedgerError::Unavailable(_) => format!("{error}\n{NO_ACCESS}"),
+        error => error.to_string(),
+    }
+}
+
+/// An environment variable; an empty one is not set.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Says what was used wrongly, and ends the process with exit code 2.
+pub fn wrong_usage(why: &str) -> ! {
+    Cli::command().error(ErrorKind::MissingRequiredArgument, why).exit()
+}
+
+/// Progress of a long command: one line on standard error, if that is a terminal.
+pub struct Progress {
+    is_shown: bool,
+}
+
+impl Progress {
+    /// Nothing is shown yet.
+    pub fn new() -> Self {
+        Self { is_shown: stderr().is_terminal() }
+    }
+
+    /// Replaces the line.
+    pub fn show(&self, text: &str) {
+        if self.is_shown {
+            // Return to the line's start, and clear it. A terminal that has gone needs no progress.
+            let _ = write!(stderr(), "\r\x1b[2K{text}");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.show("");
+    }
+}

@@ -1,0 +1,108 @@
+//! Times as an operator writes them, and as they are shown.
+
+use std::time::Duration;
+
+use time::{
+    Date, Month, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339, macros::format_description,
+};
+
+/// Reads the start of a period: `2026-01-31`, `2026-01-31T18:42:00Z`, or `7d` ago.
+pub fn start(text: &str) -> Result<OffsetDateTime, String> {
+    parse(text, Duration::ZERO)
+}
+
+/// Reads the end of a period: the same, but a date's whole day is in it.
+pub fn end(text: &str) -> Result<OffsetDateTime, String> {
+    parse(text, Duration::from_secs(24 * 60 * 60))
+}
+
+fn parse(text: &str, within_day: Duration) -> Result<OffsetDateTime, String> {
+    let day = format_description!("[year]-[month]-[day]");
+    if let Ok(date) = Date::parse(text, day) {
+        return Ok(date.midnight().assume_utc() + within_day);
+    }
+    if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
+        return Ok(at.to_offset(UtcOffset::UTC));
+    }
+    let ago = humantime::parse_duration(text).ok().and_then(|ago| time::Duration::try_from(ago).ok());
+    ago.and_then(|ago| OffsetDateTime::now_utc().checked_sub(ago)).ok_or_else(|| {
+        "neither a date like 2026-01-31, nor a time like 2026-01-31T18:42:00Z, nor an age like 7d".into()
+    })
+}
+
+/// Returns a time as RFC 3339: `2026-01-31T18:42:00Z`.
+pub fn rfc3339(at: OffsetDateTime) -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    at.to_offset(UtcOffset::UTC).format(format).unwrap_or_default()
+}
+
+/// Returns a time for a table, in UTC: `2026-01-31 18:42:00`.
+pub fn table(at: OffsetDateTime) -> String {
+    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+    at.to_offset(UtcOffset::UTC).format(format).unwrap_or_default()
+}
+
+/// Returns the months (`2026-01`) of a period, the newest first.
+pub fn months(since: OffsetDateTime, until: OffsetDateTime) -> Vec<String> {
+    let of = |at: OffsetDateTime| at.to_offset(UtcOffset::UTC).date();
+    let (first, mut day) = (of(since), of(until));
+    let mut months = Vec::new();
+    while (day.year(), u8::from(day.month())) >= (first.year(), u8::from(first.month())) {
+        months.push(format!("{:04}-{:02}", day.year(), u8::from(day.month())));
+        let year = if day.month() == Month::January { day.year() - 1 } else { day.year() };
+        let Ok(before) = Date::from_calendar_date(year, day.month().previous(), 1) else { break };
+        day = before;
+    }
+    months
+}
+
+/// Returns a duration for a person: its two largest units.
+pub fn span(length: time::Duration) -> String {
+    let length = Duration::try_from(length).unwrap_or_default();
+    if length < Duration::from_secs(1) {
+        return "under 1s".to_owned();
+    }
+    let whole = humantime::format_duration(Duration::from_secs(length.as_secs())).to_string();
+    whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn time_is_read_as_a_date_an_instant_or_an_age() {
+        assert_eq!(start("2026-01-31"), Ok(datetime!(2026-01-31 0:00 UTC)));
+        assert_eq!(end("2026-01-31"), Ok(datetime!(2026-02-01 0:00 UTC)));
+        for read in [start, end] {
+            assert_eq!(read("2026-01-31T19:42:00+01:00"), Ok(datetime!(2026-01-31 18:42 UTC)));
+            let week_ago = read("7d").unwrap();
+            assert_eq!((OffsetDateTime::now_utc() - week_ago).whole_days(), 7);
+            for text in ["", "yesterday", "2026-02-30", "31.1.2026", "-7d", "999999999999y"] {
+                assert!(read(text).is_err_and(|why| why.contains("7d")), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn times_and_spans_are_shown() {
+        let at = datetime!(2026-01-31 19:42:07.5 +1);
+        assert_eq!((rfc3339(at).as_str(), table(at).as_str()), ("2026-01-31T18:42:07Z", "2026-01-31 18:42:07"));
+        for (seconds, shown) in [(0, "under 1s"), (7, "7s"), (3_723, "1h 2m"), (93_784, "1day 2h"), (-5, "under 1s")] {
+            assert_eq!(span(time::Duration::seconds(seconds)), shown);
+        }
+    }
+
+    #[test]
+    fn months_of_a_period_are_its_own_and_the_newest_comes_first() {
+        let months = |since, until| super::months(since, until).join(" ");
+        let (november, february) = (datetime!(2025-11-30 23:59 UTC), datetime!(2026-02-01 0:00 UTC));
+        assert_eq!(months(november, february), "2026-02 2026-01 2025-12 2025-11");
+        assert_eq!(months(february, february), "2026-02");
+        assert_eq!(months(february, november), "");
+        // In UTC it is still January.
+        assert_eq!(months(datetime!(2026-02-01 0:30 +1), datetime!(2026-02-01 0:45 +1)), "2026-01");
+    }
+}

@@ -1,0 +1,222 @@
+//! Two products, one with a look-up and one without, and Amazon SQS.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
+
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use crate::support::{self, Call, serve};
+
+/// Who has an account where (`access` or `instaply`), and for whom it was asked.
+#[derive(Clone, Default)]
+pub struct Vendors(Arc<Mutex<Shop>>);
+
+#[derive(Default)]
+struct Shop {
+    accounts: Vec<(&'static str, String)>,
+    asked: Vec<String>,
+    /// Who cannot be looked up or removed, and when to come again.
+    out_of_order: Option<(String, Option<u64>)>,
+    loses_answers: bool,
+    at_look_up: Option<Happening>,
+}
+
+/// Something that happens while a product is being looked at.
+type Happening = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Vendors {
+    pub async fn start() -> (Self, String) {
+        let vendors = Self::default();
+        let this = vendors.clone();
+        let address = serve(move |call| {
+            let this = this.clone();
+            async move {
+                let happening = this.shop().at_look_up.take_if(|_| call.method == "GET");
+                if let Some(happening) = happening {
+                    happening.await;
+                }
+                this.answer(&call)
+            }
+        })
+        .await;
+        (vendors, address)
+    }
+
+    fn shop(&self) -> std::sync::MutexGuard<'_, Shop> {
+        self.0.lock().unwrap()
+    }
+
+    /// These have an account at both.
+    pub fn have(&self, addresses: &[&str]) {
+        let all = addresses.iter().flat_map(|address| ["access", "instaply"].map(|at| (at, (*address).to_owned())));
+        self.shop().accounts.extend(all);
+    }
+
+    /// Returns who has an account, as `access ADDRESS`.
+    pub fn left(&self) -> Vec<String> {
+        let mut left: Vec<_> = self.shop().accounts.iter().map(|(at, address)| format!("{at} {address}")).collect();
+        left.sort();
+        left
+    }
+
+    /// Returns for whom it was asked since the last time.
+    pub fn asked(&self) -> Vec<String> {
+        let mut asked = std::mem::take(&mut self.shop().asked);
+        asked.sort();
+        asked.dedup();
+        asked
+    }
+
+    /// From now on this address is answered with 503, and `Retry-After`.
+    pub fn fail_for(&self, address: &str, retry_after: Option<u64>) {
+        self.shop().out_of_order = Some((address.to_owned(), retry_after));
+    }
+
+    pub fn work_again(&self) {
+        self.shop().out_of_order = None;
+    }
+
+    /// From now on a removal is carried out, and its answer is lost.
+    pub fn lose_answers(&self, loses: bool) {
+        self.shop().loses_answers = loses;
+    }
+
+    /// At the next look-up this happens.
+    pub fn at_look_up(&self, happening: impl Future<Output = ()> + Send + 'static) {
+        self.shop().at_look_up = Some(Box::pin(happening));
+    }
+
+    fn answer(&self, call: &Call) -> Response {
+        let mut shop = self.shop();
+        if call.path == "/api/user/delete-by-email" {
+            return shop.remove_at_instaply(call.json()["email"].as_str().unwrap());
+        }
+        let (path, query) = call.path.split_once('?').unwrap_or((&call.path, ""));
+        match call.method.as_str() {
+            "GET" => shop.look_up_at_access(query),
+            _ => shop.remove_at_access(path.rsplit('/').next().unwrap()),
+        }
+    }
+}
+
+impl Shop {
+    fn failure(&self, address: &str) -> Option<Response> {
+        let (_, retry_after) = self.out_of_order.as_ref().filter(|(failing, _)| failing == address)?;
+        let mut answer = support::answer(503, &json!({}));
+        if let Some(seconds) = retry_after {
+            answer.headers_mut().insert("retry-after", seconds.to_string().parse().unwrap());
+        }
+        Some(answer)
+    }
+
+    fn remove_at_instaply(&mut self, address: &str) -> Response {
+        self.asked.push(address.to_owned());
+        if let Some(failure) = self.failure(address) {
+            return failure;
+        }
+        let Some(at) = self.accounts.iter().position(|(at, known)| *at == "instaply" && known == address) else {
+            return support::answer(404, &json!({"error": "User not found in organization"}));
+        };
+        self.accounts.remove(at);
+        if self.loses_answers {
+            return support::answer(503, &json!({}));
+        }
+        let id = format!("i-{}", address.replace('@', "-"));
+        support::answer(200, &json!({"status": "success", "deletedUserId": id, "email": address}))
+    }
+
+    fn look_up_at_access(&mut self, query: &str) -> Response {
+        let value = |name: &str| {
+            let pairs = form_urlencoded::parse(query.as_bytes());
+            pairs.into_iter().find(|(known, _)| known == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
+        };
+        let address = value("email");
+        self.asked.push(address.clone());
+        if let Some(failure) = self.failure(&address) {
+            return failure;
+        }
+        // As loose as a vendor's search may be.
+        let found = self.accounts.iter().filter(|(at, known)| *at == "access" && known.contains(&address));
+        let found: Vec<_> = found.map(|(_, known)| json!({"id": known.replace('@', "-"), "email": known})).collect();
+        let info = json!({"page": 1, "per_page": 100, "count": found.len(), "total_count": found.len()});
+        let found = if value("page") == "1" { found } else { Vec::new() };
+        support::answer(200, &enveloped(json!(found), info))
+    }
+
+    fn remove_at_access(&mut self, id: &str) -> Response {
+        self.accounts.retain(|(at, known)| *at != "access" || known.replace('@', "-") != id);
+        match self.loses_answers {
+            true => support::answer(503, &json!({})),
+            false => support::answer(200, &enveloped(json!({}), Value::Null)),
+        }
+    }
+}
+
+fn enveloped(result: Value, info: Value) -> Value {
+    json!({"success": true, "errors": [], "messages": [], "result": result, "result_info": info})
+}
+
+/// A queue that keeps what is sent.
+#[derive(Clone, Default)]
+pub struct Sqs(Arc<Mutex<Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
+    messages: Vec<(String, u64)>,
+    depth: usize,
+    is_down: bool,
+}
+
+impl Sqs {
+    pub async fn start() -> (Self, String) {
+        let sqs = Self::default();
+        let this = sqs.clone();
+        let address = serve(move |call| {
+            let this = this.clone();
+            async move { this.answer(&call) }
+        })
+        .await;
+        (sqs, address)
+    }
+
+    /// Returns the departures of the messages that were sent since the last time, and their delays in seconds.
+    pub fn take(&self) -> Vec<(String, u64)> {
+        std::mem::take(&mut self.0.lock().unwrap().messages)
+    }
+
+    /// So many messages wait already.
+    pub fn set_depth(&self, depth: usize) {
+        self.0.lock().unwrap().depth = depth;
+    }
+
+    pub fn set_down(&self, is_down: bool) {
+        self.0.lock().unwrap().is_down = is_down;
+    }
+
+    fn answer(&self, call: &Call) -> Response {
+        let mut waiting = self.0.lock().unwrap();
+        let asked = call.json();
+        match call.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
+            _ if waiting.is_down => support::answer(400, &json!({"__type": "KmsDisabled"})),
+            Some("AmazonSQS.SendMessageBatch") => {
+                let entries = asked["Entries"].as_array().unwrap();
+                let sent = entries.iter().map(|entry| {
+                    let body: Value = serde_json::from_str(entry["MessageBody"].as_str().unwrap()).unwrap();
+                    (body["departure"].as_str().unwrap().to_owned(), entry["DelaySeconds"].as_u64().unwrap())
+                });
+                waiting.messages.extend(sent);
+                let taken =
+                    entries.iter().map(|entry| json!({"Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": "x"}));
+                support::answer(200, &json!({"Successful": taken.collect::<Vec<_>>(), "Failed": []}))
+            }
+            Some("AmazonSQS.GetQueueAttributes") => {
+                let attributes = json!({"ApproximateNumberOfMessages": waiting.depth.to_string()});
+                support::answer(200, &json!({"Attributes": attributes}))
+            }
+            target => support::answer(501, &json!({"unknown": format!("{target:?}")})),
+        }
+    }
+}

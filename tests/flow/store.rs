@@ -1,0 +1,108 @@
+//! A store in memory that counts its calls, and fails, dies or loses an answer at one of them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+};
+
+use async_trait::async_trait;
+use offboard::ledger::{
+    LedgerError,
+    memory::Memory,
+    store::{Change, Changed, Cursor, Due, Item, Store},
+};
+use tokio::sync::Notify;
+
+/// What goes wrong at a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The call is not carried out, and says so.
+    Fails,
+    /// The call is carried out, and its answer is lost.
+    LosesAnswer,
+    /// The process dies before the call: see [`Faulty::died`].
+    Dies,
+    /// The process dies after the call.
+    DiesAfterwards,
+}
+
+#[derive(Debug, Default)]
+pub struct Faulty {
+    memory: Memory,
+    state: Mutex<State>,
+    /// Told when the process died.
+    pub died: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    calls: usize,
+    /// The call at which something goes wrong, counted from the first.
+    fault: Option<(usize, Fault)>,
+    is_down: bool,
+}
+
+impl Faulty {
+    /// Returns the number of calls since it was last asked, and forgets a fault that was not reached.
+    pub fn calls(&self) -> usize {
+        std::mem::take(&mut *self.state.lock().unwrap()).calls
+    }
+
+    /// From now on every call fails, or none.
+    pub fn set_down(&self, is_down: bool) {
+        self.state.lock().unwrap().is_down = is_down;
+    }
+
+    /// Something goes wrong at the n-th call from now.
+    pub fn fault_at(&self, n: usize, fault: Fault) {
+        *self.state.lock().unwrap() = State { fault: Some((n, fault)), ..State::default() };
+    }
+
+    async fn call<T>(&self, work: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
+        let (fault, is_down) = {
+            let mut state = self.state.lock().unwrap();
+            state.calls += 1;
+            let calls = state.calls;
+            (state.fault.filter(|(n, _)| *n == calls).map(|(_, fault)| fault), state.is_down)
+        };
+        let unavailable = || Err(LedgerError::Unavailable("InternalServerError".to_owned()));
+        match fault {
+            _ if is_down => unavailable(),
+            None => work.await,
+            Some(Fault::Fails) => unavailable(),
+            Some(Fault::LosesAnswer) => {
+                work.await?;
+                unavailable()
+            }
+            Some(Fault::Dies) => self.die().await,
+            Some(Fault::DiesAfterwards) => {
+                work.await?;
+                self.die().await
+            }
+        }
+    }
+
+    async fn die<T>(&self) -> T {
+        self.died.notify_one();
+        std::future::pending().await
+    }
+}
+
+#[async_trait]
+impl Store for Faulty {
+    async fn read(&self, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Item>, LedgerError> {
+        self.call(self.memory.read(ids)).await
+    }
+
+    async fn change(&self, changes: &[Change]) -> Result<Changed, LedgerError> {
+        self.call(self.memory.change(changes)).await
+    }
+
+    async fn by_state(&self, state: &str, until: i64, limit: usize) -> Result<Vec<Due>, LedgerError> {
+        self.call(self.memory.by_state(state, until, limit)).await
+    }
+
+    async fn by_month(&self, month: &str, after: Option<Cursor>) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
+        self.call(self.memory.by_month(month, after)).await
+    }
+}
