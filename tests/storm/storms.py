@@ -123,9 +123,10 @@ async def a_flood_of_single_departures_removes_at_most_the_limit(suite):
             await world.end(function)
         suite.figure(f"{count} departures in {time.monotonic() - start:.0f} s, {dict(await world.states())}")
         removed = {email for _, email in world.providers.removed}
-        assert len(removed) <= limit, len(removed)
         states = await world.states()
-        assert states["done"] == len(removed) >= limit - 8 and states["held"] == count - len(removed), states
+        # Those that came first; more of them meet a list that changes while it is read, and go on later.
+        assert limit - 8 <= len(removed) <= states["done"] + states["pending"] <= limit, (len(removed), states)
+        assert states["held"] >= count - limit, states
         untouched = [email for email in world.people if world.providers.has(email) == set(NAMES)]
         assert len(untouched) == count - len(removed) and not set(untouched) & removed
         # One command settles the rest.
@@ -133,7 +134,7 @@ async def a_flood_of_single_departures_removes_at_most_the_limit(suite):
         await worked_off(world)
         await world.all_done([f"hr/{n}" for n in range(count)])
         released = [record for record in (await world.records()).values() if record["history"]]
-        assert len(released) == count - len(removed), len(released)
+        assert len(released) == states["held"], len(released)
 
 
 @check
