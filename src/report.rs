@@ -10,11 +10,16 @@ use crate::{
     judgement::Veto,
     ledger::Record,
     outcome::{Outcome, Proof, Reference, Status},
-    person::mask_addresses,
+    person::{mask_addresses, mask_departure_id},
 };
 
+mod summary;
+
+/// References that are kept of what stands in the way: a record has to fit into an item of the table.
+const MAX_REFERENCES: usize = 20;
+
 /// The report on one delivery.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Report {
     /// The worst of the departures' states.
     pub status: Status,
@@ -167,6 +172,15 @@ impl Entry {
             self.finding = removal.clone();
         }
     }
+
+    /// Drops the references and sentences of all findings.
+    pub(crate) fn shorten(&mut self) {
+        let accounts = self.accounts.iter_mut().map(|account| &mut account.finding);
+        for finding in [&mut self.finding].into_iter().chain(accounts) {
+            finding.references.clear();
+            finding.detail = None;
+        }
+    }
 }
 
 impl Finding {
@@ -207,8 +221,13 @@ impl Finding {
         self
     }
 
-    /// Passes every text through `clean`.
+    /// Passes every text through `clean`, and keeps as many references as fit into a record.
     pub(crate) fn cleaned(mut self, clean: impl Fn(String) -> String) -> Self {
+        if let Some(more) = self.references.len().checked_sub(MAX_REFERENCES).filter(|more| *more > 0) {
+            self.references.truncate(MAX_REFERENCES);
+            let detail = self.detail.take().map(|detail| format!("{detail}; ")).unwrap_or_default();
+            self.detail = Some(format!("{detail}{more} more references are not shown"));
+        }
         let texts = [&mut self.account_id, &mut self.request_id, &mut self.reason, &mut self.detail];
         let references = self.references.iter_mut().flat_map(|reference| {
             [Some(&mut reference.kind), Some(&mut reference.name), reference.href.as_mut()].into_iter().flatten()
@@ -259,7 +278,7 @@ impl DepartureReport {
         let said = person.emails().map(ToString::to_string);
         let mut emails = said.chain(record.person.known_emails.iter().cloned());
         Self {
-            id: mask_addresses(&record.id),
+            id: mask_departure_id(&record.id),
             source: record.source.clone(),
             event: EventReport {
                 id: mask_addresses(&record.event.id),
@@ -274,7 +293,7 @@ impl DepartureReport {
                 other_emails: emails.collect(),
             },
             status,
-            reasons: record.vetoes.iter().flatten().map(|standing| standing.veto).collect(),
+            reasons: record.reasons(),
             duplicate,
             providers,
         }
@@ -299,5 +318,24 @@ impl DepartureReport {
             Status::NeedsAttention | Status::Incomplete => warn!(request_id, departure_id, status, report, "departure"),
             _ => info!(request_id, departure_id, status, report, "departure"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_kept_as_far_as_they_fit_into_a_record() {
+        let references = |count: usize| {
+            let reference = Reference { kind: "schedule".into(), name: "Primary".into(), href: None };
+            let finding =
+                Finding { references: vec![reference; count], ..Finding::of(Outcome::Blocked).detail("on call") };
+            let finding = finding.cleaned(|text| text);
+            (finding.references.len(), finding.detail.unwrap_or_default())
+        };
+        assert_eq!(references(MAX_REFERENCES), (MAX_REFERENCES, "on call".to_owned()));
+        let expected = (MAX_REFERENCES, "on call; 3980 more references are not shown".to_owned());
+        assert_eq!(references(4000), expected);
     }
 }
