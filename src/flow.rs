@@ -284,7 +284,7 @@ impl Flow {
         let before = record.state;
         let mut removal = Removal::new(self, record, worker);
         if let Err(error) = removal.run().await {
-            let departure_id = crate::person::mask_addresses(&removal.record.id);
+            let departure_id = crate::person::mask_departure_id(&removal.record.id);
             tracing::error!(request_id = worker.name, departure_id, reason = %error, "a departure could not be judged");
             let mut record = removal.record;
             record.lease = None;

@@ -154,8 +154,8 @@ impl Release {
         self.vetoes.is_empty() && self.former.is_empty()
     }
 
-    /// Whether it overrides a veto: a newer fact, or another id's, was not shown.
-    fn overrides(&self, standing: &Standing) -> bool {
+    /// Returns whether it overrides a veto: a newer fact, or another id's, was not shown.
+    pub(crate) fn overrides(&self, standing: &Standing) -> bool {
         let Some(shown) = self.vetoes.get(&standing.veto).filter(|_| standing.veto.is_releasable()) else {
             return false;
         };

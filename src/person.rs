@@ -197,6 +197,14 @@ pub fn mask_addresses(text: &str) -> String {
     masked + rest
 }
 
+/// Masks every address in a departure's id, `SOURCE/EVENT`. The source's name stays.
+pub fn mask_departure_id(id: &str) -> String {
+    match id.split_once('/') {
+        Some((source, event)) => format!("{source}/{}", mask_addresses(event)),
+        None => mask_addresses(id),
+    }
+}
+
 /// Replaces every escaped `@` by itself, however often it was escaped.
 fn unescape_at_signs(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -244,6 +252,19 @@ fn mask(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn departure_id_is_masked_behind_its_source() {
+        for (id, masked) in [
+            ("okta/lee@example.com", "okta/l…@example.com"),
+            ("okta/a/lee@example.com", "okta/a…@example.com"),
+            ("hr/4711", "hr/4711"),
+            ("lee@example.com", "l…@example.com"),
+        ] {
+            assert_eq!(mask_departure_id(id), masked);
+            assert_eq!(mask_departure_id(masked), masked);
+        }
+    }
 
     #[test]
     fn addresses_that_differ_only_in_normalization_are_equal() {

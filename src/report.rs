@@ -10,7 +10,7 @@ use crate::{
     judgement::Veto,
     ledger::Record,
     outcome::{Outcome, Proof, Reference, Status},
-    person::mask_addresses,
+    person::{mask_addresses, mask_departure_id},
 };
 
 mod summary;
@@ -172,6 +172,15 @@ impl Entry {
             self.finding = removal.clone();
         }
     }
+
+    /// Drops the references and sentences of all findings.
+    pub(crate) fn shorten(&mut self) {
+        let accounts = self.accounts.iter_mut().map(|account| &mut account.finding);
+        for finding in [&mut self.finding].into_iter().chain(accounts) {
+            finding.references.clear();
+            finding.detail = None;
+        }
+    }
 }
 
 impl Finding {
@@ -269,7 +278,7 @@ impl DepartureReport {
         let said = person.emails().map(ToString::to_string);
         let mut emails = said.chain(record.person.known_emails.iter().cloned());
         Self {
-            id: mask_addresses(&record.id),
+            id: mask_departure_id(&record.id),
             source: record.source.clone(),
             event: EventReport {
                 id: mask_addresses(&record.event.id),
@@ -284,7 +293,7 @@ impl DepartureReport {
                 other_emails: emails.collect(),
             },
             status,
-            reasons: record.vetoes.iter().flatten().map(|standing| standing.veto).collect(),
+            reasons: record.reasons(),
             duplicate,
             providers,
         }

@@ -10,7 +10,8 @@ use std::{
 use serde_json::{Value, json};
 use support::Vault;
 
-const GOOD: &str = "[sources.hr]\nkind = \"workos\"\n[providers.instaply]\nkind = \"instaply\"\n";
+const GOOD: &str =
+    "[policy]\nmode = \"live\"\n[sources.hr]\nkind = \"workos\"\n[providers.instaply]\nkind = \"instaply\"\n";
 
 /// A configuration in a folder of its own.
 fn configuration(test: &str, text: &str) -> PathBuf {
@@ -38,47 +39,82 @@ fn check_with(secrets: &str, config: &Path, arguments: &[&str]) -> Output {
 }
 
 /// The one line of JSON on standard output.
-fn looked(output: &Output) -> Vec<(String, bool, String)> {
-    let looked: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+fn results(output: &Output) -> Vec<[String; 3]> {
+    let results: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
     let text = |value: &Value| value.as_str().expect("text").to_owned();
-    looked.iter().map(|one| (text(&one["what"]), one["good"] == true, text(&one["note"]))).collect()
+    results.iter().map(|result| ["what", "level", "note"].map(|name| text(&result[name]))).collect()
+}
+
+/// Asserts that there is one result, and returns its level and note.
+fn only(output: &Output, what: &str) -> (String, String) {
+    match &results(output)[..] {
+        [[checked, level, note]] if checked == what => (level.clone(), note.clone()),
+        others => panic!("{others:?}"),
+    }
 }
 
 #[test]
-fn a_good_configuration_is_exit_code_0() {
+fn configuration_without_errors_is_exit_code_0() {
     let config = configuration("good", GOOD);
     let output = check(&config, &["--offline", "--json"]);
-    let expected = ("configuration".to_owned(), true, "1 sources, 1 providers".to_owned());
-    assert_eq!((output.status.code(), looked(&output)), (Some(0), vec![expected]));
+    let (level, note) = only(&output, "configuration");
+    let note = (output.status.code(), level.as_str(), note.as_str());
+    assert_eq!(note, (Some(0), "ok", "1 sources, 1 providers, mode = \"live\""));
     let plain = check(&config, &["--offline"]);
     let text = String::from_utf8_lossy(&plain.stdout).into_owned();
-    assert!(text.ends_with("✓ no fault in the file; no secret was read\n"), "{text}");
+    assert!(text.ends_with("✓ no error in the configuration; nothing else was checked\n"), "{text}");
 }
 
 #[test]
-fn a_faulty_configuration_is_exit_code_1_and_json_if_asked_for() {
+fn warning_is_exit_code_0_and_counted() {
+    let text = format!("{GOOD}[providers.flashduty]\nkind = \"flashduty\"\n");
+    let output = check(&configuration("warning", &text), &["--offline"]);
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{shown}");
+    assert!(shown.contains("has no `canary`") && shown.ends_with("checked; 1 warning(s)\n"), "{shown}");
+}
+
+#[test]
+fn configuration_with_errors_is_exit_code_1_and_json_if_asked_for() {
     let config = configuration("faulty", &GOOD.replace("kind = \"workos\"", "kind = \"pigeon\"\nsecrets = \"x\""));
     let plain = check(&config, &["--offline"]);
     let errors = String::from_utf8_lossy(&plain.stderr).into_owned();
     assert_eq!(plain.status.code(), Some(1));
-    assert!(errors.contains("line 3: unknown key `secrets` in `sources.hr`"), "{errors}");
+    assert!(errors.contains("line 5: unknown key `secrets` in `sources.hr`"), "{errors}");
     assert!(errors.contains(&format!("the configuration is {}", config.display())), "{errors}");
     let output = check(&config, &["--offline", "--json"]);
-    let [(what, false, note)] = &looked(&output)[..] else { panic!("one finding: {output:?}") };
-    assert_eq!((output.status.code(), what.as_str()), (Some(1), "configuration"));
-    assert!(note.contains("line 3: unknown key `secrets`"), "{note}");
+    let (level, note) = only(&output, "configuration");
+    assert_eq!((output.status.code(), level.as_str()), (Some(1), "error"));
+    assert!(note.contains("line 5: unknown key `secrets`"), "{note}");
 }
 
 #[test]
-fn a_secret_store_that_is_not_there_is_a_finding() {
+fn secret_store_that_does_not_answer_is_an_error() {
     let output = check(&configuration("store", GOOD), &["--json"]);
-    let [_, (what, false, note)] = &looked(&output)[..] else { panic!("a finding: {output:?}") };
-    assert_eq!((output.status.code(), what.as_str()), (Some(1), "secret store"));
+    let [_, [what, level, note]] = &results(&output)[..] else { panic!("an error: {output:?}") };
+    assert_eq!((output.status.code(), what.as_str(), level.as_str()), (Some(1), "secret store", "error"));
     assert!(note.starts_with("the secret store cannot be read: no connection"), "{note}");
 }
 
 #[test]
-fn an_extra_authority_that_is_none_is_a_finding_and_no_panic() {
+fn ledger_that_does_not_answer_is_an_error() {
+    let config = configuration("ledger", GOOD);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_offboard"));
+    command.args(["check", "--json", "--config"]).arg(&config).env_clear().envs([
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+        ("OFFBOARD_LEDGER_TABLE", "ledger"),
+    ]);
+    let output = command.output().expect("check runs");
+    let [_, [what, level, note], _] = &results(&output)[..] else { panic!("an error: {output:?}") };
+    assert_eq!((output.status.code(), what.as_str(), level.as_str()), (Some(1), "ledger", "error"));
+    assert!(note.contains("are AWS credentials and a region set?"), "{note}");
+}
+
+#[test]
+fn extra_authority_without_a_certificate_is_an_error_and_no_panic() {
     let config = configuration("authority", &format!("[http]\nextra_ca = \"ca.pem\"\n{GOOD}"));
     let ca = config.with_file_name("ca.pem");
     for text in ["nothing", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"] {
@@ -98,8 +134,8 @@ async fn with_secret(test: &str, secret: &str) -> (Option<i32>, Value) {
     let config = configuration(test, GOOD);
     let run = tokio::task::spawn_blocking(move || check_with(&secrets, &config, &["--json"]));
     let output = run.await.expect("it ran");
-    let looked: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
-    let source = looked.into_iter().find(|one| one["what"] == "source hr").expect("it was looked at");
+    let results: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let source = results.into_iter().find(|result| result["what"] == "source hr").expect("it was checked");
     (output.status.code(), source)
 }
 
@@ -108,14 +144,15 @@ async fn signing_secret_under_16_bytes_is_an_error() {
     let (code, source) = with_secret("weak", r#"{"signing_secrets": ["0123456789abcde", "0123456789abcdef"]}"#).await;
     let note = "1 usable signing secret(s); secret `offboard/sources/hr`: key `signing_secrets` is under 16 bytes \
                 (guessable), so it is not used: put at least 32 random bytes there";
-    assert_eq!((code, &source["good"], &source["note"]), (Some(1), &json!(false), &json!(note)));
+    assert_eq!((code, &source["level"], &source["note"]), (Some(1), &json!("error"), &json!(note)));
 }
 
 #[tokio::test]
 async fn white_space_around_a_signing_secret_is_a_warning() {
+    let warning = "; white space around `signing_secret` is ignored; store it without";
+    let ends = |source: &Value| source["note"].as_str().is_some_and(|note| note.ends_with(warning));
     let (code, source) = with_secret("space", r#"{"signing_secret": "0123456789abcdef\n"}"#).await;
-    let warning = "secret `offboard/sources/hr`: white space around `signing_secret` is ignored; store it without";
-    assert_eq!((code, &source["good"], &source["warning"]), (Some(0), &json!(true), &json!(warning)));
+    assert_eq!((code, &source["level"], ends(&source)), (Some(0), &json!("warning"), true), "{source}");
     let (code, source) = with_secret("space", r#"{"signing_secret": " 0123456789abcde "}"#).await;
-    assert_eq!((code, &source["good"], &source["warning"]), (Some(1), &json!(false), &json!(warning)));
+    assert_eq!((code, &source["level"], ends(&source)), (Some(1), &json!("error"), true), "{source}");
 }

@@ -1,279 +1,392 @@
-//! The compiled function with a ledger and a queue: recorded before anybody is removed, never done twice, never forgotten.
+//! What every store promises, and the ledger over it: in memory always, and in the DynamoDB at `OFFBOARD_TEST_DYNAMODB` (an
+//! endpoint), if it is set.
 
-mod support;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    sync::{Arc, LazyLock},
+};
 
-use std::time::Duration;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+    ScalarAttributeType::{self, N, S},
+};
+use futures_util::future::join_all;
+use offboard::{
+    config::Policy,
+    departure::{Departure, Event, EventTime, IdentityFact, Verification, Word},
+    judgement::{self, Rules, Veto},
+    ledger::{
+        Ledger, NEVER, Record, Recorded, State,
+        dynamodb::DynamoDb,
+        memory::Memory,
+        store::{Change, Changed, Index, Item, Merge, Store},
+    },
+    outcome::{Outcome, Reference, Status},
+    person::{Email, Person},
+    report::{Entry, Finding},
+};
+use time::{OffsetDateTime, macros::datetime};
 
-use hmac::{Hmac, KeyInit, Mac};
-use serde_json::{Value, json};
-use support::{Double, Function, Reply, Vault};
+const NOW: OffsetDateTime = datetime!(2026-01-31 12:00 UTC);
+/// The most that one DynamoDB item holds, in bytes.
+const MAX_ITEM: usize = 400 * 1024;
 
-const KEY: &str = "hr-signing-key-1";
-const EMAIL: &str = "lee@example.com";
-
-const CONFIG: &str = r#"
-[sources.hr]
-kind = "hmac"
-signature = { header = "x-hr-signature" }
-event = { id = "/id", type = "/event", departures = ["left"], returns = ["hired"], occurred_at = "/at" }
-person = { idp_id = "/no", email = "/email" }
-[providers.instaply]
-kind = "instaply"
-"#;
-
-struct World {
-    function: Function,
-    provider: Double,
-    queue: Double,
+/// The stores: each empty, with a table of its own.
+async fn stores() -> Vec<Arc<dyn Store>> {
+    let mut stores: Vec<Arc<dyn Store>> = vec![Arc::new(Memory::default())];
+    if let Ok(endpoint) = env::var("OFFBOARD_TEST_DYNAMODB") {
+        stores.push(Arc::new(table(&endpoint).await));
+    }
+    stores
 }
 
-impl World {
-    async fn new() -> Self {
-        Self::with("", &[]).await
-    }
-
-    /// A function with the embedded ledger and a queue.
-    async fn with(policy: &str, environment: &[(&str, &str)]) -> Self {
-        let (vault, secrets) = Vault::start().await;
-        let (provider, address) = Double::start().await;
-        let (queue, sqs) = Double::start().await;
-        vault.put("offboard/sources/hr", &json!({"signing_secret": KEY}).to_string());
-        vault.put("offboard/providers/instaply", r#"{"token": "instaply-token-1"}"#);
-        let url = format!("{sqs}/123456789012/offboard");
-        let mut all =
-            vec![("OFFBOARD_LEDGER_TABLE", ":memory:"), ("OFFBOARD_QUEUE_URL", &url), ("AWS_ENDPOINT_URL_SQS", &sqs)];
-        all.extend(environment);
-        let config = format!("{policy}{CONFIG}base_url = \"{address}\"\nattempts = 1\n");
-        Self { function: Function::start(&config, &secrets, &all).await, provider, queue }
-    }
-
-    fn queue_takes_it(&self) -> &Self {
-        self.queue.then(200, json!({"MessageId": "1", "MD5OfMessageBody": "x"}));
-        self
-    }
-
-    fn is_there(&self) -> &Self {
-        self.provider
-            .then(200, json!({"status": "success", "deletedUserId": "1388838", "email": EMAIL}))
-            .then(404, json!({"error": "User not found in organization"}));
-        self
-    }
-
-    async fn deliver(&mut self, body: &Value) -> Reply {
-        let text = body.to_string();
-        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(KEY.as_bytes()).unwrap();
-        mac.update(text.as_bytes());
-        let signature = hex::encode(mac.finalize().into_bytes());
-        let event = json!({
-            "version": "2.0", "routeKey": "$default", "rawPath": "/webhooks/hr", "rawQueryString": "",
-            "headers": {"x-hr-signature": signature},
-            "requestContext": {"http": {"method": "POST", "path": "/webhooks/hr", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "hr"}},
-            "body": text, "isBase64Encoded": false
-        });
-        self.function.request(event).await
-    }
-
-    /// The queue delivers its reminder for the n-th time.
-    async fn remind(&mut self, departure: &str, tries: u32) -> Value {
-        let message = json!({
-            "messageId": "m-1", "receiptHandle": "r-1", "body": json!({"departure": departure}).to_string(),
-            "attributes": {"ApproximateReceiveCount": tries.to_string()}, "messageAttributes": {}, "eventSource": "aws:sqs"
-        });
-        self.function.invoke(json!({"Records": [message]}), Duration::from_secs(15)).await.unwrap()
-    }
+async fn table(endpoint: &str) -> DynamoDb {
+    static NAMES: LazyLock<String> = LazyLock::new(|| format!("offboard-{}", fastrand::u64(..)));
+    let name = format!("{}-{}", *NAMES, fastrand::u64(..));
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+        .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
+        .credentials_provider(aws_sdk_dynamodb::config::Credentials::new("test", "test", None, None, "test"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .endpoint_url(endpoint)
+        .build();
+    let client = aws_sdk_dynamodb::Client::from_conf(config);
+    let attribute = |name: &str, of: ScalarAttributeType| {
+        AttributeDefinition::builder().attribute_name(name).attribute_type(of).build().unwrap()
+    };
+    let key = |name: &str, of| KeySchemaElement::builder().attribute_name(name).key_type(of).build().unwrap();
+    let index = |name: &str, hash: &str, range: &str| {
+        let projection = Projection::builder().projection_type(ProjectionType::All).build();
+        let index = GlobalSecondaryIndex::builder().index_name(name).projection(projection);
+        index.key_schema(key(hash, KeyType::Hash)).key_schema(key(range, KeyType::Range)).build().unwrap()
+    };
+    let request = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
+    let request = request.key_schema(key("id", KeyType::Hash)).attribute_definitions(attribute("id", S));
+    let request = request.attribute_definitions(attribute("state", S)).attribute_definitions(attribute("due_at", N));
+    let request =
+        request.attribute_definitions(attribute("month", S)).attribute_definitions(attribute("received_at", N));
+    let request = request.global_secondary_indexes(index("by_state", "state", "due_at"));
+    request.global_secondary_indexes(index("by_month", "month", "received_at")).send().await.unwrap();
+    DynamoDb::new(client, name)
 }
 
-fn left(id: &str) -> Value {
-    json!({"id": id, "event": "left", "no": "8931", "email": EMAIL})
+fn item(id: &str, version: u64, document: &str) -> Item {
+    Item { id: id.to_owned(), version, document: document.to_owned(), ..Item::default() }
 }
 
-/// The parts of a reply that say what became of its only departure.
-fn became(reply: &Reply) -> (u64, String, bool, String, String) {
-    let report = reply.json();
-    let departure = &report["departures"][0];
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let entry = &departure["providers"][0];
-    assert_eq!(departure["providers"].as_array().map(Vec::len), Some(1), "{}", reply.text);
-    (
-        reply.status,
-        text(&departure["status"]),
-        departure["duplicate"] == true,
-        text(&entry["outcome"]),
-        text(&entry["reason"]),
-    )
+fn swap(id: &str, expected: u64, document: &str) -> Change {
+    Change::Swap { item: item(id, expected + 1, document), expected }
 }
 
-fn expected(
-    status: u64,
-    state: &str,
-    duplicate: bool,
-    outcome: &str,
-    reason: &str,
-) -> (u64, String, bool, String, String) {
-    (status, state.to_owned(), duplicate, outcome.to_owned(), reason.to_owned())
+async fn read(store: &Arc<dyn Store>, id: &str) -> Option<Item> {
+    store.read(&BTreeSet::from([id.to_owned()])).await.unwrap().remove(id)
+}
+
+fn refused(places: &[usize]) -> Changed {
+    Changed::None(places.iter().copied().collect())
+}
+
+// ---- The store ----
+
+#[tokio::test]
+async fn swap_is_made_only_of_the_version_that_was_read() {
+    for store in stores().await {
+        assert_eq!(read(&store, "a").await, None);
+        for (change, expected) in [
+            (swap("a", 1, "one"), refused(&[0])),
+            (swap("a", 0, "one"), Changed::All),
+            (swap("a", 0, "other"), refused(&[0])),
+            (swap("a", 1, "two"), Changed::All),
+        ] {
+            assert_eq!(store.change(&[change]).await.unwrap(), expected);
+        }
+        assert_eq!(read(&store, "a").await, Some(item("a", 2, "two")));
+        // The same write sent again, because its answer was lost, is our own.
+        if env::var("OFFBOARD_TEST_DYNAMODB").is_ok() && format!("{store:?}").starts_with("DynamoDb") {
+            assert_eq!(store.change(&[swap("a", 1, "two")]).await.unwrap(), Changed::All);
+        }
+    }
 }
 
 #[tokio::test]
-async fn a_duplicate_is_answered_from_the_ledger() {
-    let mut world = World::new().await;
-    world.queue_takes_it().is_there();
-    assert_eq!(became(&world.deliver(&left("1")).await), expected(200, "done", false, "deleted", ""));
-    for _ in 0..3 {
-        let reply = world.deliver(&left("1")).await;
-        assert_eq!(became(&reply), expected(200, "done", true, "deleted", ""));
-        assert_eq!(reply.json()["departures"][0]["person"]["email"], "l…@example.com");
+async fn of_swaps_that_race_one_is_made() {
+    for store in stores().await {
+        let texts: Vec<_> = (0..8).map(|n| n.to_string()).collect();
+        let changes: Vec<_> = texts.iter().map(|text| [swap("a", 0, text)]).collect();
+        let changed = join_all(changes.iter().map(|change| store.change(change))).await;
+        let made: Vec<_> = texts.iter().zip(changed).filter(|(_, changed)| *changed == Ok(Changed::All)).collect();
+        assert_eq!(made.len(), 1);
+        assert_eq!(read(&store, "a").await.unwrap().document, *made[0].0);
     }
-    assert_eq!((world.provider.calls().len(), world.queue.calls().len()), (2, 1));
-    let reminder = world.queue.calls()[0].json();
-    assert_eq!(reminder["MessageBody"], json!({"departure": "hr/1"}).to_string());
-    assert!(reminder["DelaySeconds"].as_u64().is_some_and(|delay| (90..=900).contains(&delay)), "{reminder}");
 }
 
 #[tokio::test]
-async fn what_is_left_is_pending_until_the_queue_has_reminded_of_it() {
-    let mut world = World::new().await;
-    world.queue_takes_it();
-    world.provider.then(503, json!({}));
-    assert_eq!(became(&world.deliver(&left("1")).await), expected(200, "pending", false, "unavailable", "http_503"));
-    assert_eq!(became(&world.deliver(&left("1")).await).1, "pending");
-    // Still out of order: the message is hidden for a while, and comes again.
-    world.provider.then(503, json!({}));
-    world.queue.then(200, json!({}));
-    assert_eq!(world.remind("hr/1", 1).await, json!({"batchItemFailures": [{"itemIdentifier": "m-1"}]}));
-    let hidden = world.queue.calls().last().unwrap().json();
-    assert!(hidden["ReceiptHandle"] == "r-1" && hidden["VisibilityTimeout"].as_u64() >= Some(30), "{hidden}");
-    world.is_there();
-    assert_eq!(world.remind("hr/1", 2).await, json!({"batchItemFailures": []}));
-    assert_eq!(became(&world.deliver(&left("1")).await), expected(200, "done", true, "deleted", ""));
-    let calls = world.provider.calls().len();
-    assert_eq!(world.remind("hr/1", 3).await, json!({"batchItemFailures": []}));
-    assert_eq!(world.provider.calls().len(), calls, "a settled provider was called again");
-}
-
-#[tokio::test]
-async fn after_the_last_try_a_person_has_to_act() {
-    let mut world = World::new().await;
-    world.queue_takes_it();
-    world.provider.then(503, json!({})).then(503, json!({}));
-    world.deliver(&left("1")).await;
-    world.queue.then(200, json!({}));
-    assert_eq!(world.remind("hr/1", 14).await, json!({"batchItemFailures": [{"itemIdentifier": "m-1"}]}));
-    assert_eq!(
-        became(&world.deliver(&left("1")).await),
-        expected(200, "needs_attention", true, "unavailable", "http_503")
-    );
-    assert_eq!(world.queue.calls().last().unwrap().json()["VisibilityTimeout"], 0);
-    let log = world.function.end().await;
-    assert!(log.contains(r#""status":"needs_attention","duplicate":false"#), "a person is told: {log}");
-}
-
-#[tokio::test]
-async fn nobody_is_removed_without_a_reminder() {
-    let mut world = World::new().await;
-    world.queue.then(500, json!({})).then(500, json!({}));
-    let reply = world.deliver(&left("1")).await;
-    assert_eq!(
-        (reply.status, &reply.json()["type"]),
-        (503, &json!("urn:offboard:problem:not-recorded")),
-        "{}",
-        reply.text
-    );
-    assert!(reply.headers.contains_key("retry-after") && world.provider.calls().is_empty());
-    // The sender comes again, and the queue works.
-    world.queue_takes_it().is_there();
-    assert_eq!(became(&world.deliver(&left("1")).await), expected(200, "done", true, "deleted", ""));
-}
-
-#[tokio::test]
-async fn nobody_is_removed_without_a_record() {
-    let nowhere = [("OFFBOARD_LEDGER_TABLE", "offboard"), ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9")];
-    let mut world = World::with("", &nowhere).await;
-    let reply = world.deliver(&left("1")).await;
-    assert_eq!(
-        (reply.status, &reply.json()["type"]),
-        (503, &json!("urn:offboard:problem:not-recorded")),
-        "{}",
-        reply.text
-    );
-    assert!(world.provider.calls().is_empty() && world.queue.calls().is_empty());
-}
-
-#[tokio::test]
-async fn more_departures_than_allowed_are_held() {
-    let mut world = World::with("[policy]\nmax_departures = { count = 2, per = \"1h\" }\n", &[]).await;
-    for id in ["1", "2"] {
-        world.queue_takes_it().is_there();
-        assert_eq!(became(&world.deliver(&left(id)).await).1, "done");
+async fn transaction_is_made_as_a_whole_or_not_at_all() {
+    for store in stores().await {
+        store.change(&[swap("b", 0, "b")]).await.unwrap();
+        let noted = |id: &str| Change::Merge(Merge::of(id).field("h:x", "y"));
+        let full = |id: &str| Change::Merge(Merge::of(id).room("d", 0, None).add("d", "m"));
+        store.change(&[Change::Merge(Merge::of("c").add("d", "first"))]).await.unwrap();
+        let changes = [swap("a", 0, "a"), noted("x"), swap("b", 0, "b"), full("c")];
+        assert_eq!(store.change(&changes).await.unwrap(), refused(&[2, 3]));
+        assert_eq!((read(&store, "a").await, read(&store, "x").await), (None, None));
+        assert_eq!(store.change(&[swap("a", 0, "a"), noted("x"), swap("b", 1, "c")]).await.unwrap(), Changed::All);
+        assert_eq!(read(&store, "a").await.unwrap().document, "a");
+        assert_eq!(read(&store, "x").await.unwrap().fields, BTreeMap::from([("h:x".to_owned(), "y".to_owned())]));
     }
-    let (provider, queue) = (world.provider.calls().len(), world.queue.calls().len());
-    for (id, duplicate) in [("3", false), ("4", false), ("3", true)] {
-        let held = expected(200, "held", duplicate, "not_attempted", "too_many_departures");
-        assert_eq!(became(&world.deliver(&left(id)).await), held);
+}
+
+#[tokio::test]
+async fn merge_and_swap_leave_each_others_parts_alone() {
+    for store in stores().await {
+        let merge = Merge::of("a").add("d", "1").add("d", "2").add("e", "3").field("f", "x");
+        store.change(&[Change::Merge(Merge { expires_at: Some(7), ..merge })]).await.unwrap();
+        // An item without a document has no version, whatever was merged into it.
+        assert_eq!(store.change(&[swap("a", 0, "one")]).await.unwrap(), Changed::All);
+        let merge = Merge::of("a").add("d", "4").remove("d", "1").field("f", "y");
+        // DynamoDB takes no set in two clauses of one expression.
+        let merges = [Merge { remove: BTreeMap::new(), ..merge.clone() }, Merge { add: BTreeMap::new(), ..merge }];
+        for merge in merges.into_iter().chain([Merge::of("a").remove("e", "3")]) {
+            store.change(&[Change::Merge(merge)]).await.unwrap();
+        }
+        let stored = read(&store, "a").await.unwrap();
+        assert_eq!((stored.version, stored.document.as_str()), (1, "one"));
+        let set = BTreeSet::from(["2".to_owned(), "4".to_owned()]);
+        assert_eq!(stored.sets, BTreeMap::from([("d".to_owned(), set)]), "no set is empty");
+        assert_eq!(stored.fields, BTreeMap::from([("f".to_owned(), "y".to_owned())]));
     }
-    // Those that were let through are not counted again.
-    assert_eq!(became(&world.deliver(&left("1")).await).1, "done");
-    assert_eq!((world.provider.calls().len(), world.queue.calls().len()), (provider, queue), "somebody was called");
-    assert_eq!(world.remind("hr/3", 1).await, json!({"batchItemFailures": []}));
-    assert_eq!(world.provider.calls().len(), provider);
 }
 
 #[tokio::test]
-async fn a_person_who_came_back_is_not_removed() {
-    let mut world = World::with("[ledger]\nretention = \"10000d\"\n[policy]\nmax_event_age = \"9999d\"\n", &[]).await;
-    let at = |seconds: u64| format!("2026-01-31T18:42:{seconds:02}Z");
-    let hired = json!({"id": "h", "event": "hired", "no": "8931", "email": EMAIL, "at": at(30)});
-    assert_eq!(world.deliver(&hired).await.json()["status"], "ignored");
-    let with =
-        |id: &str, seconds: u64| json!({"id": id, "event": "left", "no": "8931", "email": EMAIL, "at": at(seconds)});
-    let held = expected(200, "held", false, "not_attempted", "person_returned");
-    assert_eq!(became(&world.deliver(&with("late", 20)).await), held);
-    world.queue_takes_it().is_there();
-    assert_eq!(became(&world.deliver(&with("later", 40)).await).1, "done");
+async fn room_is_for_fewer_members_or_for_one_that_is_there() {
+    for store in stores().await {
+        let add = |member: &str| [Change::Merge(Merge::of("a").room("ids", 2, Some(member)).add("ids", member))];
+        for (member, expected) in
+            [("x", Changed::All), ("y", Changed::All), ("z", refused(&[0])), ("x", Changed::All), ("z", refused(&[0]))]
+        {
+            assert_eq!(store.change(&add(member)).await.unwrap(), expected, "{member}");
+        }
+        assert_eq!(read(&store, "a").await.unwrap().sets["ids"].len(), 2);
+    }
 }
 
 #[tokio::test]
-async fn a_person_who_came_back_meanwhile_is_not_removed() {
-    // The source tells no times: a departure happened when it was received, not when the queue reminds of it.
-    let mut world = World::new().await;
-    world.queue_takes_it();
-    world.provider.then(503, json!({}));
-    assert_eq!(became(&world.deliver(&left("1")).await).1, "pending");
-    let hired = json!({"id": "h", "event": "hired", "no": "8931", "email": EMAIL});
-    assert_eq!(world.deliver(&hired).await.json()["status"], "ignored");
-    let calls = world.provider.calls().len();
-    assert_eq!(world.remind("hr/1", 1).await, json!({"batchItemFailures": []}));
-    assert_eq!(world.provider.calls().len(), calls, "somebody was called");
-    let (_, state, _, _, reason) = became(&world.deliver(&left("1")).await);
-    assert_eq!((state.as_str(), reason.as_str()), ("held", "person_returned"));
+async fn all_items_of_many_ids_are_read_and_no_other() {
+    for store in stores().await {
+        let ids: Vec<_> = (0..120).map(|n| format!("i{n}")).collect();
+        for id in &ids {
+            store.change(&[swap(id, 0, "d")]).await.unwrap();
+        }
+        let asked = (0..250).map(|n| format!("i{n}")).collect();
+        let found = store.read(&asked).await.unwrap();
+        assert_eq!(found.keys().collect::<BTreeSet<_>>(), ids.iter().collect());
+        assert_eq!(store.read(&BTreeSet::new()).await.unwrap(), BTreeMap::new());
+    }
 }
 
 #[tokio::test]
-async fn what_is_too_old_is_recorded_and_held() {
-    let mut world = World::new().await;
-    let old = json!({"id": "1", "event": "left", "email": EMAIL, "at": "2020-01-31T18:42:00Z"});
-    for duplicate in [false, true] {
+async fn index_by_state_tells_what_is_due_oldest_first() {
+    for store in stores().await {
+        let put = |id: &str, state: &str, due_at: Option<i64>| {
+            let received_at = due_at.unwrap_or(0);
+            let index = Index { state: state.into(), due_at, month: "2026-01".into(), received_at, dry_run: id == "c" };
+            Change::Swap { item: Item { index: Some(index), ..item(id, 1, "d") }, expected: 0 }
+        };
+        for change in [
+            put("a", "pending", Some(30)),
+            put("b", "pending", Some(10)),
+            put("c", "pending", Some(20)),
+            put("d", "held", Some(5)),
+            put("e", "done", None),
+            put("f", "pending", Some(NEVER)),
+        ] {
+            store.change(&[change]).await.unwrap();
+        }
+        let due = async |state: &str, until: i64, limit: usize| {
+            let due = store.by_state(state, until, limit).await.unwrap();
+            due.into_iter().map(|due| (due.id, due.due_at, due.dry_run)).collect::<Vec<_>>()
+        };
+        let all = [("b".to_owned(), 10, false), ("c".to_owned(), 20, true), ("a".to_owned(), 30, false)];
+        assert_eq!(due("pending", 30, 10).await, all);
+        assert_eq!(due("pending", 29, 10).await, all[..2]);
+        assert_eq!(due("pending", NEVER, 1).await, all[..1]);
+        assert_eq!((due("held", 4, 10).await, due("done", NEVER, 10).await), (vec![], vec![]));
+        // What is settled leaves the index.
+        let settled =
+            Index { state: "done".into(), due_at: None, month: "2026-01".into(), received_at: 1, dry_run: false };
+        let change = Change::Swap { item: Item { index: Some(settled), ..item("b", 2, "d") }, expected: 1 };
+        store.change(&[change]).await.unwrap();
+        assert_eq!(due("pending", 30, 10).await, all[1..]);
+    }
+}
+
+#[tokio::test]
+async fn index_by_month_lists_every_record_once_newest_first() {
+    for store in stores().await {
+        // Larger than a page of DynamoDB's (1 MB) together.
+        let document = "d".repeat(200_000);
+        for n in 0..9 {
+            let month = if n == 4 { "2026-02" } else { "2026-01" };
+            let index =
+                Index { state: "done".into(), due_at: None, month: month.into(), received_at: n, dry_run: false };
+            let item = Item { index: Some(index), ..item(&format!("i{n}"), 1, &document) };
+            store.change(&[Change::Swap { item, expected: 0 }]).await.unwrap();
+        }
+        let (mut ids, mut after) = (Vec::new(), None);
+        loop {
+            let (items, next) = store.by_month("2026-01", after).await.unwrap();
+            ids.extend(items.into_iter().map(|item| item.id));
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(ids, ["i8", "i7", "i6", "i5", "i3", "i2", "i1", "i0"]);
+    }
+}
+
+// ---- The ledger ----
+
+fn person(id: &str, email: &str) -> Person {
+    Person { idp_id: Some(id.to_owned()), email: Email::parse(email), ..Person::default() }
+}
+
+fn departure(event: &str, person: Person) -> Departure {
+    let at = Some(EventTime::Instant(NOW - time::Duration::MINUTE));
+    let event = Event { id: event.to_owned(), kind: "left".to_owned(), occurred_at: at, organization: None };
+    Departure { id: format!("idp/{}", event.id), source: "idp".to_owned(), event, person }
+}
+
+fn fact(person: Person) -> IdentityFact {
+    let at = Some(EventTime::Instant(NOW - time::Duration::HOUR));
+    IdentityFact { person, word: Word::Active, verified: Verification::Proven, at }
+}
+
+async fn recorded(ledger: &Ledger, departure: &Departure) -> Record {
+    match ledger.record(departure, NOW, |_| {}).await.unwrap() {
+        Recorded::New(record) | Recorded::Known(record) => record,
+    }
+}
+
+async fn vetoes(ledger: &Ledger, record: &Record) -> Vec<Veto> {
+    let facts = ledger.facts(record, None).await.unwrap();
+    let policy = Policy { mode: offboard::config::Mode::Live, ..Policy::default() };
+    let rules = Rules { policy: &policy, settle: std::time::Duration::ZERO };
+    judgement::judge(record, &facts, rules, NOW).standing.into_iter().map(|standing| standing.veto).collect()
+}
+
+#[tokio::test]
+async fn record_is_found_by_its_person_and_listed_without_the_other_items() {
+    for store in stores().await {
+        let ledger = Ledger::new(store);
+        ledger.store_facts("idp", &[fact(person("u1", "ann@example.com"))], NOW).await.unwrap();
+        let one = recorded(&ledger, &departure("1", person("u1", "ann@example.com"))).await;
+        let again = ledger.record(&departure("1", person("u1", "ann@example.com")), NOW, |_| {}).await.unwrap();
+        assert!(matches!(again, Recorded::Known(known) if known == one));
+        let other = recorded(&ledger, &departure("2", person("u2", "ann@example.com"))).await;
+        let facts = ledger.facts(&other, None).await.unwrap();
+        assert_eq!(facts.records.keys().collect::<Vec<_>>(), ["idp/1"]);
+        assert_eq!(facts.traits.values().flat_map(|holders| holders.ids.keys()).count(), 2);
+        let (listed, _) = ledger.of_month("2026-01", None).await.unwrap();
         assert_eq!(
-            became(&world.deliver(&old).await),
-            expected(200, "held", duplicate, "not_attempted", "event_too_old")
+            listed.iter().map(|record| record.id.as_str()).collect::<BTreeSet<_>>(),
+            BTreeSet::from(["idp/1", "idp/2"])
         );
+        assert_eq!(ledger.get("#pause").await.unwrap(), None);
+        assert_eq!(ledger.due(State::Pending, NOW.unix_timestamp(), 10).await.unwrap().len(), 2);
     }
-    assert!(world.provider.calls().is_empty() && world.queue.calls().is_empty());
 }
 
 #[tokio::test]
-async fn a_dry_run_records_nothing() {
-    let mut world = World::with("", &[("OFFBOARD_MODE", "dry_run")]).await;
-    for _ in 0..2 {
-        assert_eq!(became(&world.deliver(&left("1")).await), expected(200, "planned", false, "planned", "no_look_up"));
+async fn facts_that_come_at_once_are_all_stored_in_any_order() {
+    for store in stores().await {
+        let ledger = Ledger::new(store);
+        let fact = |n: u32| {
+            let at = Some(EventTime::Instant(NOW - time::Duration::minutes(n.into())));
+            IdentityFact { at, ..fact(person("u1", &format!("a{n}@example.com"))) }
+        };
+        let facts: Vec<_> = (1..=12).map(fact).collect();
+        for stored in
+            join_all(facts.iter().map(|fact| ledger.store_facts("idp", std::slice::from_ref(fact), NOW))).await
+        {
+            stored.unwrap();
+        }
+        let record = recorded(&ledger, &departure("1", Person { email: None, ..person("u1", "") })).await;
+        let facts = ledger.facts(&record, None).await.unwrap();
+        let held = facts.identities.values().next().unwrap().identity.emails();
+        let current: Vec<_> = held.iter().filter(|held| held.until.is_none()).map(|held| held.text.as_str()).collect();
+        assert_eq!((held.len(), current), (12, vec!["a1@example.com"]));
+        assert_eq!(facts.traits.len(), 12);
     }
-    assert_eq!(world.remind("hr/1", 1).await, json!({"batchItemFailures": []}));
-    assert!(world.provider.calls().is_empty());
+}
+
+/// A shared mailbox: who among its hundreds of ids is active cannot be read.
+#[tokio::test]
+async fn address_of_more_than_a_hundred_ids_holds_the_departures_that_act_on_it() {
+    for (count, expected) in [(99, vec![]), (100, vec![Veto::ActiveElsewhere])] {
+        for store in stores().await {
+            let ledger = Ledger::new(store);
+            // These ids moved on before, so that none of them is active at the address.
+            for n in 0..count {
+                let leaver = departure(&n.to_string(), person(&format!("u{n}"), "shared@example.com"));
+                let prepare = |record: &mut Record| (record.state, record.due_at) = (State::Done, None);
+                ledger.record(&leaver, NOW, prepare).await.unwrap();
+            }
+            let record = recorded(&ledger, &departure("last", person("last", "shared@example.com"))).await;
+            assert_eq!(vetoes(&ledger, &record).await, expected, "{count}");
+            // A repetition of what is there needs no room.
+            assert!(matches!(
+                ledger.record(&departure("0", person("u0", "shared@example.com")), NOW, |_| {}).await.unwrap(),
+                Recorded::Known(_)
+            ));
+        }
+    }
 }
 
 #[tokio::test]
-async fn a_message_that_is_no_reminder_goes_to_the_dead_letters() {
-    let mut world = World::new().await;
-    let message = json!({"messageId": "m-9", "receiptHandle": "r", "body": "hello", "attributes": {"ApproximateReceiveCount": "1"}});
-    let answer = world.function.invoke(json!({"Records": [message]}), Duration::from_secs(5)).await.unwrap();
-    assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "m-9"}]}));
+async fn id_of_more_than_a_hundred_departures_is_held() {
+    for store in stores().await {
+        let ledger = Ledger::new(store);
+        for n in 0..100 {
+            let prepare = |record: &mut Record| (record.state, record.due_at) = (State::Done, None);
+            ledger.record(&departure(&n.to_string(), person("u1", "ann@example.com")), NOW, prepare).await.unwrap();
+        }
+        let record = recorded(&ledger, &departure("last", person("u1", "ann@example.com"))).await;
+        assert_eq!(vetoes(&ledger, &record).await, [Veto::ActiveElsewhere]);
+    }
+}
+
+fn entry(provider: &str, references: usize) -> Entry {
+    let reference = |n: usize| Reference {
+        kind: "escalation_rule".to_owned(),
+        name: format!("{n} {}", "x".repeat(280)),
+        href: Some("y".repeat(300)),
+    };
+    let finding = Finding { references: (0..references).map(reference).collect(), ..Finding::of(Outcome::Blocked) };
+    let finding = finding.reason("ReferenceExist").detail("z".repeat(300));
+    Entry { provider: provider.to_owned(), finding, accounts: Vec::new(), attempts: 1, elapsed_ms: 1 }
+}
+
+#[tokio::test]
+async fn record_with_thousands_of_references_can_be_saved() {
+    for (providers, references) in [(1, 4000), (60, 4000), (300, 20)] {
+        for store in stores().await {
+            let ledger = Ledger::new(store.clone());
+            let mut record = recorded(&ledger, &departure("1", person("u1", "ann@example.com"))).await;
+            for n in 0..providers {
+                record.settle(entry(&format!("provider-{n}"), references), false, NOW);
+            }
+            assert!(ledger.save(&mut record).await.unwrap());
+            let stored = read(&store, "idp/1").await.unwrap();
+            assert!(stored.document.len() < MAX_ITEM * 9 / 10, "{} bytes", stored.document.len());
+            let record = ledger.get("idp/1").await.unwrap().unwrap();
+            assert_eq!(record.providers.len(), providers);
+            let blocked =
+                record.providers.values().all(|result| result.entry.finding.outcome.status() == Status::NeedsAttention);
+            assert!(
+                blocked && record.providers["provider-0"].entry.finding.reason.as_deref() == Some("ReferenceExist")
+            );
+        }
+    }
 }

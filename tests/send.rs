@@ -7,6 +7,7 @@ use std::{
 
 use offboard::{config::Config, source::KINDS};
 use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_offboard");
 
@@ -72,10 +73,33 @@ fn every_source_is_signed_as_it_signs() {
     for (source, email) in [("directory", "lee@example.com"), ("workos", "max@example.com"), ("hr", "kim@example.com")]
     {
         let webhook = served.text(&format!("/webhooks/{source}")).to_owned();
-        let arguments = [source, email, "--id", "sample-1", "--json", "--to", &webhook];
+        let at = OffsetDateTime::now_utc().format(&Rfc3339).expect("a time");
+        let arguments = [source, email, "--id", "sample-1", "--at", &at, "--json", "--to", &webhook];
         assert_eq!(outcomes(&stdout(&served.send(&arguments), 0)), ["deleted"; 5], "{source}");
-        assert_eq!(outcomes(&stdout(&served.send(&arguments), 0)), ["already_absent"; 5], "{source} again");
+        let again = stdout(&served.send(&arguments), 0);
+        let report: Value = serde_json::from_str(&again).expect("a report");
+        assert_eq!(outcomes(&again), ["deleted"; 5], "{source} again");
+        assert_eq!(report["departures"][0]["duplicate"], true, "{source} again");
     }
+}
+
+#[test]
+fn event_id_that_was_used_at_another_time_is_held() {
+    let served = Served::start();
+    let webhook = served.text("/webhooks/workos").to_owned();
+    let send = |at| served.send(&["workos", "lee@example.com", "--id", "1", "--at", at, "--json", "--to", &webhook]);
+    stdout(&send("1h"), 0);
+    // Without durable storage a held departure is answered 503, for the sender to repeat.
+    let report: Value = serde_json::from_str(&stdout(&send("2h"), 1)).expect("a report");
+    assert_eq!(report["departures"][0]["reasons"], serde_json::json!(["event_id_reused"]), "{report}");
+}
+
+#[test]
+fn sending_beyond_this_machine_without_a_terminal_needs_a_yes() {
+    let served = Served::start();
+    let unasked = served.send(&["workos", "lee@example.com", "--to", "https://api.example.com"]);
+    assert!(String::from_utf8_lossy(&unasked.stderr).contains("sending to api.example.com needs --yes"));
+    stdout(&unasked, 2);
 }
 
 #[test]

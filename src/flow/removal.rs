@@ -275,7 +275,7 @@ impl<'a> Removal<'a> {
     }
 
     fn log(&self, reason: &str) {
-        let departure_id = crate::person::mask_addresses(&self.record.id);
+        let departure_id = crate::person::mask_departure_id(&self.record.id);
         tracing::error!(request_id = self.worker.name, departure_id, reason, "an outcome could not be recorded");
     }
 }

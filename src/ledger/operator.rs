@@ -99,7 +99,7 @@ fn release(record: &mut Record, shown: &Shown, now: OffsetDateTime) -> Result<Ve
         overridden.push(standing.veto);
     }
     let is_asked = shown.only.is_none();
-    if overridden.is_empty() && (former.is_empty() || !is_asked) && !was_dry_run(record) {
+    if overridden.is_empty() && (former.is_empty() || !is_asked) && !is_free(record, shown) {
         let fixed: Vec<_> = Veto::ALL.into_iter().filter(|veto| !veto.is_releasable() && stands(veto)).collect();
         return Err(if fixed.is_empty() { Refused::NothingToRelease } else { Refused::NotReleasable(fixed) });
     }
@@ -112,9 +112,10 @@ fn release(record: &mut Record, shown: &Shown, now: OffsetDateTime) -> Result<Ve
     Ok(overridden)
 }
 
-/// Whether the dry run is over that held it: then its release overrides nothing, and says that it may go on.
-fn was_dry_run(record: &Record) -> bool {
-    record.state == State::Held && record.has_veto(Veto::DryRun)
+/// Whether the dry run is over that held it, or the configuration was changed and nothing stands against it any more: then
+/// its release overrides nothing, and says that it may go on. Nothing else would judge it again.
+fn is_free(record: &Record, shown: &Shown) -> bool {
+    record.state == State::Held && (shown.standing.is_empty() || record.has_veto(Veto::DryRun))
 }
 
 /// The accounts under former addresses that the record shows, by provider.
@@ -200,3 +201,64 @@ impl fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::{
+        departure::{Departure, Event},
+        ledger::NEVER,
+        person::{Email, Person},
+    };
+
+    const NOW: OffsetDateTime = datetime!(2026-01-31 18:42 UTC);
+
+    /// A departure that these held.
+    fn held(vetoes: &[Veto]) -> Record {
+        let event = Event { id: "1".into(), kind: "left".into(), occurred_at: None, organization: None };
+        let person = Person { email: Email::parse("lee@example.com"), ..Person::default() };
+        let departure = Departure { id: "hr/1".into(), source: "hr".into(), event, person };
+        let mut record = Record::new(&departure, NOW, 0);
+        (record.state, record.due_at, record.vetoes) = (State::Held, Some(NEVER), Some(standing(vetoes)));
+        record
+    }
+
+    fn standing(vetoes: &[Veto]) -> Vec<Standing> {
+        vetoes.iter().map(|veto| Standing { veto: *veto, facts: Vec::new() }).collect()
+    }
+
+    fn released(record: &mut Record, stands: &[Veto], only: Option<&[Veto]>) -> Result<Vec<Veto>, Refused> {
+        release(record, &Shown { standing: standing(stands), only: only.map(<[_]>::to_vec) }, NOW)
+    }
+
+    #[test]
+    fn held_departure_against_which_nothing_stands_any_more_is_due_after_a_release() {
+        for only in [None, Some(&[Veto::EventTooOld][..])] {
+            let mut record = held(&[Veto::EventTooOld]);
+            assert_eq!(released(&mut record, &[], only), Ok(Vec::new()));
+            assert_eq!((record.state, record.due_at), (State::Pending, Some(NOW.unix_timestamp())));
+            assert!(record.release.is_empty());
+        }
+    }
+
+    #[test]
+    fn release_of_a_reason_that_does_not_stand_is_refused_where_another_does() {
+        let mut record = held(&[Veto::EventTooOld]);
+        let refused = released(&mut record, &[Veto::TooManyDepartures], Some(&[Veto::EventTooOld]));
+        assert_eq!((refused, record.state), (Err(Refused::NothingToRelease), State::Held));
+        let refused = released(&mut record, &[Veto::Paused], None);
+        assert_eq!((refused, record.state), (Err(Refused::NotReleasable(vec![Veto::Paused])), State::Held));
+    }
+
+    #[test]
+    fn reason_that_ends_by_itself_is_released_only_by_name() {
+        let mut record = held(&[Veto::EventTooOld]);
+        let both = [Veto::EventTooOld, Veto::Settling];
+        record.vetoes = Some(standing(&both));
+        assert_eq!(released(&mut record, &both, None), Ok(vec![Veto::EventTooOld]));
+        assert_eq!(record.reasons(), [Veto::Settling]);
+        assert_eq!(released(&mut record, &both[1..], Some(&both[1..])), Ok(vec![Veto::Settling]));
+    }
+}

@@ -8,6 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+mod document;
 mod person;
 mod state;
 
@@ -17,7 +18,6 @@ pub use state::State;
 use super::{
     DepartureRef,
     key::{IdentityKey, TraitKey, short},
-    store::{Index, Item},
 };
 use crate::{
     departure::{Departure, Event, EventTime},
@@ -365,36 +365,10 @@ impl Record {
         self.vetoes.iter().flatten().any(|standing| standing.veto == veto)
     }
 
-    /// Returns what the indexes are to know.
-    pub(super) fn index(&self) -> Index {
-        let (year, month) = (self.received_at.year(), u8::from(self.received_at.month()));
-        Index {
-            state: self.state.to_string(),
-            due_at: self.due_at,
-            month: format!("{year:04}-{month:02}"),
-            received_at: millis(self.received_at),
-            dry_run: self.state == State::Held && self.has_veto(Veto::DryRun),
-        }
-    }
-
-    /// Returns the item to store, with the next version.
-    pub(super) fn item(&self) -> Result<Item, super::LedgerError> {
-        let document = serde_json::to_string(self).map_err(|_| super::LedgerError::Unreadable("record"))?;
-        Ok(Item {
-            id: self.id.clone(),
-            version: self.version + 1,
-            document,
-            expires_at: self.expires_at,
-            index: Some(self.index()),
-            ..Item::default()
-        })
-    }
-
-    /// Reads an item.
-    pub(super) fn read(item: &Item) -> Result<Self, super::LedgerError> {
-        let record: Self =
-            serde_json::from_str(&item.document).map_err(|_| super::LedgerError::Unreadable("record"))?;
-        Ok(Self { version: item.version, ..record })
+    /// Returns the vetoes that stood at the last judgement and were not released since; none of a settled departure.
+    pub fn reasons(&self) -> Vec<Veto> {
+        let standing = self.vetoes.iter().flatten().filter(|_| !self.state.is_settled());
+        standing.filter(|standing| !self.release.overrides(standing)).map(|standing| standing.veto).collect()
     }
 }
 

@@ -164,8 +164,11 @@ async fn finished_departure_is_reopened_for_an_address_that_was_said_before_it_a
     assert_eq!(world.leave("idp", "1", id("u1")).await.status, Status::Done);
     let mut both = known(named("u1", JONES), -20);
     both.person.other_emails = vec![crate::world::email(SMITH)];
+    world.go(24 * HOUR);
     world.say("idp", [both]).await;
-    assert_eq!(world.record("idp/1").await.expires_at, None, "nothing open expires");
+    let record = world.record("idp/1").await;
+    assert_eq!(record.expires_at, None, "nothing open expires");
+    assert_eq!(record.due_at, Some(world.clock.now().unix_timestamp()), "it is not overdue since its reception");
     assert_eq!(world.tick_and_follow().await, ["idp/1"]);
     let record = world.record("idp/1").await;
     assert_eq!((record.state, world.vendors.left()), (State::Done, vec![]));

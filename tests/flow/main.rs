@@ -17,7 +17,7 @@ use offboard::{
     ledger::{IdentityKey, State},
     outcome::{Outcome, Status},
 };
-use world::{World, active, by_email, claim, confirmation, id, known, named, outcomes, vetoes};
+use world::{HOUR, World, active, by_email, claim, confirmation, id, known, named, outcomes, vetoes};
 
 #[tokio::test]
 async fn departure_by_id_alone_removes_that_person_and_nobody_else() {
@@ -83,6 +83,23 @@ async fn dry_run_looks_up_and_reports_what_would_be_removed() {
     let record = world.record("idp/1").await;
     assert_eq!((record.state, vetoes(&record), record.expires_at), (State::Held, vec![Veto::DryRun], None));
     assert_eq!((world.vendors.asked(), world.vendors.left().len()), (vec!["ann@example.com".to_owned()], 2));
+}
+
+#[tokio::test]
+async fn record_holds_the_address_while_work_is_left_and_no_item_is_named_by_it() {
+    let world = World::new().await;
+    world.vendors.have(&["ann@example.com"]);
+    world.say("idp", [known(named("ann@example.com", "ann@example.com"), -60)]).await;
+    world.vendors.fail_for("ann@example.com", None);
+    world.leave("idp", "1", id("ann@example.com")).await;
+    assert!(world.document("idp/1").await.contains("ann@example.com"), "it has to be found again");
+    world.vendors.work_again();
+    world.go(HOUR);
+    assert_eq!(world.advance("idp/1").await.state, State::Done);
+    let document = world.document("idp/1").await;
+    assert!(document.contains("a…@example.com") && !document.contains("ann@"), "{document}");
+    let ids = world.store.ids();
+    assert!(ids.len() >= 4 && ids.iter().all(|id| !id.contains("ann")), "{ids:?}");
 }
 
 // ---- Unverified addresses ----

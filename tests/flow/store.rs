@@ -40,12 +40,21 @@ struct State {
     /// The call at which something goes wrong, counted from the first.
     fault: Option<(usize, Fault)>,
     is_down: bool,
+    /// The ids of all items that were ever changed.
+    ids: BTreeSet<String>,
 }
 
 impl Faulty {
     /// Returns the number of calls since it was last asked, and forgets a fault that was not reached.
     pub fn calls(&self) -> usize {
-        std::mem::take(&mut *self.state.lock().unwrap()).calls
+        let mut state = self.state.lock().unwrap();
+        state.fault = None;
+        std::mem::take(&mut state.calls)
+    }
+
+    /// Returns the ids of all items that were ever changed.
+    pub fn ids(&self) -> BTreeSet<String> {
+        self.state.lock().unwrap().ids.clone()
     }
 
     /// From now on every call fails, or none.
@@ -55,7 +64,8 @@ impl Faulty {
 
     /// Something goes wrong at the n-th call from now.
     pub fn fault_at(&self, n: usize, fault: Fault) {
-        *self.state.lock().unwrap() = State { fault: Some((n, fault)), ..State::default() };
+        let mut state = self.state.lock().unwrap();
+        (state.calls, state.fault) = (0, Some((n, fault)));
     }
 
     async fn call<T>(&self, work: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
@@ -95,6 +105,7 @@ impl Store for Faulty {
     }
 
     async fn change(&self, changes: &[Change]) -> Result<Changed, LedgerError> {
+        self.state.lock().unwrap().ids.extend(changes.iter().map(|change| change.id().to_owned()));
         self.call(self.memory.change(changes)).await
     }
 

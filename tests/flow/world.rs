@@ -20,6 +20,7 @@ use offboard::{
     ledger::{
         Ledger, Pause, Record, State,
         operator::{Decision, Refused, Shown},
+        store::Store,
     },
     outcome::Outcome,
     person::{Email, Person},
@@ -186,6 +187,12 @@ impl World {
 
     pub async fn record(&self, id: &str) -> Record {
         self.ledger.get(id).await.unwrap().expect("the departure is recorded")
+    }
+
+    /// The departure's record as it is stored.
+    pub async fn document(&self, id: &str) -> String {
+        let ids = [id.to_owned()].into();
+        self.store.read(&ids).await.unwrap().remove(id).expect("the departure is recorded").document
     }
 
     /// What a person sees of a departure now.

@@ -26,18 +26,18 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// A sample of what this source sends, signed now.
+    /// Returns a sample of what this source sends about something that happened at `at`, signed now.
     pub fn sign<'a>(
         source: &Source,
         what: &str,
         secret: &SecretString,
         subject: impl Into<Subject<'a>>,
         id: &str,
+        at: OffsetDateTime,
     ) -> Result<Self, String> {
-        let now = OffsetDateTime::now_utc();
         let known = || format!("{} has no sample `{what}`: it has {}", source.kind.name, source.samples().join(", "));
-        let (mut headers, body) = source.sample(what, subject, id, now).ok_or_else(known)?;
-        let signed = source.scheme.sign(secret, id, now, &body);
+        let (mut headers, body) = source.sample(what, subject, id, at).ok_or_else(known)?;
+        let signed = source.scheme.sign(secret, id, OffsetDateTime::now_utc(), &body);
         let signed = signed.ok_or_else(|| form(&source.scheme).to_owned())?;
         headers.extend(signed.headers);
         if !headers.iter().any(|(name, _)| name == "content-type") {

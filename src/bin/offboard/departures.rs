@@ -14,7 +14,7 @@ use offboard::{
     judgement::{Rules, Veto},
     ledger::{NEVER, Record},
     outcome::Status,
-    person::mask_addresses,
+    person::{mask_addresses, mask_departure_id},
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -88,6 +88,13 @@ impl Addresses {
         }
     }
 
+    fn id(self, record: &Record) -> String {
+        match self {
+            Self::Masked => mask_departure_id(&record.id),
+            Self::Full => record.id.clone(),
+        }
+    }
+
     /// The person's main e-mail address; empty if the event named none.
     fn email(self, record: &Record) -> String {
         record.person.emails().first().map(|email| self.show(email)).unwrap_or_default()
@@ -101,7 +108,7 @@ fn document(record: &Record, reasons: &[Veto], addresses: Addresses) -> Value {
     let shown = |text: &Option<String>| text.as_deref().map(|text| addresses.show(text));
     let emails: Vec<_> = record.person.emails().iter().map(|email| addresses.show(email)).collect();
     json!({
-        "id": addresses.show(&record.id),
+        "id": addresses.id(record),
         "state": record.state,
         "reasons": reasons,
         "source": record.source,
@@ -130,12 +137,6 @@ fn document(record: &Record, reasons: &[Veto], addresses: Addresses) -> Value {
 fn due_at(record: &Record) -> Option<OffsetDateTime> {
     let due_at = record.due_at.filter(|due_at| *due_at < NEVER)?;
     OffsetDateTime::from_unix_timestamp(due_at).ok()
-}
-
-/// Returns the vetoes that stood at the last judgement; none of a settled departure.
-fn recorded_reasons(record: &Record) -> Vec<Veto> {
-    let standing = record.vetoes.iter().flatten().filter(|_| !record.state.is_settled());
-    standing.map(|standing| standing.veto).collect()
 }
 
 /// Returns why a departure is not done: the vetoes, else the providers at which work is left.

@@ -42,7 +42,7 @@ impl Plan {
             Person { external_id: self.external_id.clone(), email: Some(self.email.clone()), ..Person::default() };
         let entries = look_up(&mut config, &person).await?;
         let worst = entries.iter().map(|entry| entry.finding.outcome.status()).max().unwrap_or(Status::Incomplete);
-        // A product without a look-up plans with a reason: it has found nobody yet.
+        // A product without a look-up plans with a reason: no account was found there.
         let found = |finding: &Finding| finding.outcome == Outcome::Planned && finding.reason.is_none();
         let found = entries.iter().filter(|entry| found(&entry.finding)).count();
         let rows = serde_json::to_value(&entries).map_err(|fault| fault.to_string())?;

@@ -1,4 +1,4 @@
-//! `offboard sandbox`: the real function among stand-ins, on loopback.
+//! `offboard sandbox`: the real function among mock services, on loopback.
 
 mod cast;
 mod function;
@@ -36,19 +36,19 @@ const PROVIDERS: [&str; 5] = ["aerospike", "cloudflare", "flashduty", "instaply"
 /// The options of `offboard sandbox`.
 #[derive(Args)]
 pub struct Sandbox {
-    /// Keep the function and the stand-ins up until Ctrl-C instead of playing the story
+    /// Keep the function and the mock services up until Ctrl-C instead of playing the story
     #[arg(long)]
     serve: bool,
     /// Print one JSON document instead of tables
     #[arg(long)]
     json: bool,
-    /// The address on which the gateway and the stand-ins listen
+    /// The IP address on which the gateway and the mock services listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     host: IpAddr,
     /// The gateway's port; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 0, requires = "serve")]
     port: u16,
-    /// Write the configuration for the stand-ins to this file and keep it
+    /// Write the configuration for the mock services to this file and keep it
     #[arg(long, value_name = "PATH", requires = "serve")]
     config_out: Option<PathBuf>,
 }

@@ -25,6 +25,7 @@ use crate::{
     envelope::{self, Request},
     screen::{Screen, asked, print},
     stack::wrong_usage,
+    timestamps,
 };
 
 /// The variable that holds a signing secret, for those who do not want to read it from Secrets Manager.
@@ -34,15 +35,15 @@ const SECRET_VARIABLE: &str = "OFFBOARD_SIGNING_SECRET";
 #[derive(Args)]
 #[command(
     after_help = "The signing secret comes from OFFBOARD_SIGNING_SECRET, otherwise from Secrets Manager as configured.\n\
-                  What is printed for a sender that shows a secret holds that secret."
+                  What is printed for a sender with a static token holds that token."
 )]
 pub struct Send {
     /// The source, by its name in the configuration, or a kind of source
     source: String,
-    /// Whose departure it reports
+    /// The e-mail address of the person who left
     #[arg(value_parser = address)]
     email: Email,
-    /// Where to: the webhook's address, or the address of the API that has it
+    /// Where to: the webhook's URL, or the URL of the API that has it
     #[arg(
         long, value_name = "URL", value_parser = |text: &str| BaseUrl::try_from(text.to_owned()),
         required_unless_present_any = ["print_event", "print_key_set"]
@@ -57,18 +58,21 @@ pub struct Send {
     /// Print the key set (JWKS) with which a source would check what the private key in OFFBOARD_SIGNING_SECRET signs
     #[arg(long, conflicts_with_all = ["print_event", "print_curl", "to"])]
     print_key_set: bool,
-    /// What to report: departure, or what else the kind has a sample of (`offboard sources KIND` tells)
+    /// What to report: departure, or another sample of the kind (`offboard sources KIND` lists them)
     #[arg(long, value_name = "SAMPLE", default_value = "departure")]
     sample: String,
     /// The configuration [default: $OFFBOARD_CONFIG, or config/offboard.toml]
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,
-    /// The source's own id of the person, by which the directory knows them [default: one that is made up]
+    /// The source's own id of the person, by which the identity map knows them [default: one that is made up]
     #[arg(long, value_name = "ID")]
     person_id: Option<String>,
-    /// The event's id; the same one twice is a redelivery
+    /// The event's id; the same id, person and time twice is a redelivery
     #[arg(long, value_name = "EVENT_ID")]
     id: Option<String>,
+    /// When it happened: 2026-01-31, 2026-01-31T18:42:00Z, or 7d ago [default: now]
+    #[arg(long, value_name = "WHEN", value_parser = timestamps::start)]
+    at: Option<OffsetDateTime>,
     /// Send without asking: a departure of a real person that is sent to a live function removes their accounts
     #[arg(long)]
     yes: bool,
@@ -92,7 +96,7 @@ impl Send {
             print(&format!("{key_set:#}"));
             return Ok(ExitCode::SUCCESS);
         }
-        let delivery = Delivery::sign(&source, &self.sample, &secret, self.subject(), &id)?;
+        let delivery = Delivery::sign(&source, &self.sample, &secret, self.subject(), &id, self.at.unwrap_or(now))?;
         let url = self.to.as_ref().map(|to| self.webhook(to.url()).to_string());
         if let Some(to) = self.to.as_ref().filter(|_| !self.print_curl && !self.print_event)
             && !self.is_confirmed(to)?

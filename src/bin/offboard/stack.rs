@@ -13,7 +13,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use offboard::{
     aws,
     ledger::{Ledger, LedgerError, NEVER, Record, State, dynamodb::DynamoDb},
-    person::mask_addresses,
+    person::mask_departure_id,
     queue::Queue,
 };
 use time::{OffsetDateTime, macros::datetime};
@@ -167,14 +167,18 @@ impl Connected {
         if let Some(record) = self.ledger.get(id).await.map_err(unavailable)? {
             return Ok(record);
         }
-        let is_shown_so = |record: &Record| mask_addresses(&record.id) == id;
+        let is_shown_so = |record: &Record| mask_departure_id(&record.id) == id;
         let mut found = match id.contains(MASK) {
             true => self.received(BEGINNING, OffsetDateTime::now_utc(), is_shown_so).await?,
             false => Vec::new(),
         };
-        let shown = mask_addresses(id);
+        let shown = mask_departure_id(id);
         let record = found.pop().ok_or_else(|| format!("the ledger has no departure {shown}"))?;
-        if found.is_empty() { Ok(record) } else { Err(format!("several departures are shown as {shown}")) }
+        if found.is_empty() {
+            Ok(record)
+        } else {
+            Err(format!("several departures are shown as {shown}; `departures list --unmask` shows their ids in full"))
+        }
     }
 }
 

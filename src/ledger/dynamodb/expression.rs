@@ -112,3 +112,86 @@ impl Expression {
         placeholder
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::store::Index;
+
+    /// Every expression of a change, with the placeholders replaced by names, and the values in angle brackets.
+    fn shown(change: &Change) -> (String, String) {
+        let expression = Expression::of(change);
+        let values = expression.values.unwrap_or_default();
+        let value = |value: &AttributeValue| match value {
+            AttributeValue::S(text) | AttributeValue::N(text) => format!("<{text}>"),
+            AttributeValue::Ss(members) => format!("<{}>", members.join(" ")),
+            AttributeValue::Bool(is) => format!("<{is}>"),
+            other => panic!("{other:?}"),
+        };
+        let replaced = |text: &str| {
+            let mut words: Vec<_> = expression.names.iter().map(|(name, of)| (name.clone(), of.clone())).collect();
+            words.extend(values.iter().map(|(name, of)| (name.clone(), value(of))));
+            assert!(words.iter().all(|(name, _)| expression.update.contains(name.as_str())
+                || expression.condition.as_ref().is_some_and(|condition| condition.contains(name.as_str()))));
+            // The longest first: `#n1` begins `#n10`.
+            words.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+            words.iter().fold(text.to_owned(), |text, (name, of)| text.replace(name.as_str(), of))
+        };
+        (replaced(&expression.update), replaced(expression.condition.as_deref().unwrap_or_default()))
+    }
+
+    fn item(index: Option<Index>) -> Item {
+        Item { id: "a".into(), version: 4, document: "{}".into(), index, ..Item::default() }
+    }
+
+    #[test]
+    fn swap_writes_the_attributes_of_the_indexes_and_removes_those_that_are_gone() {
+        let index = |due_at| {
+            Some(Index { state: "held".into(), due_at, month: "2026-01".into(), received_at: 7, dry_run: true })
+        };
+        let rest = "state = <held>";
+        for (item, update) in [
+            (
+                Item { expires_at: Some(9), ..item(index(Some(5))) },
+                format!(
+                    "SET version = <4>, document = <{{}}>, expires_at = <9>, {rest}, due_at = <5>, month = <2026-01>, \
+                     received_at = <7>, dry_run = <true>"
+                ),
+            ),
+            (
+                item(index(None)),
+                format!(
+                    "SET version = <4>, document = <{{}}>, {rest}, month = <2026-01>, received_at = <7>, dry_run = <true> \
+                     REMOVE expires_at, due_at"
+                ),
+            ),
+            (
+                item(None),
+                "SET version = <4>, document = <{}> REMOVE expires_at, state, due_at, month, received_at, dry_run"
+                    .into(),
+            ),
+        ] {
+            let swap = Change::Swap { item, expected: 3 };
+            assert_eq!(shown(&swap), (update, "version = <3>".to_owned()));
+        }
+        let first = Change::Swap { item: item(None), expected: 0 };
+        assert_eq!(shown(&first).1, "attribute_not_exists(version)");
+    }
+
+    #[test]
+    fn merge_adds_removes_and_conditions_on_room() {
+        let merge = Merge::of("a").add("ids", "x").add("d:x", "1|e").remove("d:y", "2|f").field("h:x", "{}");
+        let merge = merge.room("ids", 100, Some("x")).room("persons", 20, None);
+        let update = "SET h:x = <{}>, expires_at = <9> ADD d:x <1|e>, ids <x> DELETE d:y <2|f>";
+        let condition = "(attribute_not_exists(ids) OR size(ids) < <100> OR contains(ids, <x>)) \
+                         AND (attribute_not_exists(persons) OR size(persons) < <20>)";
+        let shown = shown(&Change::Merge(Merge { expires_at: Some(9), ..merge }));
+        assert_eq!(shown, (update.to_owned(), condition.to_owned()));
+    }
+
+    #[test]
+    fn merge_without_condition_has_none() {
+        let expression = Expression::of(&Change::Merge(Merge::of("#pause").field("pause", "null")));
+        assert_eq!((expression.condition, expression.update.as_str()), (None, "SET #n0 = :v0"));
+    }
+}

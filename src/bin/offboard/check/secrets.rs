@@ -67,11 +67,11 @@ async fn in_secret(
 
 /// Adds a warning of white space, which is no part of a key.
 fn padded(result: CheckResult, secret: &Secret) -> CheckResult {
-    let padded = secret.padded_keys().join(", ");
+    let padded = secret.padded_keys().into_iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
     if padded.is_empty() {
         return result;
     }
-    let note = format!("{}; the white space around {padded} is not part of it", result.note);
+    let note = format!("{}; white space around {padded} is ignored; store it without", result.note);
     let level = if result.level == Level::Error { Level::Error } else { Level::Warning };
     CheckResult { level, note, ..result }
 }
@@ -79,12 +79,12 @@ fn padded(result: CheckResult, secret: &Secret) -> CheckResult {
 /// Counts the keys that deliveries are checked with; a key that is not used is an error.
 fn source_keys(what: String, source: &Source, secret: &Secret) -> CheckResult {
     let keys = source.scheme.secret_keys_of(secret);
-    let count = format!("{} {}(s)", keys.count(), source.scheme.secret_keys().0.replace('_', " "));
+    let count = format!("{} usable {}(s)", keys.count(), source.scheme.secret_keys().0.replace('_', " "));
     match keys.faults() {
         [] => CheckResult::ok(what, count),
         faults => {
             let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            CheckResult::error(what, format!("{count} can be used; {faults}"))
+            CheckResult::error(what, format!("{count}; {faults}"))
         }
     }
 }

@@ -17,7 +17,7 @@ use offboard::{
         Record, State,
         operator::{Decision, Refused, Shown},
     },
-    person::mask_addresses,
+    person::mask_departure_id,
     queue::Message,
 };
 use serde_json::json;
@@ -161,12 +161,13 @@ impl Decide {
     fn show(&self, operator: &Operator<'_>, results: &Results) {
         let Results { done, failed } = results;
         let name = operator.choice.name();
+        let shown = |id: &String| mask_departure_id(id);
         let remaining: Vec<_> = done.iter().filter(|done| !done.remaining.is_empty()).collect();
         if self.stack.configured.json {
             let failed: Vec<_> = failed.iter().map(|(id, why)| json!({"id": id, "why": why})).collect();
-            let remaining = remaining.iter().map(|done| json!({"id": done.id, "reasons": done.remaining}));
+            let remaining = remaining.iter().map(|done| json!({"id": shown(&done.id), "reasons": done.remaining}));
             let remaining: Vec<_> = remaining.collect();
-            let done: Vec<_> = done.iter().map(|done| &done.id).collect();
+            let done: Vec<_> = done.iter().map(|done| shown(&done.id)).collect();
             let by = &operator.who;
             let document = json!({"decision": name, "by": by, "done": done, "still_held": remaining, "failed": failed});
             return print(&document.to_string());
@@ -176,7 +177,7 @@ impl Decide {
             screen.verdict(&[], &format!("{name}: {} departure(s), by {}", done.len(), operator.who), "");
         }
         for done in remaining {
-            screen.line(&format!("      {}: {}", done.id, remains(&done.remaining)));
+            screen.line(&format!("      {}: {}", shown(&done.id), remains(&done.remaining)));
         }
         if !failed.is_empty() {
             let lines: Vec<_> = failed.iter().map(|(id, why)| format!("{id}: {why}")).collect();
@@ -207,7 +208,7 @@ impl Operator<'_> {
                 // One departure may be named twice: in full and masked.
                 Ok(case) if !seen.insert(case.record.id.clone()) => {}
                 Ok(case) => cases.push(case),
-                Err(why) => failed.push((mask_addresses(&id), why)),
+                Err(why) => failed.push((mask_departure_id(&id), why)),
             }
             progress.show(&format!("{} of {total} departures read", cases.len() + failed.len()));
         }
@@ -239,7 +240,7 @@ impl Operator<'_> {
         while let Some((id, decided)) = decided.next().await {
             match decided {
                 Ok(remaining) => results.done.push(Done { id, remaining }),
-                Err(refused) => results.failed.push((mask_addresses(&id), refused.to_string())),
+                Err(refused) => results.failed.push((mask_departure_id(&id), refused.to_string())),
             }
             progress.show(&format!("{} of {total}", results.done.len() + results.failed.len()));
         }

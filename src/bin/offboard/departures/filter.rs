@@ -12,7 +12,6 @@ use offboard::{
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::recorded_reasons;
 use crate::{configured::address, stack::BEGINNING, stack::Connected, timestamps};
 
 /// Conditions that a departure must meet, all of those that are given.
@@ -80,7 +79,7 @@ impl Filter {
 }
 
 fn has_one(record: &Record, reasons: &[Veto]) -> bool {
-    reasons.is_empty() || recorded_reasons(record).iter().any(|reason| reasons.contains(reason))
+    reasons.is_empty() || record.reasons().iter().any(|reason| reasons.contains(reason))
 }
 
 fn state(name: String) -> Result<State, String> {

@@ -10,7 +10,7 @@ use offboard::{
 };
 use serde_json::Value;
 
-use super::{Addresses, document, filter::Filter, recorded_reasons, why};
+use super::{Addresses, document, filter::Filter, why};
 use crate::{
     pause,
     screen::{Screen, print},
@@ -24,7 +24,7 @@ pub struct List {
     /// Also those that are done or dismissed
     #[arg(long)]
     all: bool,
-    /// Show e-mail addresses in full; once a departure is done or dismissed, nobody knows them any more
+    /// Show e-mail addresses in full; of a departure that is done or dismissed they are no longer stored
     #[arg(long)]
     unmask: bool,
     #[command(flatten)]
@@ -39,7 +39,7 @@ impl List {
         let records = self.filter.find(&connected, self.all).await?;
         let addresses = if self.unmask { Addresses::Full } else { Addresses::Masked };
         if self.stack.configured.json {
-            let documents = records.iter().map(|record| document(record, &recorded_reasons(record), addresses));
+            let documents = records.iter().map(|record| document(record, &record.reasons(), addresses));
             print(&Value::Array(documents.collect()).to_string());
             return Ok(ExitCode::SUCCESS);
         }
@@ -49,7 +49,7 @@ impl List {
     async fn show(&self, connected: &Connected, records: &[Record], addresses: Addresses) -> Result<ExitCode, String> {
         let screen = Screen::new(false);
         pause::announce(&screen, connected).await?;
-        let rows = records.iter().map(|record| (record, recorded_reasons(record)));
+        let rows = records.iter().map(|record| (record, record.reasons()));
         table(&screen, rows, addresses);
         let is_narrowed = self.all || self.filter.state.is_some();
         let open = if is_narrowed { "" } else { "; --all lists those that are done or dismissed as well" };
@@ -75,7 +75,7 @@ fn row(record: &Record, reasons: &[Veto], addresses: Addresses) -> [String; 6] {
         addresses.email(record),
         record.attempts.to_string(),
         why(record, reasons),
-        addresses.show(&record.id),
+        addresses.id(record),
     ]
 }
 

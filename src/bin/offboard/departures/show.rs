@@ -8,7 +8,7 @@ use offboard::{
     config::Mode,
     judgement::{Standing, Veto, VetoFact},
     ledger::{Action, Record, StoredResult},
-    person::mask_addresses,
+    person::{mask_addresses, mask_departure_id},
 };
 use serde_json::json;
 use time::OffsetDateTime;
@@ -57,9 +57,9 @@ impl Show {
 }
 
 fn show(screen: &Screen, record: &Record, standing: &[Standing], mode: Mode) {
-    screen.section(&mask_addresses(&record.id), attributes(record));
+    screen.section(&mask_departure_id(&record.id), attributes(record));
     if !record.state.is_settled() {
-        let none = || vec!["nothing stands against the removals now".to_owned()];
+        let none = || vec!["none stands now; if it is held, `departures release` lets it go on".to_owned()];
         let reasons: Vec<_> = standing.iter().map(reason).collect();
         let title = format!("Reasons against the removals now (mode = \"{mode}\")");
         screen.section(&title, if reasons.is_empty() { none() } else { reasons });

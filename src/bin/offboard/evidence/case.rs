@@ -4,7 +4,7 @@ use offboard::{
     judgement::Veto,
     ledger::{Action, Record, State, StoredResult},
     outcome::{Outcome, Proof, Status},
-    person::mask_addresses,
+    person::{mask_addresses, mask_departure_id},
 };
 use time::OffsetDateTime;
 
@@ -58,9 +58,8 @@ impl Case {
         let person = record.person.person();
         let masked = |text: Option<&str>| text.map(mask_addresses).unwrap_or_default();
         let is_open = !record.state.is_settled();
-        let standing = record.vetoes.iter().flatten().filter(|_| is_open);
         Self {
-            id: mask_addresses(&record.id),
+            id: mask_departure_id(&record.id),
             person: masked(record.person.emails().first().map(String::as_str)),
             external_id: masked(person.external_id.as_deref().or(person.idp_id.as_deref())),
             source: record.source.clone(),
@@ -69,7 +68,7 @@ impl Case {
             occurred: record.event.occurred_at.map(|at| at.to_string()).unwrap_or_default(),
             received: record.received_at,
             state: record.state.to_string(),
-            reasons: names(standing.map(|standing| standing.veto)),
+            reasons: names(record.reasons().into_iter()),
             is_open,
             took: time_to_removal(record).filter(|_| record.state == State::Done).map(timestamps::span),
             providers: record.providers.values().map(|result| ProviderRow::of(result, record.received_at)).collect(),

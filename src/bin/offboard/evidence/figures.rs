@@ -37,7 +37,7 @@ impl Figures {
     pub fn of(records: &[Record]) -> Self {
         let count = |states: &[State]| records.iter().filter(|record| states.contains(&record.state)).count();
         let left = records.iter().filter(|record| record.state != State::Dismissed);
-        let people: BTreeSet<&str> = left.map(|record| person(record)).collect();
+        let people: BTreeSet<&str> = left.map(person).collect();
         let done = records.iter().filter(|record| record.state == State::Done);
         let mut times: Vec<Duration> = done.filter_map(time_to_removal).collect();
         times.sort_unstable();

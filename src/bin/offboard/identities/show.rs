@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use offboard::{
     ledger::{Held, IdentityKey, KnownIdentity, Ledger},
-    person::{Email, Person, mask_addresses},
+    person::{Email, Person, mask_addresses, mask_departure_id},
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -65,7 +65,7 @@ impl Show {
 
     fn document(&self, known: &KnownIdentity) -> Value {
         let all = |held: &[Held]| held.iter().map(document).collect::<Vec<_>>();
-        let departures = known.departures.iter().map(|departure| mask_addresses(&departure.id));
+        let departures = known.departures.iter().map(|departure| mask_departure_id(&departure.id));
         json!({
             "source": self.source,
             "id": mask_addresses(&self.id),
@@ -89,7 +89,7 @@ fn attributes(known: &KnownIdentity) -> Vec<String> {
         format!("said first   {}", shown(known.first)),
         format!("last active  {}", if known.active.is_some() { shown(known.active) } else { "never said".to_owned() }),
     ];
-    lines.extend(known.departures.iter().map(|departure| format!("departure    {}", mask_addresses(&departure.id))));
+    lines.extend(known.departures.iter().map(|departure| format!("departure    {}", mask_departure_id(&departure.id))));
     lines
 }
 

@@ -35,7 +35,11 @@ pub fn ending(screen: &Screen, ending: &Ending) {
     screen.show(&table);
     let wrong = ending.left.iter().filter(|left| left.members != left.expected);
     let wrong: Vec<String> = wrong.map(|left| format!("not who must be left: {}", left.provider)).collect();
-    screen.verdict(&wrong, "nobody else was touched, nobody was left behind", "not the people who must be left");
+    screen.verdict(
+        &wrong,
+        "every leaver's accounts are gone, and no other account was touched",
+        "not the people who must be left",
+    );
     let failed = ending.steps.iter().filter(|step| !step.findings.is_empty()).count();
     let mut findings = ending.findings.clone();
     if failed + wrong.len() > 0 {

@@ -4,6 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use offboard::config::Config;
 use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
 
 use super::{
     PROVIDERS, SOURCES, Sandbox, cast,
@@ -28,8 +29,8 @@ pub async fn serve(
 ) -> Result<ExitCode, String> {
     let mut function = Function::start(options.start(world, path, None)).await?;
     let source = config.sources.get(TIMELESS).ok_or("the sandbox's configuration lacks a source")?;
-    let sample =
-        Delivery::sign(source, "departure", &world::signing_secret(TIMELESS).into(), cast::LEE, "hr-sandbox-sample")?;
+    let (secret, now) = (world::signing_secret(TIMELESS).into(), OffsetDateTime::now_utc());
+    let sample = Delivery::sign(source, "departure", &secret, cast::LEE, "hr-sandbox-sample", now)?;
     let curl = sample.curl(&function.webhook(TIMELESS));
     if options.json {
         print(&document(world, &function, path, &curl).to_string());
