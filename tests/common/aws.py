@@ -14,9 +14,16 @@ from wire import Request, Upstream
 
 START = 60  # seconds
 REGION = "us-east-1"
+# One request at a time: moto copies a table for every transaction, and meanwhile nobody may change it.
+MOTO = """
+import sys
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+run_simple("127.0.0.1", int(sys.argv[1]), DomainDispatcherApplication(create_backend_app))
+"""
 COMMANDS = {
     "ministack": lambda port: (["-m", "ministack"], {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port)}),
-    "moto": lambda port: (["-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], {}),
+    "moto": lambda port: (["-c", MOTO, str(port)], {}),
 }
 SERVICES = {"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}
 
