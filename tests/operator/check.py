@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks the operator's commands against moto's DynamoDB, SQS and STS: two implementations of AWS judge the expressions.
 
-    pip install -r tests/operator/requirements.txt
+    pip install -r tests/common/requirements.txt
     cargo build && python tests/operator/check.py target/debug/offboard
 
 Everything is on loopback, on a free port.
