@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Pauses between the last ticks: past `overlap`, a held departure's hour, every schedule and the longest backoff.
-const PAUSES: [u64; 9] = [60, 700, 3_700, 3_700, 26_000, 90_000, 100_000, 280_000, 3_700];
+const PAUSES: [u64; 11] = [60, 700, 3_700, 3_700, 26_000, 90_000, 100_000, 280_000, 3_700, 3_700, 3_700];
 const MESSAGES_OF_ONE: usize = 12;
 const GIVE_UP: Millis = 3 * 86_400_000;
 

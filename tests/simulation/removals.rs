@@ -14,7 +14,7 @@ use offboard::{
 };
 
 use crate::{
-    said::{Left, SEEN, Said, Span},
+    said::{Left, SEEN, SKEW, Said, Span},
     truth::{BETA, GAMMA, Millis, PROVIDERS, utc},
     world::State,
 };
@@ -128,12 +128,12 @@ fn known_to_be_active(
     said.keys().into_iter().find_map(|key| {
         let word = said.words_of(key).find(|word| word.person == owner)?;
         let is_meant = key == left.key || shares(said, left, key, account.address, provider, until);
-        let at = active_since(state, record, left, key, until, now)?;
-        let is_ended = Said::may_end(left, word) && !said.last_active(key, until).is_some_and(|active| is_after(active.span, left.span));
-        if !is_meant || is_ended || was_shown(record, key, at) {
+        let active = active_since(state, record, left, key, until, now)?;
+        let is_ended = Said::may_end(left, word) && !said.last_active(key, until).is_some_and(|last| is_after(last.span, left.span));
+        if !is_meant || is_ended || was_shown(record, key, active) {
             return None;
         }
-        Some(format!("person {owner} is active: {key} since {}", utc(at)))
+        Some(format!("person {owner} is active: {key} since {}", utc(active.from)))
     })
 }
 
@@ -156,7 +156,7 @@ fn shares(said: &Said, left: &Left, key: &str, address: usize, provider: usize, 
 }
 
 /// When an id was last said to be active, if no departure of it that stands may have ended that.
-fn active_since(state: &State, record: &Record, left: &Left, key: &str, until: Millis, now: Millis) -> Option<Millis> {
+fn active_since(state: &State, record: &Record, left: &Left, key: &str, until: Millis, now: Millis) -> Option<Span> {
     let said = &state.said;
     let certain = || said.words_of(key).filter(|word| word.certain_at.is_some_and(|at| at <= until));
     let first = certain().min_by_key(|word| word.span.from)?;
@@ -166,7 +166,7 @@ fn active_since(state: &State, record: &Record, left: &Left, key: &str, until: M
         is_other && Said::may_end(other, first) && stands(state, other, now)
     };
     let is_ended = said.lefts.iter().filter(ends).any(|other| !last.is_some_and(|word| is_after(word.span, other.span)));
-    (!is_ended).then(|| last.unwrap_or(first).span.from)
+    (!is_ended).then(|| last.unwrap_or(first).span)
 }
 
 /// Whether a departure counts as said: this is rule 3, read anew.
@@ -194,7 +194,8 @@ pub fn stands(state: &State, left: &Left, now: Millis) -> bool {
 }
 
 /// Whether a release names this word.
-fn was_shown(record: &Record, key: &str, at: Millis) -> bool {
+fn was_shown(record: &Record, key: &str, word: Span) -> bool {
+    let at = if word.is_ours { word.from - SKEW } else { word.from };
     let facts = record.release.vetoes.values().flatten();
     facts.into_iter().any(|fact| fact.id == key && fact.at >= at)
 }
