@@ -120,7 +120,7 @@ pub fn report(report: &Report, reply: Reply, is_durable: bool) -> Response<Strin
     let taken = if reply == Reply::Accepted { StatusCode::ACCEPTED } else { StatusCode::OK };
     let status = if incomplete { StatusCode::SERVICE_UNAVAILABLE } else { taken };
     let mut answer = match reply {
-        Reply::Report => answer(status, "application/json", report),
+        Reply::Report => json(status, "application/json", report.to_json()),
         Reply::Empty | Reply::Accepted => plain(status, String::new()),
     };
     if incomplete {
@@ -136,8 +136,12 @@ pub fn challenge(field: &str, asked: &str) -> Response<String> {
 }
 
 fn answer(status: StatusCode, media_type: &str, body: &impl Serialize) -> Response<String> {
-    // Our own types serialise: maps have text keys, numbers are finite.
-    let mut answer = plain(status, serde_json::to_string(body).unwrap_or_default());
+    // Our own types serialize: maps have text keys, numbers are finite.
+    json(status, media_type, serde_json::to_string(body).unwrap_or_default())
+}
+
+fn json(status: StatusCode, media_type: &str, body: String) -> Response<String> {
+    let mut answer = plain(status, body);
     put(&mut answer, header::CONTENT_TYPE, media_type);
     answer
 }

@@ -13,11 +13,13 @@ use crate::{
     person::{mask_addresses, mask_departure_id},
 };
 
-/// References kept of one account: a person who follows these meets the rest at the provider.
-const MAX_REFERENCES: usize = 50;
+mod summary;
+
+/// References that are kept of what stands in the way: a record has to fit into an item of the table.
+const MAX_REFERENCES: usize = 20;
 
 /// The report on one delivery.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Report {
     /// The worst of the departures' states.
     pub status: Status,
@@ -219,9 +221,13 @@ impl Finding {
         self
     }
 
-    /// Passes every text through `clean`, and keeps [`MAX_REFERENCES`].
+    /// Passes every text through `clean`, and keeps as many references as fit into a record.
     pub(crate) fn cleaned(mut self, clean: impl Fn(String) -> String) -> Self {
-        self.references.truncate(MAX_REFERENCES);
+        if let Some(more) = self.references.len().checked_sub(MAX_REFERENCES).filter(|more| *more > 0) {
+            self.references.truncate(MAX_REFERENCES);
+            let detail = self.detail.take().map(|detail| format!("{detail}; ")).unwrap_or_default();
+            self.detail = Some(format!("{detail}{more} more references are not shown"));
+        }
         let texts = [&mut self.account_id, &mut self.request_id, &mut self.reason, &mut self.detail];
         let references = self.references.iter_mut().flat_map(|reference| {
             [Some(&mut reference.kind), Some(&mut reference.name), reference.href.as_mut()].into_iter().flatten()
@@ -320,9 +326,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_beyond_the_limit_are_dropped() {
-        let reference = Reference { kind: "schedule".into(), name: "Primary".into(), href: None };
-        let finding = Finding { references: vec![reference; 4000], ..Finding::of(Outcome::Blocked) };
-        assert_eq!(finding.cleaned(|text| text).references.len(), MAX_REFERENCES);
+    fn references_are_kept_as_far_as_they_fit_into_a_record() {
+        let references = |count: usize| {
+            let reference = Reference { kind: "schedule".into(), name: "Primary".into(), href: None };
+            let finding =
+                Finding { references: vec![reference; count], ..Finding::of(Outcome::Blocked).detail("on call") };
+            let finding = finding.cleaned(|text| text);
+            (finding.references.len(), finding.detail.unwrap_or_default())
+        };
+        assert_eq!(references(MAX_REFERENCES), (MAX_REFERENCES, "on call".to_owned()));
+        let expected = (MAX_REFERENCES, "on call; 3980 more references are not shown".to_owned());
+        assert_eq!(references(4000), expected);
     }
 }

@@ -85,11 +85,11 @@ impl Ledger {
                 identity.record(fact, at);
             }
             if identity == stored.identity {
-                return self.reopen(id, &stored).await;
+                return self.reopen(id, &stored, now).await;
             }
             let after = StoredIdentity { identity, ..stored.clone() };
             if self.swap_identity(id, &stored, &after).await? {
-                return self.reopen(id, &after).await;
+                return self.reopen(id, &after, now).await;
             }
             let item = self.item(&id.item()).await?;
             stored = item.as_ref().map(StoredIdentity::read).transpose()?.unwrap_or_default();
@@ -121,7 +121,7 @@ impl Ledger {
     }
 
     /// Reopens departures of an id that were settled without an address which was said before them and is known only now.
-    async fn reopen(&self, id: &IdentityKey, stored: &StoredIdentity) -> Result<(), LedgerError> {
+    async fn reopen(&self, id: &IdentityKey, stored: &StoredIdentity, now: OffsetDateTime) -> Result<(), LedgerError> {
         let emails = stored.identity.emails();
         for departure in stored.departures.iter().rev().take(MAX_REOPENED) {
             for _ in 0..MAX_CAS_ATTEMPTS {
@@ -132,7 +132,6 @@ impl Ledger {
                 if !was_tried || !is_new || record.person.key.as_ref() != Some(id) {
                     break;
                 }
-                let now = record.received_at;
                 record.reopen(now, |outcome| outcome.status() == Status::Done || outcome == Outcome::Unidentified);
                 if self.save(&mut record).await? {
                     break;

@@ -67,8 +67,9 @@ impl<T> Pages<T> {
         let (known, empty) = (self.items.len(), page.items.is_empty());
         if self.read == 0 {
             self.total = page.total;
-        } else if !empty && self.total != page.total {
-            // Somebody came or went between two pages, and whoever moved from one to the other is on neither.
+        } else if self.total != page.total && (!empty || page.total.is_some_and(|total| total > 0)) {
+            // Somebody came or went between two pages, and whoever moved from one to the other is on neither. Past the end
+            // some say that the list has nothing.
             return Err(Failure::new(FailureKind::Unavailable, "list_changed"));
         }
         self.items.extend(page.items.into_iter().filter(|item| self.seen.insert(id(item))));
@@ -147,6 +148,9 @@ mod tests {
         // The second of five left after the first page: the fourth moved to that page, unseen.
         let pages: [(&[u32], Option<usize>); 2] = [(&[1, 2, 3], Some(5)), (&[5], Some(4))];
         for reliability in [Total::Binding, Total::Hint] {
+            assert_eq!(read(reliability, &pages), (2, Err("list_changed".to_owned())));
+            // So many left that there is no second page any more.
+            let pages: [(&[u32], Option<usize>); 2] = [(&[1, 2, 3], Some(5)), (&[], Some(2))];
             assert_eq!(read(reliability, &pages), (2, Err("list_changed".to_owned())));
         }
     }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks how the compiled function reads its secrets, against moto's Secrets Manager.
 
-    pip install -r tests/aws/requirements.txt      # and Debian's faketime
+    pip install -r tests/common/requirements.txt      # and Debian's faketime
     cargo build && python tests/aws/check.py target/debug/offboard-lambda
 
 moto is an implementation of Secrets Manager that is not ours, spoken to through the real AWS SDK. Between the two stands

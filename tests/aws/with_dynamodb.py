@@ -7,15 +7,17 @@ moto is an implementation of DynamoDB that is not ours: it parses the expression
 """
 
 import os
+import pathlib
 import subprocess
 import sys
+import tempfile
 
-from moto.server import ThreadedMotoServer
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
 
-moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-moto.start()
-host, port = moto.get_host_and_port()
-environment = {**os.environ, "OFFBOARD_TEST_DYNAMODB": f"http://{host}:{port}"}
-code = subprocess.run(sys.argv[1:], env=environment).returncode
-moto.stop()
+from aws import Emulator  # noqa: E402
+
+with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    moto = Emulator("moto", pathlib.Path(folder))
+    code = subprocess.run(sys.argv[1:], env={**os.environ, "OFFBOARD_TEST_DYNAMODB": moto.url}).returncode
+    moto.end()
 sys.exit(code)

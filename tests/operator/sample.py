@@ -1,4 +1,4 @@
-"""A ledger as it looks after a month: every state, every outcome, long ids, several organisations, hostile texts."""
+"""A ledger as it looks after a month: every state, every outcome, long ids, several organizations, hostile texts."""
 
 from world import ago, entry, stamp
 
@@ -46,7 +46,7 @@ def fill(world):
             ],
         ),
     }
-    world.put("everywhere", "done", "ann@example.com", everywhere, received, occurred_at=stamp(ago(days=3, minutes=1)))
+    world.put("everywhere", "done", "ann@example.com", everywhere, received, occurred_at=ago(days=3, minutes=1))
     for n in range(12):
         places = {name: everywhere[name] for name in ("cloudflare", "instaply")}
         world.put(f"event_01HZX3ABCDEF{n:04}", "done", f"leaver{n}@example.com", places, received)
@@ -65,25 +65,24 @@ def fill(world):
         "held",
         "held",
         "eve@example.com",
-        {"cloudflare": entry("not_attempted", reason="too_many_departures", attempts=0)},
+        {},
         received,
-        reason="too_many_departures",
-        standing="new",
+        vetoes=["too_many_departures"],
     )
     world.put(
         "waits",
-        "open",
+        "pending",
         "joe@example.com",
         {"cloudflare": entry("unavailable", reason="http_503", attempts=3)},
         received,
     )
     world.put(
         "refused",
-        "rejected",
+        "dismissed",
         "kim@example.com",
         {},
         received,
-        history=[{"at": stamp(ago(days=2)), "who": WHO, "what": "reject"}],
+        history=[{"at": stamp(ago(days=2)), "who": WHO, "what": "dismiss"}],
     )
     # A sender that keys people by their address, and a text that would be markup.
     world.put(

@@ -18,7 +18,7 @@ import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
 
-from aws import COMMANDS, Emulator  # noqa: E402
+from aws import COMMANDS, Caller, Emulator  # noqa: E402
 from suite import CHECKS, Suite  # noqa: E402
 from world import create_secrets  # noqa: E402
 
@@ -44,7 +44,7 @@ async def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("binaries", type=lambda path: pathlib.Path(path).resolve(strict=True))
     parser.add_argument("--emulator", choices=COMMANDS, default="ministack")
-    parser.add_argument("--size", type=int, default=1000, help="departures in a storm")
+    parser.add_argument("--size", type=int, default=400, help="departures in a storm")
     parser.add_argument("--only", default="", help="part of the checks' names")
     asked = parser.parse_args()
     wanted = [function for function in CHECKS if asked.only in function.__name__.replace("_", " ")]
@@ -52,13 +52,14 @@ async def main():
     passed = 0
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         folder = pathlib.Path(folder)
-        emulator = await Emulator(asked.emulator, folder).start()
+        emulator = Emulator(asked.emulator, folder)
         try:
-            await create_secrets(emulator)
+            caller = Caller(emulator)
+            await create_secrets(caller)
             for function in wanted:
-                passed += await run(function, Suite(emulator, asked.binaries, folder, asked.size))
+                passed += await run(function, Suite(caller, asked.binaries, folder, asked.size))
         finally:
-            await emulator.stop()
+            emulator.end()
     print(f"{passed} passed, {len(wanted) - passed} failed")
     return 0 if passed == len(wanted) else 1
 

@@ -243,8 +243,8 @@ async def a_table_without_a_queue_and_a_queue_without_a_table_are_refused(suite)
 async def a_blocked_deletion_with_thousands_of_references_is_recorded(suite):
     async with suite.world() as world:
         email, count = world.person(), 4000
-        schedule = {"id": 1, "name": "a schedule with quite a long name, as people give it to their schedules"}
-        data = {"schedules": [schedule | {"id": n} for n in range(count)]}
+        name = "a schedule with quite a long name, as people give it to their schedules"
+        data = {"refs": [{"kind": "schedule", "name": f"{name} {n}", "href": f"/schedules/{n}"} for n in range(count)]}
         error = {"code": "ReferenceExist", "message": "the member is referenced"}
 
         async def interfere(point, moment):
@@ -257,7 +257,9 @@ async def a_blocked_deletion_with_thousands_of_references_is_recorded(suite):
         assert (reply.status, reply.state) == (200, "needs_attention"), str(reply)
         record = await world.record("hr/1")
         assert record["state"] == "needs_attention" and len(json.dumps(record)) < 300_000, len(json.dumps(record))
-        assert record["providers"]["flashduty"]["outcome"] == "blocked", record["providers"]["flashduty"]
+        blocked = record["providers"]["flashduty"]
+        assert blocked["outcome"] == "blocked" and 10 < len(blocked["references"]) < count, blocked
+        assert f"{count - len(blocked['references'])} more references" in blocked["detail"], blocked
 
 
 @check

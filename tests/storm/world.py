@@ -22,6 +22,7 @@ from wire import Answer, Server
 PATIENCE = 60  # seconds
 REPAIRED = ("unconfirmed", "rate_limited", "unavailable", "not_attempted")
 SOURCES = ("hr", "contractors")
+PINGONE = {"token": "pingone-key-one-of-thirty-two-bytes"}
 # An event has one time, however often it is delivered.
 STARTED = datetime.datetime.now(datetime.timezone.utc)
 
@@ -39,17 +40,18 @@ class Point(NamedTuple):
 async def create_secrets(emulator):
     """The secrets are the same for all worlds."""
     keys = {f"sources/{name}": {"signing_secret": delivery.KEY} for name in SOURCES}
+    keys["sources/pingone"] = PINGONE
     for name, value in (SECRETS | keys).items():
         secret = {"Name": f"offboard/{name}", "SecretString": json.dumps(value)}
         await emulator.call("secretsmanager.CreateSecret", secret | {"ClientRequestToken": str(uuid.uuid4())})
 
 
 class World:
-    def __init__(self, emulator, binaries, folder, policy="", attempts=None, sources=("hr",), in_memory=False):
+    def __init__(self, emulator, binaries, folder, policy="", attempts=None, sources=("hr",), more="", in_memory=False):
         self.emulator, self.binaries, self.in_memory = emulator, binaries, in_memory
         self.name = uuid.uuid4().hex[:12]
         self.config, self.log = folder / f"{self.name}.toml", folder / f"{self.name}.log"
-        self.policy, self.attempts, self.sources = policy, attempts, sources
+        self.policy, self.attempts, self.sources, self.more = policy, attempts, sources, more
         self.providers, self.functions, self.server = Providers(), [], Server(self.answer)
         self.points, self.nth, self.people = [], collections.Counter(), []
         self.delays = {}  # provider -> seconds before each answer
@@ -64,7 +66,7 @@ class World:
         providers = CONFIG.replace("URL", self.server.url)
         if self.attempts:
             providers = re.sub(r"(kind = .*)", rf"\1\nattempts = {self.attempts}", providers)
-        self.config.write_text(config + providers)
+        self.config.write_text(config + self.more + providers)
         for neighbour in self.neighbours():
             self.providers.add(neighbour)
         return self
@@ -107,7 +109,7 @@ class World:
         shown = re.findall(r"person-\d+-\w+@example\.com", text)
         assert not shown, f"the log shows {shown[:5]}"
         keys = [key for secret in SECRETS.values() for key in secret.values() if "key-one" in key]
-        assert not any(key in text for key in [*keys, delivery.KEY]), "the log shows a credential"
+        assert not any(key in text for key in [*keys, delivery.KEY, PINGONE["token"]]), "the log shows a credential"
 
     async def end(self, function):
         await function.kill()

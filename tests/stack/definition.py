@@ -1,0 +1,115 @@
+"""What the template says, and what was made of it."""
+
+import json
+import re
+import tomllib
+
+from deployed import ALARMS, ALARMS_WITH_MATH, TEMPLATE
+from template import ROOT
+
+
+def the_template_agrees_with_itself(world):
+    resources = TEMPLATE["Resources"]
+    assert resources["WorkQueue"]["Properties"]["VisibilityTimeout"] == 6 * TEMPLATE["Parameters"]["Timeout"]["MaxValue"]
+    assert not {"Mode", "Durable"} & set(TEMPLATE["Parameters"]) and "OFFBOARD_MODE" not in world.stack.environment
+    # The queue's and the tick's share, and at least two for deliveries.
+    most = resources["WorkQueueMapping"]["Properties"]["ScalingConfig"]["MaximumConcurrency"]
+    reserved = TEMPLATE["Parameters"]["ReservedConcurrency"]
+    assert reserved["Default"] == 0 and min(filter(None, reserved["AllowedValues"])) >= most + 1 + 2, reserved
+
+
+def a_plain_deployment_sets_no_parameter(world):
+    saved = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    assert set(saved) == {"version", "default"} and set(saved["default"]) == {"deploy"}, saved
+    assert "parameter_overrides" not in saved["default"]["deploy"]["parameters"], saved
+
+
+def the_table_has_its_indexes(world):
+    table = world.aws.client("dynamodb").describe_table(TableName=world.stack.resources["Ledger"])["Table"]
+    indexes = table["GlobalSecondaryIndexes"]
+    keys = {index["IndexName"]: [key["AttributeName"] for key in index["KeySchema"]] for index in indexes}
+    assert keys == {"by_state": ["state", "due_at"], "by_month": ["month", "received_at"]}, keys
+    types = {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]}
+    assert types == {"id": "S", "state": "S", "due_at": "N", "month": "S", "received_at": "N"}, types
+    properties = TEMPLATE["Resources"]["Ledger"]["Properties"]
+    assert properties["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+
+
+def the_tick_calls_the_function_every_minute(world):
+    made = world.stack.resources
+    schedule = world.aws.client("scheduler").get_schedule(Name=made["Tick"])
+    assert (schedule["State"], schedule["ScheduleExpression"]) == ("ENABLED", "rate(1 minute)"), schedule
+    assert json.loads(schedule["Target"]["Input"]) == {"tick": True}, schedule
+    assert schedule["Target"]["Arn"].endswith(f":function:{made['Function']}"), schedule
+    assert schedule["Target"]["RetryPolicy"]["MaximumRetryAttempts"] == 0, schedule
+
+
+def the_environment_names_the_table_and_the_queues(world):
+    environment, made, outputs = world.stack.environment, world.stack.resources, world.stack.outputs
+    assert environment["OFFBOARD_LEDGER_TABLE"] == made["Ledger"] == outputs["LedgerTable"], (environment, made)
+    assert environment["OFFBOARD_QUEUE_URL"] == made["WorkQueue"] == outputs["QueueUrl"], (environment, made)
+    dead_letters = environment["OFFBOARD_DEAD_LETTER_QUEUE_URL"]
+    assert dead_letters == made["DeadLetterQueue"] == outputs["DeadLetterQueueUrl"], (environment, made)
+
+
+def every_alarm_watches_an_existing_metric_and_notifies_the_topic(world):
+    made, cloudwatch = world.stack.resources, world.aws.client("cloudwatch")
+    alarms, topic = cloudwatch.describe_alarms()["MetricAlarms"], world.stack.outputs["AlarmTopic"]
+    assert [alarm["AlarmActions"] for alarm in alarms] == [[topic]] * (len(ALARMS) - len(ALARMS_WITH_MATH)), alarms
+    named = {(alarm["Namespace"], one["Name"], one["Value"]) for alarm in alarms for one in alarm["Dimensions"]}
+    function, api = made["Function"], made["Api"]
+    assert named == {
+        ("offboard", "function", function),
+        ("offboard", "api", api),
+        ("AWS/Lambda", "FunctionName", function),
+        ("AWS/ApiGateway", "ApiId", api),
+    }, named
+    filters = world.aws.client("logs").describe_metric_filters(logGroupName=made["AccessLogs"])["metricFilters"]
+    made_of = [to for log_filter in filters for to in log_filter["metricTransformations"]]
+    metrics = [(to["metricNamespace"], to["metricName"], to["dimensions"]) for to in made_of]
+    assert metrics == [("offboard", "TooManyRequests", {"api": "$.api"})], metrics
+    subscribed = world.aws.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    assert [(one["Protocol"], one["Endpoint"]) for one in subscribed] == [("email", "ops@example.com")], subscribed
+
+
+def every_alarm_returns_to_ok_by_itself(world):
+    """What stays in ALARM notifies nobody of the next case."""
+    for name, alarm in ALARMS.items():
+        missing = "breaching" if name == "NoTickAlarm" else "notBreaching"
+        assert alarm["TreatMissingData"] == missing and alarm["AlarmActions"], name
+        if name in ALARMS_WITH_MATH:
+            expressions = [one["Expression"] for one in alarm["Metrics"] if "Expression" in one]
+            watched = [one["MetricStat"]["Metric"] for one in alarm["Metrics"] if "MetricStat" in one]
+            assert len(expressions) == 1 and re.match(r"IF\((MINUTE|HOUR)\(|DIFF\(", expressions[0]), alarm
+            assert {one["Namespace"] for one in watched} == {"offboard"}, alarm
+            dimensions = [{"Name": "function", "Value": {"Ref": "Function"}}]
+            assert all(metric["Dimensions"] == dimensions for metric in watched), alarm
+        else:
+            # Of what happened in a minute, not of a level.
+            assert (alarm["Statistic"], alarm["Period"]) == ("Sum", 60), name
+
+
+def the_role_allows_what_was_done_and_nothing_else(world):
+    # Lambda itself receives and deletes messages, as this role.
+    by_lambda = {"sqs:ReceiveMessage", "sqs:DeleteMessage"}
+    allowed = set()
+    for policy in TEMPLATE["Resources"]["Role"]["Properties"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            actions = statement["Action"]
+            allowed |= set([actions] if isinstance(actions, str) else actions)
+    prefixes = {"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}
+    called = set()
+    for target, request, _ in world.gate.calls:
+        service, _, action = target.partition(".")
+        called |= {f"{prefixes[service]}:{permission}" for permission in permissions(action, request)}
+    ours = {action for action in allowed if action.split(":")[0] in prefixes.values()} - by_lambda
+    assert called == ours and by_lambda < allowed, (called, allowed)
+
+
+def permissions(action, request):
+    """What IAM asks for: a transaction is allowed by the actions in it, a batch of messages by the one for a message."""
+    if action == "TransactWriteItems":
+        kinds = {kind for item in json.loads(request)["TransactItems"] for kind in item}
+        return {{"ConditionCheck": "ConditionCheckItem"}.get(kind, f"{kind}Item") for kind in kinds}
+    return {action.removesuffix("Batch")}
