@@ -61,7 +61,8 @@ pub(super) fn covered<'a>(
     rank: i64,
 ) -> BTreeSet<&'a IdentityKey> {
     let had_it = |other: &IdentityKey| {
-        holders.ids.get(other).and_then(|holder| holder.holding).is_some_and(|holding| holding.from <= rank)
+        let holding = holders.ids.get(other).and_then(|holder| holder.holding);
+        holding.is_some_and(|holding| holding.from <= rank && holding.until.is_none_or(|until| until > rank))
     };
     let strong: Vec<_> =
         active.iter().copied().filter(|other| !other.is_weak_at(key) && *other != id && had_it(other)).collect();
