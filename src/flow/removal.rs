@@ -14,6 +14,8 @@ use crate::{
 
 /// How old facts may be when somebody is removed.
 const MAX_FACTS_AGE: Duration = Duration::from_secs(5);
+/// Times that a removal is checked while reads and writes take longer than facts may be old.
+const MAX_CHECKS: u32 = 5;
 /// How long what is found out may wait to be written while other providers are still being called.
 const UNSAVED: Duration = Duration::from_secs(2);
 /// The time that a removal's call needs within the lease.
@@ -171,27 +173,34 @@ impl<'a> Removal<'a> {
         }
     }
 
-    /// Decides about one removal: on facts that are fresh, within the lease, and after the intent was noted.
+    /// Decides about one removal: on facts that are fresh, within the lease, and after the intent was noted. Whatever waits may
+    /// have been frozen meanwhile, so that everything is checked again after every read and write.
     async fn permit(&mut self, provider: &str, may_remove: &BTreeSet<String>) -> Permission {
         if let Some(reason) = self.halted {
             return Permission::Denied(reason.to_owned());
         }
-        if let Err(reason) = self.refresh().await {
-            return self.halt(reason);
-        }
-        let ends = self.record.lease.as_ref().map(|lease| lease.until);
-        if ends.is_none_or(|ends| self.worker.now() + CALL > ends) {
-            return self.halt("deadline");
-        }
-        self.asked.insert(provider.to_owned());
-        if !self.record.intent.contains(provider) {
+        for _ in 0..MAX_CHECKS {
+            if self.has_old_facts() {
+                if let Err(reason) = self.refresh().await {
+                    return self.halt(reason);
+                }
+                continue;
+            }
+            let ends = self.record.lease.as_ref().map(|lease| lease.until);
+            if ends.is_none_or(|ends| self.worker.now() + CALL > ends) {
+                return self.halt("deadline");
+            }
+            if self.record.intent.contains(provider) {
+                self.asked.insert(provider.to_owned());
+                return Permission::Granted;
+            }
             self.record.intent.extend(may_remove.iter().cloned());
             self.record.first_attempt_at.get_or_insert(self.worker.now().unix_timestamp());
             if !self.save().await {
                 return self.halt("not_recorded");
             }
         }
-        Permission::Granted
+        self.halt("deadline")
     }
 
     fn halt(&mut self, reason: &'static str) -> Permission {
@@ -199,12 +208,14 @@ impl<'a> Removal<'a> {
         Permission::Denied(reason.to_owned())
     }
 
-    /// Judges again, if the facts are too old to remove somebody on them.
-    async fn refresh(&mut self) -> Result<(), &'static str> {
+    /// Whether the facts are too old to remove somebody on them, by either clock.
+    fn has_old_facts(&self) -> bool {
         let frozen = Duration::try_from(self.worker.now() - self.read_at.1).unwrap_or(Duration::MAX);
-        if self.read_at.0.elapsed().max(frozen) <= MAX_FACTS_AGE {
-            return Ok(());
-        }
+        self.read_at.0.elapsed().max(frozen) > MAX_FACTS_AGE
+    }
+
+    /// Judges again, on facts that are read anew.
+    async fn refresh(&mut self) -> Result<(), &'static str> {
         let facts = self.facts().await.map_err(|_| "facts_unavailable")?;
         let before = self.verdict.clone();
         let verdict = self.judge(&facts);
