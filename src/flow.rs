@@ -28,7 +28,7 @@ mod reporting;
 mod tick;
 
 use removal::Removal;
-pub use tick::TickError;
+pub use tick::{TickError, due};
 
 /// Departures of a delivery that are worked on before it is answered; the rest is left to the queue.
 const MAX_INLINE: usize = 50;

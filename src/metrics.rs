@@ -33,10 +33,16 @@ pub(crate) fn count(name: &str) {
 pub(crate) fn entered(before: State, record: &Record) {
     match record.state {
         state if state == before => {}
-        State::Held if !record.has_veto(Veto::DryRun) => count("NewlyHeld"),
+        // What a dry run or a pause holds, an operator has asked for.
+        State::Held if record.has_veto(Veto::DryRun) || is_only_paused(record) => {}
+        State::Held => count("NewlyHeld"),
         State::NeedsAttention => count("NewlyNeedsAttention"),
         _ => {}
     }
+}
+
+fn is_only_paused(record: &Record) -> bool {
+    record.vetoes.iter().flatten().all(|standing| standing.veto == Veto::Paused)
 }
 
 /// Counts a request that was not answered with a report.

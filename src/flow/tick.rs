@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 
 use super::{Flow, Worker};
 use crate::{
-    ledger::{NEVER, State},
+    ledger::{NEVER, State, store::Due},
     metrics,
     queue::Message,
 };
@@ -43,9 +43,7 @@ impl Flow {
             .map_err(|_| TickError("a state was not counted".to_owned()))?;
         let depth = queue.depth().await.map_err(|down| error(&down))?;
         let dead = queue.dead_letters().await.map_err(|down| error(&down))?;
-        let judged_again = held.iter().filter(|_| !paused);
-        let mut due: Vec<_> = pending.iter().chain(judged_again).filter(|one| one.due_at <= now).collect();
-        due.sort_by_key(|one| one.due_at);
+        let due = due(&pending, &held, paused, now);
         let room = MAX_QUEUED.saturating_sub(depth);
         let message = |id: &str| Message { departure: id.to_owned(), delay: Duration::ZERO };
         let messages: Vec<_> = due.iter().take(room).map(|one| message(&one.id)).collect();
@@ -60,6 +58,15 @@ impl Flow {
         ]);
         queue.send(&messages).await.map_err(|down| error(&down))
     }
+}
+
+/// Returns what is due at `now` (seconds since 1970), the longest overdue first: nothing that is held while removals are
+/// paused.
+pub fn due<'a>(pending: &'a [Due], held: &'a [Due], is_paused: bool, now: i64) -> Vec<&'a Due> {
+    let judged_again = held.iter().filter(|_| !is_paused);
+    let mut due: Vec<_> = pending.iter().chain(judged_again).filter(|departure| departure.due_at <= now).collect();
+    due.sort_by_key(|departure| departure.due_at);
+    due
 }
 
 fn count(number: usize) -> i64 {

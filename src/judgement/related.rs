@@ -86,12 +86,13 @@ impl Related {
     }
 }
 
-/// An id's last word "active", unless a later departure of the same id stands.
+/// An id's last word "active", unless the same id left again later. Where something stands against that later departure, the
+/// person may be active elsewhere by what was said since this one, and this one waits as well.
 fn last_active(record: &Record, facts: &Facts, id: &IdentityKey, now: OffsetDateTime) -> Option<i64> {
     let stored = facts.identities.get(id)?;
     let active = stored.identity.active?;
     let later = stored.departures.iter().filter(|departure| departure.id != record.id && departure.rank > active);
-    let has_left = later.into_iter().any(|departure| facts.stands(&departure.id, now));
+    let has_left = later.into_iter().any(|departure| facts.stands(&departure.id, now) && facts.is_unopposed(&departure.id));
     (!has_left).then_some(active)
 }
 
@@ -149,6 +150,9 @@ fn own_emails(record: &Record, known: &BTreeMap<String, Held>) -> Vec<Own> {
     let said: Vec<Email> = person.emails().filter(|_| !record.person.is_masked()).cloned().collect();
     // A source that names an address of which the map knows nothing has replaced what the map knows.
     let replaced = said.iter().any(|email| !known.contains_key(&email.canonical()));
+    // What was said until a scheduled departure took effect has replaced what its event names.
+    let since = |held: &Held| held.from > record.rank && held.from <= record.time() && held.until.is_none();
+    let moved_on = known.values().any(since);
     let own = |email: Email, held: Option<&Held>, is_former: bool| Own {
         key: TraitKey::email(&email.canonical()),
         identity: Some(OwnedIdentity::Email(email)),
@@ -158,12 +162,12 @@ fn own_emails(record: &Record, known: &BTreeMap<String, Held>) -> Vec<Own> {
     let mut emails: Vec<Own> = Vec::new();
     for email in &said {
         let held = known.get(&email.canonical());
-        emails.push(own(email.clone(), held, held.is_some_and(|held| held.until.is_some())));
+        emails.push(own(email.clone(), held, held.map_or(moved_on, |held| held.until.is_some())));
     }
     let is_usable = usable(record, known, !said.is_empty());
     for held in known.values().filter(|held| is_usable(held)) {
         let email = Email::parse(&held.text).filter(|email| !said.contains(email));
-        emails.extend(email.map(|email| own(email, Some(held), held.until.is_some() || replaced)));
+        emails.extend(email.map(|email| own(email, Some(held), held.until.is_some() || (replaced && !since(held)))));
     }
     emails
 }
@@ -171,9 +175,9 @@ fn own_emails(record: &Record, known: &BTreeMap<String, Held>) -> Vec<Own> {
 /// Whether the person is looked up by what the map knows: what was said after the departure ends what was said before, and
 /// is used only where nothing was.
 fn usable(record: &Record, known: &BTreeMap<String, Held>, said: bool) -> impl Fn(&Held) -> bool {
-    let rank = record.rank;
-    let any_before = said || known.values().any(|held| held.from <= rank);
-    move |held| held.from <= rank || !any_before
+    let at = record.time();
+    let any_before = said || known.values().any(|held| held.from <= at);
+    move |held| held.from <= at || !any_before
 }
 
 fn merge(known: &mut BTreeMap<String, Held>, said: Vec<Held>) {

@@ -211,7 +211,7 @@ fn what_follows_is_ordered_protected_held_pending() {
     let elsewhere = Said { source: 1, id: Some(2), email: Some(1), at: -10, what: What::Active };
     let now = NOW.unix_timestamp();
 
-    let verdict = judged(&[elsewhere.clone()], &leaver, &live(), |_, _| {});
+    let verdict = judged(std::slice::from_ref(&elsewhere), &leaver, &live(), |_, _| {});
     let vetoes: Vec<_> = verdict.standing.iter().map(|standing| standing.veto).collect();
     assert_eq!(vetoes, [Veto::EventInFuture, Veto::ActiveElsewhere]);
     assert_eq!(verdict.next, Next::Wait { due_at: now + 60 * 60 }, "nothing is held that time may resolve");
@@ -219,7 +219,7 @@ fn what_follows_is_ordered_protected_held_pending() {
     let paused = |_: &mut Record, facts: &mut Facts| {
         facts.pause = Some(Pause { at: NOW, who: "op".into(), reason: None });
     };
-    let verdict = judged(&[elsewhere.clone()], &leaver, &live(), paused);
+    let verdict = judged(std::slice::from_ref(&elsewhere), &leaver, &live(), paused);
     assert_eq!(verdict.next, Next::Hold { due_at: now + HELD_EVERY });
 
     let protected = Policy { protected: vec!["p1@example.com".to_owned().try_into().unwrap()], ..live() };
@@ -237,7 +237,7 @@ fn overlap_is_pending_until_it_has_passed_and_held_afterwards() {
         (Some(now - 3500), Next::Wait { due_at: now + 100 }),
         (Some(now - 3600), Next::Hold { due_at: now + HELD_EVERY }),
     ] {
-        let verdict = judged(&[elsewhere.clone()], &leaver, &live(), |record, _| record.overlap_since = since);
+        let verdict = judged(std::slice::from_ref(&elsewhere), &leaver, &live(), |record, _| record.overlap_since = since);
         assert_eq!(verdict.next, next, "{since:?}");
         assert_eq!(verdict.overlap_since, since.or(Some(now)));
     }
@@ -252,7 +252,7 @@ fn return_holds_an_earlier_departure_until_the_same_id_has_left_again() {
         let verdict = judged(history, &leaver, &live(), |_, _| {});
         verdict.standing.iter().map(|standing| standing.veto).collect::<Vec<_>>()
     };
-    assert_eq!(vetoes(&[back.clone()]), [Veto::PersonReturned]);
+    assert_eq!(vetoes(std::slice::from_ref(&back)), [Veto::PersonReturned]);
     for (at, state, expected) in [
         (-1, State::Done, vec![]),
         (-1, State::Held, vec![]),

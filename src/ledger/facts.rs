@@ -64,6 +64,12 @@ impl Facts {
         }
     }
 
+    /// Returns whether nothing stood against a departure that is referred to, when it was judged last.
+    pub fn is_unopposed(&self, id: &str) -> bool {
+        let vetoes = |record: &Record| record.vetoes.as_ref().is_some_and(Vec::is_empty);
+        self.records.get(id).is_some_and(|record| record.as_ref().is_none_or(vetoes))
+    }
+
     /// Returns whether more people's departures were received in a window around this one than the safeguard lets through.
     pub fn is_over(&self, limit: Option<&MaxDepartures>) -> bool {
         let Some(limit) = limit else { return false };

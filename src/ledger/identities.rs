@@ -124,11 +124,10 @@ impl Ledger {
     async fn reopen(&self, id: &IdentityKey, stored: &StoredIdentity, now: OffsetDateTime) -> Result<(), LedgerError> {
         let emails = stored.identity.emails();
         for departure in stored.departures.iter().rev().take(MAX_REOPENED) {
-            let said_before = emails.iter().filter(|held| held.from <= departure.rank);
-            let keys: Vec<_> = said_before.map(|held| TraitKey::email(&held.text)).collect();
             for _ in 0..MAX_CAS_ATTEMPTS {
                 let Some(mut record) = self.get(&departure.id).await? else { break };
-                let is_new = keys.iter().any(|key| !record.looked_up.contains(key));
+                let mut said_before = emails.iter().filter(|held| held.from <= record.time());
+                let is_new = said_before.any(|held| !record.looked_up.contains(&TraitKey::email(&held.text)));
                 let was_tried = matches!(record.state, State::Done | State::NeedsAttention);
                 if !was_tried || !is_new || record.person.key.as_ref() != Some(id) {
                     break;

@@ -365,9 +365,9 @@ impl Record {
         self.vetoes.iter().flatten().any(|standing| standing.veto == veto)
     }
 
-    /// Returns the vetoes that stood at the last judgement and were not released since; none of a settled departure.
+    /// Returns the vetoes that stood at the last judgement and were not released since.
     pub fn reasons(&self) -> Vec<Veto> {
-        let standing = self.vetoes.iter().flatten().filter(|_| !self.state.is_settled());
+        let standing = self.vetoes.iter().flatten();
         standing.filter(|standing| !self.release.overrides(standing)).map(|standing| standing.veto).collect()
     }
 }

@@ -74,7 +74,7 @@ mod tests {
             source: "s".into(),
             event: EventReport { id: n.to_string(), r#type: "left".into(), occurred_at: None, organization: None },
             person: PersonReport { idp_id: None, external_id: None, email: None, other_emails: Vec::new() },
-            status: if n % 3 == 0 { Status::Pending } else { Status::Done },
+            status: if n.is_multiple_of(3) { Status::Pending } else { Status::Done },
             reasons: Vec::new(),
             duplicate: false,
             providers: vec![entry],

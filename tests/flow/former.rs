@@ -6,7 +6,7 @@ use offboard::{
     outcome::{Outcome, Status},
 };
 
-use crate::world::{HOUR, World, active, by_email, id, known, named, outcomes, recorded, vetoes};
+use crate::world::{HOUR, World, active, at, by_email, id, known, named, outcomes, recorded, vetoes};
 
 const SMITH: &str = "ann.smith@example.com";
 const JONES: &str = "ann.jones@example.com";
@@ -74,14 +74,15 @@ async fn address_of_the_event_that_the_map_does_not_know_makes_the_known_ones_fo
     assert_eq!(world.vendors.left(), [format!("access {SMITH}"), format!("instaply {SMITH}")]);
 }
 
+/// The departure is older than the word by which the source replaced the address.
 #[tokio::test]
 async fn product_without_look_up_is_not_called_if_only_former_addresses_are_known() {
-    let world = World::new().await;
-    world.vendors.have(&[SMITH]);
-    world.say("idp", [active(named("u1", SMITH), -60), known(named("u1", JONES), -30)]).await;
-    world.say("idp", [known(named("u2", JONES), -20)]).await;
-    world.leave("idp", "1", id("u2")).await;
-    assert_eq!(world.vendors.left().len(), 2);
+    let world = renamed().await;
+    world.leave_at("idp", "1", id("u1"), at(-40)).await;
+    let record = world.record("idp/1").await;
+    assert_eq!(recorded(&record)["access"], (Outcome::Ambiguous, Some("former_address")));
+    assert_eq!(recorded(&record)["instaply"], (Outcome::Unidentified, Some("former_address_only")));
+    assert_eq!((record.state, world.vendors.left().len()), (State::NeedsAttention, 4));
 }
 
 #[tokio::test]

@@ -219,7 +219,7 @@ async fn dismissed_departure_ends_and_keeps_nobody_waiting() {
     assert!(record.expires_at.is_some());
     let refused = world.decide("idp/1", Decision::Dismiss).await.unwrap_err();
     assert_eq!(refused, Refused::State(State::Dismissed));
-    assert_eq!(world.leave("idp", "1", id("u1")).await.reasons, [Veto::ActiveElsewhere]);
+    assert_eq!(world.leave("idp", "2", id("u2")).await.reasons, [Veto::ActiveElsewhere]);
 }
 
 #[tokio::test]

@@ -3,15 +3,18 @@
 use offboard::{
     departure::{Delivery, EventTime, IdentityFact},
     judgement::Veto,
-    ledger::State,
+    ledger::{State, operator::Decision},
     outcome::{Outcome, Status},
     person::Person,
 };
 use time::macros::date;
 
-use crate::world::{
-    DAY, HOUR, MINUTE, NOW, World, active, at, by_email, departure, id, known, named, numbered, outcomes, recorded,
-    stands, vetoes,
+use crate::{
+    store::Fault,
+    world::{
+        DAY, HOUR, MINUTE, NOW, World, active, at, by_email, departure, id, known, named, numbered, outcomes, recorded,
+        stands, vetoes,
+    },
 };
 
 fn ann(id: &str) -> Person {
@@ -33,6 +36,18 @@ async fn word_active_of_the_departed_id_holds_only_if_it_is_later() {
         let left = if expected.is_some() { 2 } else { 0 };
         assert_eq!(world.vendors.left().len(), left, "{word}");
     }
+}
+
+#[tokio::test]
+async fn word_active_ends_with_a_later_departure_of_the_same_id() {
+    let world = World::new().await;
+    world.vendors.have(&["ann@example.com"]);
+    world.say("idp", [active(ann("u1"), -50)]).await;
+    world.leave_at("idp", "1", id("u1"), at(-60)).await;
+    assert_eq!(vetoes(&world.record("idp/1").await), [Veto::PersonReturned]);
+    assert_eq!(world.leave_at("idp", "2", id("u1"), at(-40)).await.status, Status::Done);
+    world.go(HOUR);
+    assert_eq!(world.advance("idp/1").await.state, State::Done);
 }
 
 #[tokio::test]
@@ -71,6 +86,18 @@ async fn departure_by_address_alone_covers_the_one_id_that_has_it() {
     world.say("idp", [active(ann("u1"), -60)]).await;
     assert_eq!(world.leave("idp", "1", by_email("ann@example.com")).await.status, Status::Done);
     assert_eq!(world.vendors.left(), [""; 0]);
+}
+
+#[tokio::test]
+async fn departure_by_id_covers_what_was_said_of_its_address_alone() {
+    let world = World::new().await;
+    world.vendors.have(&["ann@example.com"]);
+    world.say("idp", [active(by_email("ann@example.com"), -60)]).await;
+    assert_eq!(world.leave("idp", "1", ann("u1")).await.status, Status::Done);
+    // But not what is said of it by another source.
+    world.vendors.have(&["ann@example.com"]);
+    world.say("mail", [active(by_email("ann@example.com"), -60)]).await;
+    assert_eq!(world.leave("idp", "2", ann("u2")).await.reasons, [Veto::ActiveElsewhere]);
 }
 
 #[tokio::test]
@@ -128,7 +155,15 @@ async fn two_ids_of_one_source_that_leave_in_one_delivery_are_removed() {
 /// How a departure of an id that shares an address can be reported without the person having left.
 #[tokio::test]
 async fn departure_that_does_not_stand_leaves_its_id_active() {
-    for case in ["dry run", "dismissed", "too old", "in the future", "duplicate after a return", "over the limit"] {
+    for case in [
+        "dry run",
+        "dismissed",
+        "dismissed, references stay",
+        "too old",
+        "in the future",
+        "duplicate after a return",
+        "over the limit",
+    ] {
         let mut world = World::new().await;
         world.vendors.have(&["ann@example.com"]);
         world.say("idp", [known(ann("u1"), -60 * 24 * 30), known(ann("u2"), -60 * 24 * 30)]).await;
@@ -140,7 +175,13 @@ async fn departure_that_does_not_stand_leaves_its_id_active() {
             }
             "dismissed" => {
                 world.leave("idp", "1", id("u1")).await;
-                world.decide("idp/1", offboard::ledger::operator::Decision::Dismiss).await.unwrap();
+                world.decide("idp/1", Decision::Dismiss).await.unwrap();
+            }
+            "dismissed, references stay" => {
+                world.leave("idp", "1", id("u1")).await;
+                // The record is read and written, and then the store fails.
+                world.store.fault_at(3, Fault::Fails);
+                world.decide("idp/1", Decision::Dismiss).await.unwrap();
             }
             "too old" => _ = world.leave_at("idp", "1", id("u1"), at(-60 * 24 * 20)).await,
             "in the future" => _ = world.leave_at("idp", "1", id("u1"), at(60)).await,
@@ -219,25 +260,27 @@ async fn person_whom_another_source_just_created_is_not_removed() {
 
 #[tokio::test]
 async fn scheduled_departure_waits_for_its_time_and_is_cancelled_by_a_later_return() {
-    for returns in [false, true] {
+    for (source, expected) in [
+        ("", (State::Done, vec![])),
+        ("idp", (State::Held, vec![Veto::PersonReturned])),
+        // Another source's word ranks by the time when the departure happens: it may be about the days until then.
+        ("hr", (State::Pending, vec![Veto::ActiveElsewhere])),
+    ] {
         let world = World::new().await;
         world.vendors.have(&["ann@example.com"]);
         world.say("idp", [active(ann("u1"), -60)]).await;
         let report = world.leave_at("idp", "1", id("u1"), at(23 * 60)).await;
         assert_eq!((report.status, report.reasons), (Status::Pending, vec![Veto::EventInFuture]));
         let record = world.record("idp/1").await;
-        assert_eq!(
-            (record.due_at, world.vendors.asked()),
-            (Some((NOW + 23 * HOUR).unix_timestamp()), vec![])
-        );
-        if returns {
-            world.say("idp", [active(id("u1"), 60)]).await;
+        assert_eq!((record.due_at, world.vendors.asked()), (Some((NOW + 23 * HOUR).unix_timestamp()), vec![]));
+        if !source.is_empty() {
+            world.go(HOUR);
+            world.say(source, [active(ann("u1"), 60)]).await;
         }
-        world.go(23 * HOUR);
+        world.clock.set(NOW + 23 * HOUR);
         let record = world.advance("idp/1").await;
-        let expected = if returns { (State::Held, vec![Veto::PersonReturned]) } else { (State::Done, vec![]) };
-        assert_eq!((record.state, vetoes(&record)), expected);
-        assert_eq!(world.vendors.left().len(), if returns { 2 } else { 0 });
+        assert_eq!((record.state, vetoes(&record)), expected, "{source}");
+        assert_eq!(world.vendors.left().len(), if source.is_empty() { 0 } else { 2 }, "{source}");
     }
 }
 

@@ -34,9 +34,9 @@ pub struct Departures {
 
 /// What a release overrides.
 const RELEASE: &str = "Without --reason it overrides every reason that `show` lists at that moment, except those that end by \
-                       themselves (settling, event_in_future); an account under a former address that `show` lists is \
-                       removed as well. --reason X overrides X alone; with --all, of the departures that are held for X. No \
-                       release overrides protected, paused and dry_run, nor what a source says afterwards.";
+                       themselves\n(settling, event_in_future), and has accounts under former addresses removed that `show` \
+                       lists. --reason X overrides X alone;\nwith --all, of the departures that are held for X. No release \
+                       overrides protected, paused and dry_run, nor what a source says afterwards.";
 
 #[derive(Subcommand)]
 enum Command {

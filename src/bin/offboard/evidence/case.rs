@@ -23,7 +23,7 @@ pub struct Case {
     pub occurred: String,
     pub received: OffsetDateTime,
     pub state: String,
-    /// What stood against the removals at the last judgement, if it is open.
+    /// What stood against the removals at the last judgement, and was not released since.
     pub reasons: String,
     pub is_open: bool,
     /// From receipt to the last removal.

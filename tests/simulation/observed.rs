@@ -1,0 +1,101 @@
+//! What must hold of every record that is written: "gone" is said only of what is gone, and the safeguard counts people, not
+//! deliveries.
+
+use std::collections::BTreeSet;
+
+use offboard::{
+    judgement::Veto,
+    ledger::{Record, millis, store::Change},
+    outcome::Outcome,
+};
+
+use crate::{
+    steps::PER,
+    truth::{BETA, GAMMA, Millis, PROVIDERS},
+    world::{State, World},
+};
+
+/// Sees changes that were made.
+pub fn written(world: &World, place: usize, changes: &[Change]) {
+    for change in changes {
+        let Change::Swap { item, .. } = change else { continue };
+        if item.id.starts_with('#') {
+            continue;
+        }
+        let record: Record = serde_json::from_str(&item.document).unwrap();
+        let mut state = world.state();
+        let before = state.records.insert(record.id.clone(), record.clone());
+        let now = state.now(world);
+        state.note(|| format!("  [{place}] {}: {} {}", record.id, record.state, shown(&record)));
+        check_gone(&mut state, before.as_ref(), &record, place);
+        check_safeguard(&mut state, &record, now);
+    }
+}
+
+fn shown(record: &Record) -> String {
+    let vetoes: Vec<_> = record.vetoes.iter().flatten().map(|standing| standing.veto.as_str()).collect();
+    let results: Vec<_> = record.providers.iter().map(|(name, result)| {
+        let finding = &result.entry.finding;
+        format!("{name}={}{}", finding.outcome, finding.reason.as_deref().map(|text| format!("({text})")).unwrap_or_default())
+    }).collect();
+    format!("{vetoes:?} {results:?} due {:?} lease {:?}", record.due_at.map(|at| at % 10_000_000), record.lease.as_ref().map(|lease| &lease.by))
+}
+
+/// "Deleted" and "already absent" are said only if no account of the departed person stands under the address, or the number,
+/// that the event names.
+fn check_gone(state: &mut State, before: Option<&Record>, record: &Record, place: usize) {
+    for (n, name) in PROVIDERS.into_iter().enumerate() {
+        let result = |record: &Record| record.providers.get(name).map(|result| result.entry.clone());
+        let (was, now) = (before.and_then(result), result(record));
+        let Some(entry) = now.filter(|now| was.as_ref() != Some(now)) else { continue };
+        let findings = || [&entry.finding].into_iter().chain(entry.accounts.iter().map(|account| &account.finding));
+        for finding in findings().filter(|finding| finding.outcome == Outcome::Deleted) {
+            let gone = finding.account_id.clone().filter(|_| n != BETA);
+            state.reported.extend(gone.map(|id| (record.id.clone(), id)));
+        }
+        let is_gone = |outcome: Outcome| matches!(outcome, Outcome::Deleted | Outcome::AlreadyAbsent);
+        if findings().all(|finding| is_gone(finding.outcome))
+            && let Some(account) = still_there(state, record, n, state.places[place].began)
+        {
+            state.violate(format!("{} says that nobody is left at {name}, but {account} is there", record.id));
+        }
+    }
+}
+
+fn still_there(state: &State, record: &Record, provider: usize, since: Millis) -> Option<String> {
+    let left = state.said.left_of(record)?;
+    // An address that may have been replaced is reported in another way.
+    let address = left.address.filter(|address| {
+        !state.said.words_of(&left.key).any(|word| word.address.is_some_and(|other| other != *address))
+    });
+    let is_it = |account: &&crate::truth::Account| match provider {
+        GAMMA => account.number.is_some() && account.number == left.number,
+        _ => Some(account.address) == address,
+    };
+    let accounts = state.truth.accounts.iter().filter(|account| account.provider == provider && account.removed.is_none());
+    let mut accounts = accounts.filter(|account| account.owner == left.person && account.since < since).filter(is_it);
+    accounts.next().map(|account| account.id.clone())
+}
+
+/// No departure is held by the safeguard unless so many people's departures were received around it.
+fn check_safeguard(state: &mut State, record: &Record, _: Millis) {
+    if !record.has_veto(Veto::TooManyDepartures) {
+        return;
+    }
+    let people = people_around(state, record);
+    if people <= state.setup.limit as usize {
+        state.violate(format!("{} is held as one of too many, but there are {people}", record.id));
+    }
+}
+
+/// How many people's departures were received within a window's length of this one.
+pub fn people_around(state: &State, record: &Record) -> usize {
+    let reach = i64::try_from(PER.as_millis() * 7 / 6).unwrap();
+    let near = |other: &&Record| (millis(other.received_at) - millis(record.received_at)).abs() <= reach;
+    let near = state.records.values().filter(near);
+    let person = |record: &Record| {
+        let address = record.person.traits.iter().find(|of| !of.is_external_id()).map(|of| of.item().to_owned());
+        address.or(record.person.key.as_ref().map(|key| key.as_str().to_owned()))
+    };
+    near.map(person).collect::<BTreeSet<_>>().len()
+}

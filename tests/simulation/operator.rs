@@ -1,0 +1,106 @@
+//! An operator, who sees only what a review shows, and may decide on it later.
+
+use offboard::{
+    judgement::{Rules, Veto},
+    ledger::{
+        Pause, Record,
+        operator::{Decision, Shown},
+    },
+};
+
+use crate::{
+    driver::{Driver, picked},
+    environment::{self, RETENTION},
+    steps::{Action, Decide, Fault, FaultKind},
+    truth::{SOURCES, utc},
+    world::OPERATOR,
+};
+
+impl Driver {
+    pub async fn operate(&mut self, action: Action, fault: Option<Fault>) {
+        {
+            let mut state = self.world.state();
+            let now = state.now(&self.world);
+            // A terminal is not frozen, and what it does not do it can do again.
+            let fault = fault.filter(|fault| matches!(fault.kind, FaultKind::ErrorBefore | FaultKind::ErrorAfter));
+            state.begin(OPERATOR, Vec::new(), fault, now);
+        }
+        match action {
+            Action::Review { pick } => {
+                if let Some(id) = self.open_departure(pick) {
+                    self.review(&id).await;
+                }
+            }
+            Action::Decide { pick, what } => self.decide(pick, what).await,
+            Action::Pause => self.pause(true).await,
+            Action::Resume => self.pause(false).await,
+            _ => {}
+        }
+    }
+
+    fn open_departure(&self, pick: u8) -> Option<String> {
+        let state = self.world.state();
+        let open: Vec<_> = state.records.values().filter(|record| !record.state.is_settled()).map(|record| record.id.clone()).collect();
+        picked(&open, pick)
+    }
+
+    async fn review(&mut self, id: &str) {
+        let (policy, setup) = {
+            let state = self.world.state();
+            (environment::policy(&state.setup, &state.policy), state.setup.clone())
+        };
+        let settle = if id.starts_with(SOURCES[1]) { setup.settle } else { std::time::Duration::ZERO };
+        let now = utc(self.world.now());
+        let rules = Rules { policy: &policy, settle };
+        if let Ok((record, verdict)) = environment::ledger(&self.world, OPERATOR).review(id, rules, now).await {
+            let mut state = self.world.state();
+            state.note(|| format!("  the operator is shown {:?}", verdict.standing));
+            let former = former_accounts(&record);
+            state.shown.entry(id.to_owned()).or_default().extend(former);
+            self.reviews.insert(id.to_owned(), verdict.standing);
+        }
+    }
+
+    /// Decides on what was shown, also if that was a while ago.
+    async fn decide(&mut self, pick: u8, what: Decide) {
+        let Some(id) = self.open_departure(pick) else { return };
+        if !self.reviews.contains_key(&id) {
+            self.review(&id).await;
+        }
+        let Some(standing) = self.reviews.remove(&id) else { return };
+        let named = |n: u8| picked(&standing, n).map(|standing| standing.veto).unwrap_or(Veto::TooManyDepartures);
+        let decision = match what {
+            Decide::Release => Decision::Release(Shown { standing, only: None }),
+            Decide::ReleaseOnly(n) => {
+                let only = Some(vec![named(n)]);
+                Decision::Release(Shown { standing, only })
+            }
+            Decide::Dismiss => Decision::Dismiss,
+            Decide::Replay => Decision::Replay,
+        };
+        let now = utc(self.world.now());
+        let decided = environment::ledger(&self.world, OPERATOR).decide(&id, &decision, "operator", RETENTION, now).await;
+        self.world.state().note(|| format!("  {} {id}: {:?}", decision.name(), decided.map(|record| record.state)));
+    }
+
+    async fn pause(&mut self, is_on: bool) {
+        let ledger = environment::ledger(&self.world, OPERATOR);
+        let now = self.world.now();
+        self.world.state().paused = None;
+        let pause = Pause { at: utc(now), who: "operator".to_owned(), reason: None };
+        let set = ledger.set_pause(is_on.then_some(&pause)).await;
+        if set.is_ok() && is_on {
+            let now = self.world.now();
+            self.world.state().paused = Some(now);
+        }
+    }
+}
+
+fn former_accounts(record: &Record) -> Vec<String> {
+    let entries = record.providers.values().map(|result| &result.entry);
+    let findings = entries.flat_map(|entry| {
+        [&entry.finding].into_iter().chain(entry.accounts.iter().map(|account| &account.finding))
+    });
+    let former = findings.filter(|finding| finding.reason.as_deref() == Some("former_address"));
+    former.filter_map(|finding| finding.account_id.clone()).collect()
+}

@@ -1,0 +1,201 @@
+//! What must hold when a removal is called: no veto stands against it, and nobody is removed who can be known to be active.
+//!
+//! *Known to be active* is meant as narrowly as the sources allow. Somebody who is active in truth may be removed only if
+//!
+//! - the last word of every id that is the departed person's, or has what the departed person has, is a departure, because
+//!   a source was wrong, or its later word, or the new holder's first, was lost or is still on its way; or
+//! - an operator released the departure having been shown each word that says otherwise.
+
+use std::collections::BTreeSet;
+
+use offboard::{
+    judgement::Veto,
+    ledger::{Record, State as RecordState},
+};
+
+use crate::{
+    said::{Left, SEEN, SKEW, Said, Span},
+    truth::{BETA, GAMMA, Millis, PROVIDERS, utc},
+    world::State,
+};
+
+/// How far ahead a departure may be without being taken for a scheduled one, less what the clocks differ.
+const SURELY_AHEAD: Millis = 5 * 60_000 + 62_000;
+
+/// Checks the call of a removal. `account` is the one that is there.
+pub fn check(state: &mut State, place: usize, provider: usize, id: &str, account: Option<usize>, now: Millis) {
+    let works_on = state.places[place].works_on.clone();
+    let name = PROVIDERS[provider];
+    let records: Vec<Record> = works_on.iter().filter_map(|id| state.records.get(id)).cloned().collect();
+    let meant: Vec<&Record> = records.iter().filter(|record| record.intent.contains(name)).collect();
+    let ids: Vec<_> = meant.iter().map(|record| record.id.clone()).collect();
+    let who = account.map(|n| state.truth.accounts[n].owner);
+    state.note(|| format!("  [{place}] removes {id} (person {who:?}) for {ids:?}"));
+    if meant.is_empty() {
+        return state.violate(format!("{id} was removed without an intent that was noted"));
+    }
+    // A delivery of several departures does not say for which of them an account is removed.
+    let objections: Vec<_> = meant.iter().map(|record| objection(state, record, place, provider, id, account, now)).collect();
+    if let Some(objections) = objections.into_iter().collect::<Option<Vec<String>>>() {
+        state.violate(objections.join("; "));
+    }
+    if let [record] = &meta(&meant)[..] {
+        state.places[place].removes = Some(record.clone());
+    }
+}
+
+fn meta(meant: &[&Record]) -> Vec<String> {
+    meant.iter().map(|record| record.id.clone()).collect()
+}
+
+fn objection(
+    state: &State,
+    record: &Record,
+    place: usize,
+    provider: usize,
+    id: &str,
+    account: Option<usize>,
+    now: Millis,
+) -> Option<String> {
+    let departure = &record.id;
+    let left = state.said.left_of(record)?;
+    let said = format!("{id} was removed for {departure}");
+    if let Some(veto) = standing_veto(state, left, place, account, now) {
+        return Some(format!("{said} although {veto}"));
+    }
+    let lease = record.lease.as_ref();
+    if lease.is_none_or(|lease| lease.by != format!("worker-{place}")) {
+        return Some(format!("{said} by {place}, whose lease it is not: {lease:?}"));
+    }
+    if matches!(record.state, RecordState::Done | RecordState::Dismissed) {
+        return Some(format!("{said}, which is {}", record.state));
+    }
+    let others = state.places.iter().enumerate().filter(|(other, _)| *other != place);
+    if others.into_iter().any(|(_, other)| other.removes.as_ref() == Some(departure)) {
+        return Some(format!("{said} by two workers at once"));
+    }
+    if provider != BETA && state.reported.contains(&(departure.clone(), id.to_owned())) {
+        return Some(format!("{said} a second time, after it was reported as gone"));
+    }
+    let reason = known_to_be_active(state, record, left, provider, account?, now)?;
+    Some(format!("{said}: {reason}"))
+}
+
+/// A veto that no release overrides and that stood long enough to be seen.
+fn standing_veto(state: &State, left: &Left, place: usize, account: Option<usize>, now: Millis) -> Option<String> {
+    let policy = &state.places[place].policy;
+    if state.paused.is_some_and(|since| now - since > SEEN) {
+        return Some("removals are paused".to_owned());
+    }
+    if !policy.is_live {
+        return Some("it is a dry run".to_owned());
+    }
+    let known = state.said.words_of(&left.key).filter(|word| word.certain_at.is_some_and(|at| at <= now - SEEN));
+    let known = known.filter(|word| !word.span.is_ours && word.span.from <= now).filter_map(|word| word.address);
+    let own = account.map(|n| state.truth.accounts[n].address);
+    let addresses: BTreeSet<usize> = known.chain(own).chain(left.address).collect();
+    let protected = addresses.intersection(&policy.protected).next()?;
+    Some(format!("address {protected} is protected"))
+}
+
+/// Why the account's holder can be known to be active.
+fn known_to_be_active(
+    state: &State,
+    record: &Record,
+    left: &Left,
+    provider: usize,
+    account: usize,
+    now: Millis,
+) -> Option<String> {
+    let account = &state.truth.accounts[account];
+    let owner = account.owner;
+    if !state.truth.is_active(owner) {
+        return None;
+    }
+    let released = |veto: Veto| record.release.vetoes.contains_key(&veto);
+    if left.effective.is_some_and(|at| now + SURELY_AHEAD < at) && !released(Veto::EventInFuture) {
+        return Some(format!("person {owner} works until {:?}", left.effective.map(utc)));
+    }
+    let (said, until) = (&state.said, now - SEEN);
+    let is_former = provider != GAMMA && said.is_former(&left.key, account.address, until);
+    if is_former {
+        let is_released = record.release.former.get(PROVIDERS[provider]).is_some_and(|ids| ids.contains(&account.id));
+        let was_shown = state.shown.get(&record.id).is_some_and(|ids| ids.contains(&account.id));
+        if !is_released || !was_shown {
+            return Some(format!("person {owner} is active, and address {} was replaced", account.address));
+        }
+    }
+    said.keys().into_iter().find_map(|key| {
+        let word = said.words_of(key).find(|word| word.person == owner)?;
+        let is_meant = key == left.key || shares(said, left, key, account.address, provider, until);
+        let active = active_since(state, record, left, key, until, now)?;
+        let is_ended = Said::may_end(left, word) && !said.last_active(key, until).is_some_and(|last| is_after(last.span, left.span));
+        if !is_meant || is_ended || was_shown(record, key, active) {
+            return None;
+        }
+        Some(format!("person {owner} is active: {key} since {}", utc(active.from)))
+    })
+}
+
+fn is_after(active: Span, left: Span) -> bool {
+    active.is_surely_after(left)
+}
+
+/// Whether an id has what the departed person has: the address of the account, or one that both had at the same time.
+fn shares(said: &Said, left: &Left, key: &str, address: usize, provider: usize, until: Millis) -> bool {
+    let current = said.current(key, until);
+    let by_address = provider != GAMMA && current.contains(&address);
+    let own = said.current(&left.key, until);
+    let event = left.address.filter(|address| !said.words_of(&left.key).any(|word| word.address != Some(*address)));
+    let is_same = current.iter().any(|address| own.contains(address) || event == Some(*address));
+    let overlaps = |address: usize| {
+        let (Some(a), Some(b)) = (said.held(key, address, until), said.held(&left.key, address, until)) else { return false };
+        a.0.max(b.0) < a.1.min(b.1)
+    };
+    by_address || is_same || said.current(key, until).iter().chain(&own).any(|address| overlaps(*address))
+}
+
+/// When an id was last said to be active, if no departure of it that stands may have ended that.
+fn active_since(state: &State, record: &Record, left: &Left, key: &str, until: Millis, now: Millis) -> Option<Span> {
+    let said = &state.said;
+    let certain = || said.words_of(key).filter(|word| word.certain_at.is_some_and(|at| at <= until));
+    let first = certain().min_by_key(|word| word.span.from)?;
+    let last = said.last_active(key, until);
+    let ends = |other: &&Left| {
+        let is_other = !(other.key == left.key && other.records.contains(&record.id) && other.claimed == left.claimed);
+        is_other && Said::may_end(other, first) && stands(state, other, now)
+    };
+    let is_ended = said.lefts.iter().filter(ends).any(|other| !last.is_some_and(|word| is_after(word.span, other.span)));
+    (!is_ended).then(|| last.unwrap_or(first).span)
+}
+
+/// Whether a departure counts as said: this is rule 3, read anew.
+pub fn stands(state: &State, left: &Left, now: Millis) -> bool {
+    let records = state.records.values().filter(|record| left.records.contains(&record.id));
+    let mut records = records.filter(|record| record.person.key.as_ref().is_some_and(|key| key.as_str() == left.key));
+    records.any(|record| {
+        let lapses = |veto: Veto| {
+            let lasting = [
+                Veto::DryRun,
+                Veto::EventTooOld,
+                Veto::EventInFuture,
+                Veto::TooManyDepartures,
+                Veto::EventIdReused,
+            ];
+            !lasting.contains(&veto)
+        };
+        let is_ahead = left.effective.is_some_and(|at| now + SURELY_AHEAD < at);
+        match record.state {
+            RecordState::Done => true,
+            RecordState::Dismissed => false,
+            _ => !is_ahead && record.vetoes.iter().flatten().all(|standing| lapses(standing.veto)),
+        }
+    })
+}
+
+/// Whether a release names this word.
+fn was_shown(record: &Record, key: &str, word: Span) -> bool {
+    let at = if word.is_ours { word.from - SKEW } else { word.from };
+    let facts = record.release.vetoes.values().flatten();
+    facts.into_iter().any(|fact| fact.id == key && fact.at >= at)
+}
