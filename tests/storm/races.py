@@ -8,6 +8,7 @@ import signal
 
 from delivery import messages as batch
 from suite import NAMES, check, event, finished
+from wire import Answer
 
 
 async def raced(suite, clocks, deliveries=50):
@@ -126,11 +127,17 @@ async def a_worker_that_was_frozen_while_another_finished_changes_nothing(suite)
         await world.finish()
         await world.all_done(["hr/1"])
         before = await world.record("hr/1")
+
+        async def interfere(point, moment):
+            late = point.call == "cloudflare DELETE ID" and moment == "before"
+            return late and Answer.json(400, {"success": False, "errors": [{"code": 1, "message": "no such user"}]})
+
+        world.interfere = interfere
         os.kill(worker.process.pid, signal.SIGCONT)
         reply = await delivery
         assert reply.status == 200 and reply.state in ("done", "pending"), str(reply)
         after = await world.record("hr/1")
         assert (after["state"], after["due_at"]) == ("done", None), after
-        outcomes = [{name: one["outcome"] for name, one in record["providers"].items()} for record in (before, after)]
+        outcomes = [{name: (one["outcome"], one.get("reason")) for name, one in record["providers"].items()} for record in (before, after)]
         assert outcomes[0] == outcomes[1], outcomes
         await world.all_done(["hr/1"])
