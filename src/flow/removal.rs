@@ -274,8 +274,11 @@ impl<'a> Removal<'a> {
             return Ok(());
         }
         for entry in self.results.clone() {
-            let asked = self.asked.contains(&entry.provider);
-            self.record.settle(entry, asked, self.worker.now());
+            // What another worker found out meanwhile stands, unless the account was removed here.
+            if entry.finding.is_removal() || self.record.is_open_at(&entry.provider) {
+                let asked = self.asked.contains(&entry.provider);
+                self.record.settle(entry, asked, self.worker.now());
+            }
         }
         if is_ours {
             self.record.judged(verdict);
