@@ -170,19 +170,12 @@ impl<'a> Removal<'a> {
         }
     }
 
-    /// Decides about one removal: on facts that are fresh, within the lease, and after the intent was noted.
+    /// Decides about one attempt to remove: after the intent was noted, on facts that are fresh when it returns, and within the
+    /// lease.
     async fn permit(&mut self, provider: &str, may_remove: &BTreeSet<String>) -> Permission {
         if let Some(reason) = self.halted {
             return Permission::Denied(reason.to_owned());
         }
-        if let Err(reason) = self.refresh().await {
-            return self.halt(reason);
-        }
-        let ends = self.record.lease.as_ref().map(|lease| lease.until);
-        if ends.is_none_or(|ends| self.worker.now() + CALL > ends) {
-            return self.halt("deadline");
-        }
-        self.asked.insert(provider.to_owned());
         if !self.record.intent.contains(provider) {
             self.record.intent.extend(may_remove.iter().cloned());
             self.record.first_attempt_at.get_or_insert(self.worker.now().unix_timestamp());
@@ -190,7 +183,29 @@ impl<'a> Removal<'a> {
                 return self.halt("not_recorded");
             }
         }
-        Permission::Granted
+        // Reading facts takes time as well: they may be too old once they are read.
+        while self.has_time() {
+            if !self.is_stale() {
+                self.asked.insert(provider.to_owned());
+                return Permission::Granted;
+            }
+            if let Err(reason) = self.refresh().await {
+                return self.halt(reason);
+            }
+        }
+        self.halt("deadline")
+    }
+
+    /// Whether a removal's call fits into the lease.
+    fn has_time(&self) -> bool {
+        let ends = self.record.lease.as_ref().map(|lease| lease.until);
+        Instant::now() < self.worker.deadline && ends.is_some_and(|ends| self.worker.now() + CALL <= ends)
+    }
+
+    /// Whether the facts are too old to remove somebody on them.
+    fn is_stale(&self) -> bool {
+        let frozen = Duration::try_from(self.worker.now() - self.read_at.1).unwrap_or(Duration::MAX);
+        self.read_at.0.elapsed().max(frozen) > MAX_FACTS_AGE
     }
 
     fn halt(&mut self, reason: &'static str) -> Permission {
@@ -198,12 +213,8 @@ impl<'a> Removal<'a> {
         Permission::Denied(reason.to_owned())
     }
 
-    /// Judges again, if the facts are too old to remove somebody on them.
+    /// Reads the facts and judges again.
     async fn refresh(&mut self) -> Result<(), &'static str> {
-        let frozen = Duration::try_from(self.worker.now() - self.read_at.1).unwrap_or(Duration::MAX);
-        if self.read_at.0.elapsed().max(frozen) <= MAX_FACTS_AGE {
-            return Ok(());
-        }
         let facts = self.facts().await.map_err(|_| "facts_unavailable")?;
         let before = self.verdict.clone();
         let verdict = self.judge(&facts);
