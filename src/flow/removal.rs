@@ -14,8 +14,6 @@ use crate::{
 
 /// How old facts may be when somebody is removed.
 const MAX_FACTS_AGE: Duration = Duration::from_secs(5);
-/// Times that a removal is checked while reads and writes take longer than facts may be old.
-const MAX_CHECKS: u32 = 5;
 /// How long what is found out may wait to be written while other providers are still being called.
 const UNSAVED: Duration = Duration::from_secs(2);
 /// The time that a removal's call needs within the lease.
@@ -105,6 +103,11 @@ impl<'a> Removal<'a> {
     /// Carries out an action at every provider at once.
     async fn carry_out(&mut self, action: Action, verdict: &Verdict) {
         let (barrier, mut asks) = Barrier::new();
+        if action != Action::Resolve {
+            let mut traits = looked_up(&self.record.source, verdict);
+            traits.extend(self.record.person.traits.iter().cloned());
+            self.record.looks_up_by(traits);
+        }
         let begun = &self.begun;
         let wanted = |name: &str| {
             let is_meant = action != Action::Resolve || begun.contains(name);
@@ -120,10 +123,6 @@ impl<'a> Removal<'a> {
         let flow = self.flow;
         let mut run = flow.engine.begin(&flow.secrets, assignment, self.worker.deadline, &barrier, wanted);
         drop(barrier);
-        if action != Action::Resolve {
-            self.record.looked_up.extend(looked_up(&self.record.source, verdict));
-            self.record.looked_up.extend(self.record.person.traits.iter().cloned());
-        }
         self.attend(&mut run, &mut asks).await;
     }
 
@@ -172,34 +171,42 @@ impl<'a> Removal<'a> {
         }
     }
 
-    /// Decides about one removal: on facts that are fresh, within the lease, and after the intent was noted. Whatever waits may
-    /// have been frozen meanwhile, so that everything is checked again after every read and write.
+    /// Decides about one attempt to remove: after the intent was noted, on facts that are fresh when it returns, and within the
+    /// lease.
     async fn permit(&mut self, provider: &str, may_remove: &BTreeSet<String>) -> Permission {
         if let Some(reason) = self.halted {
             return Permission::Denied(reason.to_owned());
         }
-        for _ in 0..MAX_CHECKS {
-            if self.has_old_facts() {
-                if let Err(reason) = self.refresh().await {
-                    return self.halt(reason);
-                }
-                continue;
-            }
-            let ends = self.record.lease.as_ref().map(|lease| lease.until);
-            if ends.is_none_or(|ends| self.worker.now() + CALL > ends) {
-                return self.halt("deadline");
-            }
-            if self.record.intent.contains(provider) {
-                self.asked.insert(provider.to_owned());
-                return Permission::Granted;
-            }
+        if !self.record.intent.contains(provider) {
             self.record.intent.extend(may_remove.iter().cloned());
             self.record.first_attempt_at.get_or_insert(self.worker.now().unix_timestamp());
             if !self.save().await {
                 return self.halt("not_recorded");
             }
         }
+        // Reading facts takes time as well: they may be too old once they are read.
+        while self.has_time() {
+            if !self.is_stale() {
+                self.asked.insert(provider.to_owned());
+                return Permission::Granted;
+            }
+            if let Err(reason) = self.refresh().await {
+                return self.halt(reason);
+            }
+        }
         self.halt("deadline")
+    }
+
+    /// Whether a removal's call fits into the lease.
+    fn has_time(&self) -> bool {
+        let ends = self.record.lease.as_ref().map(|lease| lease.until);
+        Instant::now() < self.worker.deadline && ends.is_some_and(|ends| self.worker.now() + CALL <= ends)
+    }
+
+    /// Whether the facts are too old to remove somebody on them.
+    fn is_stale(&self) -> bool {
+        let frozen = Duration::try_from(self.worker.now() - self.read_at.1).unwrap_or(Duration::MAX);
+        self.read_at.0.elapsed().max(frozen) > MAX_FACTS_AGE
     }
 
     fn halt(&mut self, reason: &'static str) -> Permission {
@@ -207,13 +214,7 @@ impl<'a> Removal<'a> {
         Permission::Denied(reason.to_owned())
     }
 
-    /// Whether the facts are too old to remove somebody on them, by either clock.
-    fn has_old_facts(&self) -> bool {
-        let frozen = Duration::try_from(self.worker.now() - self.read_at.1).unwrap_or(Duration::MAX);
-        self.read_at.0.elapsed().max(frozen) > MAX_FACTS_AGE
-    }
-
-    /// Judges again, on facts that are read anew.
+    /// Reads the facts and judges again.
     async fn refresh(&mut self) -> Result<(), &'static str> {
         let facts = self.facts().await.map_err(|_| "facts_unavailable")?;
         let before = self.verdict.clone();
@@ -273,13 +274,16 @@ impl<'a> Removal<'a> {
             return Ok(());
         }
         for entry in self.results.clone() {
-            let asked = self.asked.contains(&entry.provider);
-            self.record.settle(entry, asked, self.worker.now());
+            // What another worker found out meanwhile stands, unless the account was removed here.
+            if entry.finding.is_removal() || self.record.is_open_at(&entry.provider) {
+                let asked = self.asked.contains(&entry.provider);
+                self.record.settle(entry, asked, self.worker.now());
+            }
         }
         if is_ours {
             self.record.judged(verdict);
             self.record.counted |= mine.counted;
-            self.record.looked_up.extend(mine.looked_up);
+            self.record.looks_up_by(mine.looked_up);
             self.end(verdict);
         }
         Ok(())
