@@ -1,7 +1,7 @@
 //! The end of a history: faults stop, ticks go on for some days. Then every departure that was answered as recorded is done,
 //! dismissed, held or left to a person, and whatever nothing stands against is done.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use offboard::{
     judgement::Veto,
@@ -10,8 +10,9 @@ use offboard::{
 };
 
 use crate::{
-    driver::{Driver, is_recorded},
+    driver::Driver,
     environment::MAX_EVENT_AGE,
+    invocations::is_recorded,
     observed::people_around,
     removals::stands,
     said::{Left, SKEW, Said},
@@ -124,7 +125,12 @@ fn check_required(state: &mut State, record: &Record, left: &Left) {
     }
     // An account that was made afterwards is another departure's.
     let until = left.effective.unwrap_or(state.truth.events[left.event].at);
-    let addresses = state.said.current(&left.key, Millis::MAX);
+    // An event that names an address which its source never said has replaced what it said.
+    let named = |address: &usize| state.said.words_of(&left.key).any(|word| word.address == Some(*address));
+    let addresses = match left.address.filter(|address| !named(address)) {
+        Some(address) => BTreeSet::from([address]),
+        None => state.said.current(&left.key, Millis::MAX),
+    };
     let is_its = |account: &&crate::truth::Account| {
         account.owner == left.person && account.removed.is_none() && account.provider != GAMMA && account.since <= until
     };

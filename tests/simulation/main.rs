@@ -9,6 +9,7 @@
 mod driver;
 mod ending;
 mod environment;
+mod invocations;
 mod observed;
 mod operator;
 mod product;

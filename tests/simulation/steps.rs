@@ -72,7 +72,8 @@ pub enum Action {
         person: usize,
         address: usize,
         follow: u8,
-        names: Names,
+        /// Sources whose events of it are lost.
+        lost: u8,
     },
     Leave {
         person: usize,
@@ -256,7 +257,10 @@ impl Action {
                 has_new_ids: random.bool(),
                 accounts: if random.u8(..3) == 0 { random.u8(..8) } else { 7 },
             },
-            9..17 => Self::Rename { person, address, follow: random.u8(..8), names: names(random) },
+            9..17 => {
+                let lost = if random.u8(..4) == 0 { random.u8(1..8) } else { 0 };
+                Self::Rename { person, address, follow: random.u8(..8), lost }
+            }
             17..31 => Self::Leave { person, sources: sources(random), when: when(random), names: names(random) },
             31..35 => Self::Err { person, source: random.usize(..3), when: when(random), names: names(random) },
             35..40 => Self::Affirm { person, source: random.usize(HR..=CREW), names: names(random) },

@@ -279,17 +279,14 @@ impl Truth {
     }
 
     /// Somebody gets another address; the accounts at some providers follow.
-    pub fn rename(&mut self, person: usize, address: usize, follow: u8, names: Names, now: Millis) {
+    pub fn rename(&mut self, person: usize, address: usize, follow: u8, lost: u8, now: Millis) {
         if !self.is_active(person) || self.holder(address).is_some() {
             return;
         }
-        let taken: Vec<usize> = self
-            .accounts
-            .iter()
-            .filter(|account| account.address == address && account.removed.is_none())
-            .map(|account| account.provider)
-            .collect();
-        for account in self.accounts.iter_mut().filter(|account| account.owner == person && account.removed.is_none()) {
+        let is_there = |account: &Account| account.removed.is_none();
+        let at_address = self.accounts.iter().filter(|account| account.address == address && is_there(account));
+        let taken: Vec<usize> = at_address.map(|account| account.provider).collect();
+        for account in self.accounts.iter_mut().filter(|account| account.owner == person && is_there(account)) {
             if follow & (1 << account.provider) != 0 && !taken.contains(&account.provider) {
                 (account.address, account.since) = (address, now);
             }
@@ -297,9 +294,7 @@ impl Truth {
         self.humans[person].address = address;
         self.give_accounts(person, 0, now);
         for source in (0..3).filter(|source| self.humans[person].member[*source]).collect::<Vec<_>>() {
-            let names = if names == Names::AddressAlone { Names::Everything } else { names };
-            let names = if names == Names::IdAlone { Names::Everything } else { names };
-            self.say(source, person, Says::Known, names, now);
+            self.say(source, person, Says::Known, Names::Everything, now).is_lost = lost & (1 << source) != 0;
         }
     }
 
