@@ -25,7 +25,7 @@ pub use identity::{Held, Holding, Identity, MAX_EMAILS, StoredIdentity};
 pub use key::{DepartureRef, IdentityKey, TraitKey};
 pub use record::{Action, Lease, NEVER, Record, SKEW, State, StoredPerson, StoredResult, millis};
 
-use crate::departure::Departure;
+use crate::departure::{Departure, EventTime};
 use identity::DEPARTURES;
 use store::{Change, Changed, Cursor, Due, Item, Merge, Store};
 
@@ -106,18 +106,25 @@ impl Ledger {
         }
     }
 
-    /// The departure's place among its source's words. A time that is our own clock's comes after the last word about the id:
-    /// the clocks of environments differ.
+    /// The departure's place among its source's words. A time that is our own clock's comes after the last word about the
+    /// person, by whatever id: the clocks of environments differ.
     async fn rank(&self, departure: &Departure, now: OffsetDateTime) -> Result<i64, LedgerError> {
         let received = millis(now);
-        let said = departure.event.occurred_at.map(|at| millis(at.resolve(now)));
-        if let Some(said) = said.filter(|said| *said != received) {
+        if let Some(said) = said_by_source(departure.event.occurred_at, now) {
             let is_ahead = said > received + crate::judgement::MAX_AHEAD;
             return Ok(if is_ahead { received } else { said });
         }
         let Some(key) = IdentityKey::of(&departure.source, &departure.person) else { return Ok(received) };
-        let item = self.item(&key.item()).await?;
-        let last = item.as_ref().map(StoredIdentity::read).transpose()?.and_then(|stored| stored.identity.last_word());
+        let mut traits = BTreeSet::from_iter(TraitKey::all_of(&departure.source, &departure.person));
+        let ids = traits.iter().map(|of| of.item().to_owned()).chain([key.item()]).collect();
+        let mut items = self.store.read(&ids).await?;
+        let stored = items.get(&key.item()).map(StoredIdentity::read).transpose()?.unwrap_or_default();
+        traits.extend(stored.identity.holdings(key.source()).into_keys());
+        let unread: BTreeSet<_> = traits.iter().map(|of| of.item().to_owned()).filter(|id| !ids.contains(id)).collect();
+        if !unread.is_empty() {
+            items.extend(self.store.read(&unread).await?);
+        }
+        let last = stored.last_word().max(Holders::last_word(key.source(), &traits, &items)?);
         Ok(last.map_or(received, |last| received.max(last + 1)))
     }
 
@@ -249,6 +256,11 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+/// Returns the time that a source gave, in milliseconds since 1970; `None` where the time is our own clock's.
+fn said_by_source(at: Option<EventTime>, now: OffsetDateTime) -> Option<i64> {
+    at.map(|at| millis(at.resolve(now))).filter(|said| *said != millis(now))
 }
 
 /// Writes that an id departed. Refused where the item is full.

@@ -92,7 +92,8 @@ fn last_active(record: &Record, facts: &Facts, id: &IdentityKey, now: OffsetDate
     let stored = facts.identities.get(id)?;
     let active = stored.identity.active?;
     let later = stored.departures.iter().filter(|departure| departure.id != record.id && departure.rank > active);
-    let has_left = later.into_iter().any(|departure| facts.stands(&departure.id, now) && facts.is_unopposed(&departure.id));
+    let has_left =
+        later.into_iter().any(|departure| facts.stands(&departure.id, now) && facts.is_unopposed(&departure.id));
     (!has_left).then_some(active)
 }
 

@@ -237,7 +237,8 @@ fn overlap_is_pending_until_it_has_passed_and_held_afterwards() {
         (Some(now - 3500), Next::Wait { due_at: now + 100 }),
         (Some(now - 3600), Next::Hold { due_at: now + HELD_EVERY }),
     ] {
-        let verdict = judged(std::slice::from_ref(&elsewhere), &leaver, &live(), |record, _| record.overlap_since = since);
+        let verdict =
+            judged(std::slice::from_ref(&elsewhere), &leaver, &live(), |record, _| record.overlap_since = since);
         assert_eq!(verdict.next, next, "{since:?}");
         assert_eq!(verdict.overlap_since, since.or(Some(now)));
     }

@@ -9,6 +9,7 @@ mod former;
 mod holding;
 mod safeguard;
 mod same_person;
+mod skew;
 mod store;
 mod world;
 
