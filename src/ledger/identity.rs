@@ -209,6 +209,12 @@ fn held(statements: &[Statement]) -> Vec<Held> {
 }
 
 impl StoredIdentity {
+    /// Returns the last time at which anything was said, a departure included.
+    pub(super) fn last_word(&self) -> Option<i64> {
+        let departed = self.departures.iter().map(|departure| departure.rank).max();
+        self.identity.last_word().max(departed)
+    }
+
     /// Reads an item.
     pub(super) fn read(item: &Item) -> Result<Self, LedgerError> {
         let identity = match item.version {

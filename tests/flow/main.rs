@@ -11,6 +11,7 @@ mod holding;
 mod planned;
 mod safeguard;
 mod same_person;
+mod skew;
 mod store;
 mod world;
 
