@@ -175,22 +175,32 @@ impl<'a> Removal<'a> {
         if let Some(reason) = self.halted {
             return Permission::Denied(reason.to_owned());
         }
-        if let Err(reason) = self.refresh().await {
+        if let Err(reason) = self.may_still_remove().await {
             return self.halt(reason);
         }
-        let ends = self.record.lease.as_ref().map(|lease| lease.until);
-        if ends.is_none_or(|ends| self.worker.now() + CALL > ends) {
-            return self.halt("deadline");
-        }
-        self.asked.insert(provider.to_owned());
         if !self.record.intent.contains(provider) {
             self.record.intent.extend(may_remove.iter().cloned());
             self.record.first_attempt_at.get_or_insert(self.worker.now().unix_timestamp());
             if !self.save().await {
                 return self.halt("not_recorded");
             }
+            // The write may have taken long, or the environment was frozen meanwhile.
+            if let Err(reason) = self.may_still_remove().await {
+                return self.halt(reason);
+            }
         }
+        self.asked.insert(provider.to_owned());
         Permission::Granted
+    }
+
+    /// Whether the facts, fresh ones, still allow it, and the lease has a call's time left.
+    async fn may_still_remove(&mut self) -> Result<(), &'static str> {
+        self.refresh().await?;
+        let ends = self.record.lease.as_ref().map(|lease| lease.until);
+        if ends.is_none_or(|ends| self.worker.now() + CALL > ends) {
+            return Err("deadline");
+        }
+        Ok(())
     }
 
     fn halt(&mut self, reason: &'static str) -> Permission {
