@@ -163,8 +163,9 @@ impl Removing<'_> {
     /// Removes an account, once that is permitted. Says also whether an answer was lost, so that an earlier attempt may have
     /// removed it.
     async fn remove(&self, account: &Account, named: &str) -> Result<(Removal, Lost), Failure> {
-        self.barrier.pass(&self.config.name, named, self.asked).await?;
-        let (before, http) = (self.http.lost_answers(), self.http.for_removal());
+        let pass = self.barrier.pass(&self.config.name, named);
+        pass.ask(self.asked).await?;
+        let (before, http) = (self.http.lost_answers(), self.http.for_removal(pass));
         let removal = self.provider.remove(&http, account).await?;
         let lost = self.is_begun() || self.http.lost_answers() > before;
         Ok((removal, if lost { Lost::Perhaps } else { Lost::No }))

@@ -103,6 +103,11 @@ impl<'a> Removal<'a> {
     /// Carries out an action at every provider at once.
     async fn carry_out(&mut self, action: Action, verdict: &Verdict) {
         let (barrier, mut asks) = Barrier::new();
+        if action != Action::Resolve {
+            let mut traits = looked_up(&self.record.source, verdict);
+            traits.extend(self.record.person.traits.iter().cloned());
+            self.record.looks_up_by(traits);
+        }
         let begun = &self.begun;
         let wanted = |name: &str| {
             let is_meant = action != Action::Resolve || begun.contains(name);
@@ -118,10 +123,6 @@ impl<'a> Removal<'a> {
         let flow = self.flow;
         let mut run = flow.engine.begin(&flow.secrets, assignment, self.worker.deadline, &barrier, wanted);
         drop(barrier);
-        if action != Action::Resolve {
-            self.record.looked_up.extend(looked_up(&self.record.source, verdict));
-            self.record.looked_up.extend(self.record.person.traits.iter().cloned());
-        }
         self.attend(&mut run, &mut asks).await;
     }
 
@@ -170,13 +171,11 @@ impl<'a> Removal<'a> {
         }
     }
 
-    /// Decides about one removal: on facts that are fresh, within the lease, and after the intent was noted.
+    /// Decides about one attempt to remove: after the intent was noted, on facts that are fresh when it returns, and within the
+    /// lease.
     async fn permit(&mut self, provider: &str, may_remove: &BTreeSet<String>) -> Permission {
         if let Some(reason) = self.halted {
             return Permission::Denied(reason.to_owned());
-        }
-        if let Err(reason) = self.may_still_remove().await {
-            return self.halt(reason);
         }
         if !self.record.intent.contains(provider) {
             self.record.intent.extend(may_remove.iter().cloned());
@@ -184,23 +183,30 @@ impl<'a> Removal<'a> {
             if !self.save().await {
                 return self.halt("not_recorded");
             }
-            // The write may have taken long, or the environment was frozen meanwhile.
-            if let Err(reason) = self.may_still_remove().await {
+        }
+        // Reading facts takes time as well: they may be too old once they are read.
+        while self.has_time() {
+            if !self.is_stale() {
+                self.asked.insert(provider.to_owned());
+                return Permission::Granted;
+            }
+            if let Err(reason) = self.refresh().await {
                 return self.halt(reason);
             }
         }
-        self.asked.insert(provider.to_owned());
-        Permission::Granted
+        self.halt("deadline")
     }
 
-    /// Whether the facts, fresh ones, still allow it, and the lease has a call's time left.
-    async fn may_still_remove(&mut self) -> Result<(), &'static str> {
-        self.refresh().await?;
+    /// Whether a removal's call fits into the lease.
+    fn has_time(&self) -> bool {
         let ends = self.record.lease.as_ref().map(|lease| lease.until);
-        if ends.is_none_or(|ends| self.worker.now() + CALL > ends) {
-            return Err("deadline");
-        }
-        Ok(())
+        Instant::now() < self.worker.deadline && ends.is_some_and(|ends| self.worker.now() + CALL <= ends)
+    }
+
+    /// Whether the facts are too old to remove somebody on them.
+    fn is_stale(&self) -> bool {
+        let frozen = Duration::try_from(self.worker.now() - self.read_at.1).unwrap_or(Duration::MAX);
+        self.read_at.0.elapsed().max(frozen) > MAX_FACTS_AGE
     }
 
     fn halt(&mut self, reason: &'static str) -> Permission {
@@ -208,12 +214,8 @@ impl<'a> Removal<'a> {
         Permission::Denied(reason.to_owned())
     }
 
-    /// Judges again, if the facts are too old to remove somebody on them.
+    /// Reads the facts and judges again.
     async fn refresh(&mut self) -> Result<(), &'static str> {
-        let frozen = Duration::try_from(self.worker.now() - self.read_at.1).unwrap_or(Duration::MAX);
-        if self.read_at.0.elapsed().max(frozen) <= MAX_FACTS_AGE {
-            return Ok(());
-        }
         let facts = self.facts().await.map_err(|_| "facts_unavailable")?;
         let before = self.verdict.clone();
         let verdict = self.judge(&facts);
@@ -281,7 +283,7 @@ impl<'a> Removal<'a> {
         if is_ours {
             self.record.judged(verdict);
             self.record.counted |= mine.counted;
-            self.record.looked_up.extend(mine.looked_up);
+            self.record.looks_up_by(mine.looked_up);
             self.end(verdict);
         }
         Ok(())

@@ -6,7 +6,10 @@ use offboard::{
     departure::{Delivery, Departure, Event as Reported, IdentityFact, Verification, Word},
     flow::{self, Flow, Worker},
     judgement::Standing,
-    ledger::{NEVER, Record, State as RecordState, store::{Due, Store}},
+    ledger::{
+        NEVER, Record, State as RecordState,
+        store::{Due, Store},
+    },
 };
 use tokio::{task::JoinHandle, time::Instant};
 
@@ -164,7 +167,8 @@ impl Driver {
         };
         let Some(first) = first else { return };
         let source = self.world.state().truth.events[first].source;
-        let together = waiting.into_iter().filter(|n| *n >= first && self.world.state().truth.events[*n].source == source);
+        let together =
+            waiting.into_iter().filter(|n| *n >= first && self.world.state().truth.events[*n].source == source);
         let together = together.take(count.into()).collect();
         self.deliver(together, place, fault).await;
     }
@@ -173,7 +177,8 @@ impl Driver {
     pub async fn deliver(&mut self, events: Vec<usize>, place: usize, fault: Option<Fault>) {
         let Some(place) = self.free(place) else { return };
         let delivery = self.delivery(&events);
-        let records: Vec<_> = delivery.departures.iter().map(|departure| [departure.id.clone(), Record::reused_id(departure)]).collect();
+        let records: Vec<_> =
+            delivery.departures.iter().map(|departure| [departure.id.clone(), Record::reused_id(departure)]).collect();
         let (mut words, mut lefts, mut source) = (Vec::new(), Vec::new(), 0);
         {
             let mut state = self.world.state();
@@ -349,7 +354,8 @@ impl Driver {
     }
 
     async fn remember(&mut self) {
-        let of = async |state: RecordState| self.world.memory.by_state(state.as_str(), NEVER, 100).await.unwrap_or_default();
+        let of =
+            async |state: RecordState| self.world.memory.by_state(state.as_str(), NEVER, 100).await.unwrap_or_default();
         let shown = Shown { pending: of(RecordState::Pending).await, held: of(RecordState::Held).await };
         self.indexes.push(shown);
     }
@@ -360,7 +366,8 @@ impl Driver {
             self.remember().await;
         }
         let now = self.world.now().div_euclid(1000);
-        let is_paused = environment::ledger(&self.world, crate::world::OPERATOR).pause().await.is_ok_and(|pause| pause.is_some());
+        let is_paused =
+            environment::ledger(&self.world, crate::world::OPERATOR).pause().await.is_ok_and(|pause| pause.is_some());
         let Some(shown) = self.indexes.len().checked_sub(1 + lag).and_then(|n| self.indexes.get(n)) else { return };
         let due = flow::due(&shown.pending, &shown.held, is_paused, now);
         self.messages.extend(due.into_iter().map(|due| due.id.clone()));

@@ -76,7 +76,8 @@ impl Driver {
         let mut state = self.world.state();
         let now = state.now(&self.world);
         let answered = state.truth.events.iter().filter(|event| event.says == Says::Left && event.is_answered);
-        let lost: Vec<_> = answered.filter(|event| !is_recorded(&state.records, event)).map(|event| event.event_id.clone()).collect();
+        let lost: Vec<_> =
+            answered.filter(|event| !is_recorded(&state.records, event)).map(|event| event.event_id.clone()).collect();
         if let Some(id) = lost.first() {
             state.violate(format!("the record of event {id} is lost"));
         }
@@ -113,7 +114,10 @@ impl Driver {
 fn check_required(state: &mut State, record: &Record, left: &Left) {
     if record.state != RecordState::Done {
         let vetoes: Vec<_> = record.vetoes.iter().flatten().map(|standing| standing.veto.as_str()).collect();
-        return state.violate(format!("{} is {} in the end {vetoes:?}, and nothing stands against it", record.id, record.state));
+        return state.violate(format!(
+            "{} is {} in the end {vetoes:?}, and nothing stands against it",
+            record.id, record.state
+        ));
     }
     if state.truth.is_active(left.person) {
         return;
@@ -135,9 +139,11 @@ fn is_required(state: &State, record: &Record, left: &Left, now: Millis) -> bool
         || record.event_id_reused
         || record.has_veto(Veto::DryRun)
         || left.effective.is_some_and(|at| at > now);
-    let is_old = millis(record.received_at) - left.span.from.min(record.rank) + SKEW > i64::try_from(MAX_EVENT_AGE.as_millis()).unwrap();
+    let is_old = millis(record.received_at) - left.span.from.min(record.rank) + SKEW
+        > i64::try_from(MAX_EVENT_AGE.as_millis()).unwrap();
     let is_one_of_many = people_around(state, record) > state.setup.limit as usize;
-    let addresses: Vec<usize> = state.said.words_of(&left.key).filter_map(|word| word.address).chain(left.address).collect();
+    let addresses: Vec<usize> =
+        state.said.words_of(&left.key).filter_map(|word| word.address).chain(left.address).collect();
     let is_protected = state.policy.protected.iter().any(|address| addresses.contains(address));
     let is_contested = state.said.words.iter().any(|word| {
         let is_near = word.key == left.key

@@ -34,11 +34,23 @@ pub fn written(world: &World, place: usize, changes: &[Change]) {
 
 fn shown(record: &Record) -> String {
     let vetoes: Vec<_> = record.vetoes.iter().flatten().map(|standing| standing.veto.as_str()).collect();
-    let results: Vec<_> = record.providers.iter().map(|(name, result)| {
-        let finding = &result.entry.finding;
-        format!("{name}={}{}", finding.outcome, finding.reason.as_deref().map(|text| format!("({text})")).unwrap_or_default())
-    }).collect();
-    format!("{vetoes:?} {results:?} due {:?} lease {:?}", record.due_at.map(|at| at % 10_000_000), record.lease.as_ref().map(|lease| &lease.by))
+    let results: Vec<_> = record
+        .providers
+        .iter()
+        .map(|(name, result)| {
+            let finding = &result.entry.finding;
+            format!(
+                "{name}={}{}",
+                finding.outcome,
+                finding.reason.as_deref().map(|text| format!("({text})")).unwrap_or_default()
+            )
+        })
+        .collect();
+    format!(
+        "{vetoes:?} {results:?} due {:?} lease {:?}",
+        record.due_at.map(|at| at % 10_000_000),
+        record.lease.as_ref().map(|lease| &lease.by)
+    )
 }
 
 /// "Deleted" and "already absent" are said only if no account of the departed person stands under the address, or the number,
@@ -72,7 +84,8 @@ fn still_there(state: &State, record: &Record, provider: usize, since: Millis) -
         GAMMA => account.number.is_some() && account.number == left.number,
         _ => Some(account.address) == address,
     };
-    let accounts = state.truth.accounts.iter().filter(|account| account.provider == provider && account.removed.is_none());
+    let accounts =
+        state.truth.accounts.iter().filter(|account| account.provider == provider && account.removed.is_none());
     let mut accounts = accounts.filter(|account| account.owner == left.person && account.since < since).filter(is_it);
     accounts.next().map(|account| account.id.clone())
 }

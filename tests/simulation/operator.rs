@@ -40,7 +40,12 @@ impl Driver {
 
     fn open_departure(&self, pick: u8) -> Option<String> {
         let state = self.world.state();
-        let open: Vec<_> = state.records.values().filter(|record| !record.state.is_settled()).map(|record| record.id.clone()).collect();
+        let open: Vec<_> = state
+            .records
+            .values()
+            .filter(|record| !record.state.is_settled())
+            .map(|record| record.id.clone())
+            .collect();
         picked(&open, pick)
     }
 
@@ -51,7 +56,7 @@ impl Driver {
         };
         let settle = if id.starts_with(SOURCES[1]) { setup.settle } else { std::time::Duration::ZERO };
         let now = utc(self.world.now());
-        let rules = Rules { policy: &policy, settle };
+        let rules = Rules { policy: &policy, settle: Some(settle) };
         if let Ok((record, verdict)) = environment::ledger(&self.world, OPERATOR).review(id, rules, now).await {
             let mut state = self.world.state();
             state.note(|| format!("  the operator is shown {:?}", verdict.standing));
@@ -79,7 +84,8 @@ impl Driver {
             Decide::Replay => Decision::Replay,
         };
         let now = utc(self.world.now());
-        let decided = environment::ledger(&self.world, OPERATOR).decide(&id, &decision, "operator", RETENTION, now).await;
+        let decided =
+            environment::ledger(&self.world, OPERATOR).decide(&id, &decision, "operator", RETENTION, now).await;
         self.world.state().note(|| format!("  {} {id}: {:?}", decision.name(), decided.map(|record| record.state)));
     }
 
@@ -98,9 +104,8 @@ impl Driver {
 
 fn former_accounts(record: &Record) -> Vec<String> {
     let entries = record.providers.values().map(|result| &result.entry);
-    let findings = entries.flat_map(|entry| {
-        [&entry.finding].into_iter().chain(entry.accounts.iter().map(|account| &account.finding))
-    });
+    let findings = entries
+        .flat_map(|entry| [&entry.finding].into_iter().chain(entry.accounts.iter().map(|account| &account.finding)));
     let former = findings.filter(|finding| finding.reason.as_deref() == Some("former_address"));
     former.filter_map(|finding| finding.account_id.clone()).collect()
 }

@@ -35,7 +35,8 @@ pub fn check(state: &mut State, place: usize, provider: usize, id: &str, account
         return state.violate(format!("{id} was removed without an intent that was noted"));
     }
     // A delivery of several departures does not say for which of them an account is removed.
-    let objections: Vec<_> = meant.iter().map(|record| objection(state, record, place, provider, id, account, now)).collect();
+    let objections: Vec<_> =
+        meant.iter().map(|record| objection(state, record, place, provider, id, account, now)).collect();
     if let Some(objections) = objections.into_iter().collect::<Option<Vec<String>>>() {
         state.violate(objections.join("; "));
     }
@@ -129,7 +130,8 @@ fn known_to_be_active(
         let word = said.words_of(key).find(|word| word.person == owner)?;
         let is_meant = key == left.key || shares(said, left, key, account.address, provider, until);
         let active = active_since(state, record, left, key, until, now)?;
-        let is_ended = Said::may_end(left, word) && !said.last_active(key, until).is_some_and(|last| is_after(last.span, left.span));
+        let is_ended = Said::may_end(left, word)
+            && !said.last_active(key, until).is_some_and(|last| is_after(last.span, left.span));
         if !is_meant || is_ended || was_shown(record, key, active) {
             return None;
         }
@@ -149,7 +151,9 @@ fn shares(said: &Said, left: &Left, key: &str, address: usize, provider: usize, 
     let event = left.address.filter(|address| !said.words_of(&left.key).any(|word| word.address != Some(*address)));
     let is_same = current.iter().any(|address| own.contains(address) || event == Some(*address));
     let overlaps = |address: usize| {
-        let (Some(a), Some(b)) = (said.held(key, address, until), said.held(&left.key, address, until)) else { return false };
+        let (Some(a), Some(b)) = (said.held(key, address, until), said.held(&left.key, address, until)) else {
+            return false;
+        };
         a.0.max(b.0) < a.1.min(b.1)
     };
     by_address || is_same || said.current(key, until).iter().chain(&own).any(|address| overlaps(*address))
@@ -165,7 +169,8 @@ fn active_since(state: &State, record: &Record, left: &Left, key: &str, until: M
         let is_other = !(other.key == left.key && other.records.contains(&record.id) && other.claimed == left.claimed);
         is_other && Said::may_end(other, first) && stands(state, other, now)
     };
-    let is_ended = said.lefts.iter().filter(ends).any(|other| !last.is_some_and(|word| is_after(word.span, other.span)));
+    let is_ended =
+        said.lefts.iter().filter(ends).any(|other| !last.is_some_and(|word| is_after(word.span, other.span)));
     (!is_ended).then(|| last.unwrap_or(first).span)
 }
 
@@ -175,13 +180,8 @@ pub fn stands(state: &State, left: &Left, now: Millis) -> bool {
     let mut records = records.filter(|record| record.person.key.as_ref().is_some_and(|key| key.as_str() == left.key));
     records.any(|record| {
         let lapses = |veto: Veto| {
-            let lasting = [
-                Veto::DryRun,
-                Veto::EventTooOld,
-                Veto::EventInFuture,
-                Veto::TooManyDepartures,
-                Veto::EventIdReused,
-            ];
+            let lasting =
+                [Veto::DryRun, Veto::EventTooOld, Veto::EventInFuture, Veto::TooManyDepartures, Veto::EventIdReused];
             !lasting.contains(&veto)
         };
         let is_ahead = left.effective.is_some_and(|at| now + SURELY_AHEAD < at);

@@ -61,34 +61,92 @@ pub enum Decide {
 /// Something that happens. Numbers pick among what is there.
 #[derive(Clone, Copy, Debug)]
 pub enum Action {
-    Hire { person: usize, address: usize, sources: u8, has_new_ids: bool, accounts: u8 },
-    Rename { person: usize, address: usize, follow: u8, names: Names },
-    Leave { person: usize, sources: u8, when: When, names: Names },
-    Err { person: usize, source: usize, when: When, names: Names },
-    Affirm { person: usize, source: usize, names: Names },
-    Merge { person: usize },
-    Restart { source: usize },
-    Lose { pick: u8 },
+    Hire {
+        person: usize,
+        address: usize,
+        sources: u8,
+        has_new_ids: bool,
+        accounts: u8,
+    },
+    Rename {
+        person: usize,
+        address: usize,
+        follow: u8,
+        names: Names,
+    },
+    Leave {
+        person: usize,
+        sources: u8,
+        when: When,
+        names: Names,
+    },
+    Err {
+        person: usize,
+        source: usize,
+        when: When,
+        names: Names,
+    },
+    Affirm {
+        person: usize,
+        source: usize,
+        names: Names,
+    },
+    Merge {
+        person: usize,
+    },
+    Restart {
+        source: usize,
+    },
+    Lose {
+        pick: u8,
+    },
     /// The oldest event that was not delivered yet, or some of them.
-    Deliver { pick: Option<u8>, count: u8 },
-    Redeliver { pick: u8 },
+    Deliver {
+        pick: Option<u8>,
+        count: u8,
+    },
+    Redeliver {
+        pick: u8,
+    },
     /// Messages for what is due are sent, as an index saw it so many steps ago.
-    Tick { lag: u8 },
-    Message { pick: u8, stays: bool },
+    Tick {
+        lag: u8,
+    },
+    Message {
+        pick: u8,
+        stays: bool,
+    },
     /// One departure is worked on by two environments at once.
-    Race { pick: u8 },
+    Race {
+        pick: u8,
+    },
     /// A tick, and all its messages.
     Pump,
     Thaw,
     Kill,
-    Wait { seconds: u32 },
-    Review { pick: u8 },
-    Decide { pick: u8, what: Decide },
+    Wait {
+        seconds: u32,
+    },
+    Review {
+        pick: u8,
+    },
+    Decide {
+        pick: u8,
+        what: Decide,
+    },
     Pause,
     Resume,
-    Mode { is_live: bool },
-    Protect { address: usize, is_on: bool },
-    Outage { provider: usize, is_on: bool },
+    Mode {
+        is_live: bool,
+    },
+    Protect {
+        address: usize,
+        is_on: bool,
+    },
+    Outage {
+        provider: usize,
+        is_on: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +184,9 @@ impl Setup {
             settle: Duration::from_secs(if random.u8(..4) == 0 { 120 } else { 0 }),
             limit: if random.u8(..4) == 0 { 2 } else { 50 },
             lists_lag: random.u8(..4) == 0,
-            staff: (0..PEOPLE).map(|_| (*random.choice(&[0, 1, 3, 3, 3, 2, 4, 5, 7]).unwrap_or(&3), random.u8(..6) > 0)).collect(),
+            staff: (0..PEOPLE)
+                .map(|_| (*random.choice(&[0, 1, 3, 3, 3, 2, 4, 5, 7]).unwrap_or(&3), random.u8(..6) > 0))
+                .collect(),
             arrives: random.u8(..4) > 0,
         }
     }
@@ -160,8 +220,17 @@ impl Fault {
     fn draw(random: &mut Rng) -> Self {
         use FaultKind::{CrashAfter, CrashBefore, ErrorAfter, ErrorBefore, FreezeAfter, FreezeBefore, Slow};
         let kinds = [
-            ErrorBefore, ErrorAfter, ErrorAfter, CrashBefore, CrashAfter, FreezeBefore, FreezeAfter, FreezeBefore, Slow(4),
-            Slow(12), Slow(40),
+            ErrorBefore,
+            ErrorAfter,
+            ErrorAfter,
+            CrashBefore,
+            CrashAfter,
+            FreezeBefore,
+            FreezeAfter,
+            FreezeBefore,
+            Slow(4),
+            Slow(12),
+            Slow(40),
         ];
         Self { kind: *random.choice(&kinds).unwrap_or(&ErrorBefore), at: random.u32(1..16) }
     }

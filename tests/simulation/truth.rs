@@ -283,8 +283,12 @@ impl Truth {
         if !self.is_active(person) || self.holder(address).is_some() {
             return;
         }
-        let taken: Vec<usize> =
-            self.accounts.iter().filter(|account| account.address == address && account.removed.is_none()).map(|account| account.provider).collect();
+        let taken: Vec<usize> = self
+            .accounts
+            .iter()
+            .filter(|account| account.address == address && account.removed.is_none())
+            .map(|account| account.provider)
+            .collect();
         for account in self.accounts.iter_mut().filter(|account| account.owner == person && account.removed.is_none()) {
             if follow & (1 << account.provider) != 0 && !taken.contains(&account.provider) {
                 (account.address, account.since) = (address, now);

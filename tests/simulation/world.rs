@@ -95,7 +95,8 @@ impl fmt::Debug for World {
 
 impl World {
     pub fn new(setup: &Setup, seed: u64, is_traced: bool) -> Arc<Self> {
-        let places = (0..=ENVIRONMENTS).map(|n| Place { skew: setup.skews.get(n).copied().unwrap_or(0), ..Place::default() });
+        let places =
+            (0..=ENVIRONMENTS).map(|n| Place { skew: setup.skews.get(n).copied().unwrap_or(0), ..Place::default() });
         let state = State {
             truth: Truth::new(setup.gives_times),
             said: Said::default(),
