@@ -4,7 +4,11 @@ use offboard::{
     departure::Delivery,
     flow::NotRecorded,
     judgement::Veto,
-    ledger::{LedgerError, NEVER, State, operator::Decision},
+    ledger::{
+        LedgerError, NEVER, State,
+        operator::Decision,
+        store::{Change, Merge, Store},
+    },
     outcome::{Outcome, Proof, Status},
     report::DepartureReport,
 };
@@ -83,6 +87,9 @@ async fn departure_is_not_advanced_before_all_facts_of_its_delivery_are_stored()
     let refused = world.deliver("idp", &delivery).await.unwrap_err();
     assert_eq!(refused, NotRecorded::Ledger(LedgerError::Unavailable("InternalServerError".to_owned())));
     assert!(world.advance("idp/1").await.vetoes.is_none(), "it was judged on half of the facts");
+    // The departure alone, delivered again, does not bring the facts.
+    let alone = world.leave_at("idp", "1", by_email(ANN), at(-10)).await;
+    assert_eq!((alone.status, alone.duplicate, alone.reasons), (Status::Pending, true, vec![]));
     assert_eq!(world.vendors.asked(), [""; 0]);
     let report = world.deliver("idp", &delivery).await.unwrap().remove(0);
     assert_eq!((report.status, report.duplicate, report.reasons), (Status::Held, true, vec![Veto::PersonReturned]));
@@ -115,6 +122,8 @@ async fn removal_whose_answer_was_lost_is_deleted_and_not_already_absent() {
         let expected = (Outcome::Deleted, Some(Proof::FoundAbsentAfterRemoval));
         assert_eq!((finding.outcome, finding.proof), expected, "{provider}");
     }
+    let detail = record.providers["access"].entry.finding.detail.as_deref().unwrap_or_default();
+    assert!(detail.contains("announced"), "it may not have begun there: {detail}");
     // Of somebody who never was there, that is not said.
     world.leave("idp", "2", by_email("eve@example.com")).await;
     let record = world.record("idp/2").await;
@@ -269,6 +278,103 @@ async fn without_a_queue_the_repetition_goes_on_once_the_dead_workers_lease_has_
     assert_eq!((again.status, world.vendors.left()), (Status::Done, vec![]));
 }
 
+#[tokio::test]
+async fn delivery_is_answered_in_time_although_the_ledger_hangs_while_it_is_worked_on() {
+    let world = World::new().await;
+    world.vendors.have(&[ANN]);
+    let delivery = Delivery { departures: vec![departure("idp", "1", by_email(ANN), at(-1))], ..Delivery::default() };
+    // The record, the count, the facts: then the intent, whose write never ends.
+    world.store.fault_at(4, Fault::Dies);
+    let clock = || world.clock.now();
+    let began = tokio::time::Instant::now();
+    let worker =
+        offboard::flow::Worker { name: "w", clock: &clock, deadline: began + std::time::Duration::from_secs(1) };
+    let report = world.deliver_as("idp", &delivery, worker).await.unwrap().remove(0);
+    assert_eq!(
+        (report.status, outcomes(&report)),
+        (Status::Pending, vec![(Outcome::NotAttempted, Some("pending")); 2])
+    );
+    assert!(began.elapsed() < std::time::Duration::from_secs(3));
+    world.go(5 * MINUTE);
+    assert_eq!(world.tick_and_follow().await, ["idp/1"]);
+    assert_eq!((world.record("idp/1").await.state, world.vendors.left()), (State::Done, vec![]));
+}
+
+#[tokio::test]
+async fn departure_that_cannot_be_judged_is_tried_with_a_growing_pause_and_given_to_a_person_after_three_days() {
+    let world = World::new().await;
+    world.vendors.have(&[ANN]);
+    let pause = |text: &str| [Change::Merge(Merge::of("#pause").field("pause", text))];
+    world.store.change(&pause("{")).await.unwrap();
+    assert_eq!(world.leave("idp", "1", by_email(ANN)).await.status, Status::Pending);
+    let (mut pauses, mut tries) = (Vec::new(), 0);
+    let record = loop {
+        let record = world.record("idp/1").await;
+        if record.state != State::Pending {
+            break record;
+        }
+        pauses.push(record.due_at.unwrap() - world.clock.now().unix_timestamp());
+        world.go(std::time::Duration::from_secs(u64::try_from(pauses[tries]).unwrap()));
+        tries += 1;
+        world.advance("idp/1").await;
+    };
+    assert_eq!(pauses[..4], [30, 60, 120, 240]);
+    assert!((10..40).contains(&tries) && pauses.iter().sum::<i64>() > 3 * 86_400, "{pauses:?}");
+    assert_eq!((record.state, record.due_at, record.lease), (State::NeedsAttention, Some(NEVER), None));
+    assert_eq!(world.vendors.left().len(), 2);
+    world.store.change(&pause("null")).await.unwrap();
+    world.decide("idp/1", Decision::Replay).await.unwrap();
+    assert_eq!((world.advance("idp/1").await.state, world.vendors.left()), (State::Done, vec![]));
+}
+
+#[tokio::test]
+async fn departure_held_for_days_is_not_given_up_because_of_one_outage() {
+    let world = World::new().await;
+    world.vendors.have(&[ANN]);
+    world.say("idp", [active(by_email(ANN), 10)]).await;
+    assert_eq!(world.leave("idp", "1", by_email(ANN)).await.status, Status::Held);
+    world.go(4 * DAY);
+    // The record, its lease: then the facts.
+    world.store.fault_at(3, Fault::Fails);
+    let record = world.advance("idp/1").await;
+    let due_at = world.clock.now().unix_timestamp() + 30;
+    assert_eq!((record.state, record.due_at, record.failed_attempts), (State::Held, Some(due_at), 1));
+}
+
+// ---- Providers that are gone from the configuration ----
+
+#[tokio::test]
+async fn departure_whose_provider_was_taken_out_before_it_was_done_there_needs_attention() {
+    let mut world = World::new().await;
+    world.vendors.have(&[ANN]);
+    world.vendors.fail_for(ANN, None);
+    assert_eq!(world.leave("idp", "1", by_email(ANN)).await.status, Status::Pending);
+    world.vendors.work_again();
+    world.deploy("# without instaply");
+    world.go(HOUR);
+    let record = world.advance("idp/1").await;
+    let expected = [("access", (Outcome::Deleted, None)), ("instaply", (Outcome::Unavailable, Some("http_503")))];
+    assert_eq!((record.state, recorded(&record)), (State::NeedsAttention, expected.into()));
+    assert!(!record.person.is_masked(), "who left is still needed");
+    world.deploy("");
+    world.decide("idp/1", Decision::Replay).await.unwrap();
+    assert_eq!((world.advance("idp/1").await.state, world.vendors.left()), (State::Done, vec![]));
+}
+
+#[tokio::test]
+async fn departure_whose_provider_was_taken_out_after_a_removal_was_announced_needs_attention() {
+    let mut world = World::new().await;
+    world.vendors.have(&[ANN]);
+    let delivery = Delivery { departures: vec![departure("idp", "1", by_email(ANN), at(-1))], ..Delivery::default() };
+    // The record, the count, the facts, and the intent.
+    world.store.fault_at(4, Fault::DiesAfterwards);
+    assert!(deliver_or_die(&world, &delivery).await.is_none());
+    assert!(world.record("idp/1").await.intent.contains("instaply"));
+    world.deploy("# without instaply");
+    world.go(HOUR);
+    assert_eq!(world.advance("idp/1").await.state, State::NeedsAttention);
+}
+
 // ---- Products that do not answer ----
 
 #[tokio::test]
@@ -366,4 +472,14 @@ async fn departures_of_a_batch_beyond_what_is_done_inline_are_left_to_the_queue(
     world.go(MINUTE);
     assert_eq!(world.tick_and_follow().await.len(), 70);
     assert_eq!(world.tick().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn without_a_queue_the_whole_batch_is_done_inline() {
+    let mut world = World::with("max_departures = \"unlimited\"").await;
+    world.flow.queue = None;
+    let one = |n: usize| departure("idp", &n.to_string(), by_email(&format!("p{n}@example.com")), at(-1));
+    let delivery = Delivery { departures: (0..120).map(one).collect(), ..Delivery::default() };
+    let reports = world.deliver("idp", &delivery).await.unwrap();
+    assert_eq!(reports.iter().filter(|report| report.status == Status::Done).count(), 120);
 }
