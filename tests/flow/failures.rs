@@ -4,24 +4,20 @@ use offboard::{
     departure::Delivery,
     flow::NotRecorded,
     judgement::Veto,
-    ledger::{
-        LedgerError, NEVER, State,
-        operator::Decision,
-        store::{Change, Merge, Store},
-    },
+    ledger::{LedgerError, NEVER, State, operator::Decision},
     outcome::{Outcome, Proof, Status},
     report::DepartureReport,
 };
 
 use crate::{
     store::Fault,
-    world::{DAY, HOUR, MINUTE, World, active, at, by_email, departure, id, known, named, outcomes, recorded, vetoes},
+    world::{DAY, HOUR, MINUTE, World, active, at, by_email, departure, id, known, named, outcomes, vetoes},
 };
 
 const ANN: &str = "ann@example.com";
 
 /// Delivers, until it is answered or the process dies.
-async fn deliver_or_die(world: &World, delivery: &Delivery) -> Option<Result<Vec<DepartureReport>, NotRecorded>> {
+pub async fn deliver_or_die(world: &World, delivery: &Delivery) -> Option<Result<Vec<DepartureReport>, NotRecorded>> {
     tokio::select! {
         answered = world.deliver("idp", delivery) => Some(answered),
         () = world.store.died.notified() => None,
@@ -131,75 +127,6 @@ async fn removal_whose_answer_was_lost_is_deleted_and_not_already_absent() {
 }
 
 #[tokio::test]
-async fn facts_older_than_five_seconds_are_read_again_before_a_removal() {
-    for (seconds, removed) in [(4, true), (6, false)] {
-        let world = World::new().await;
-        world.vendors.have(&[ANN]);
-        let (ledger, clock) = (world.ledger.clone(), world.clock.clone());
-        world.vendors.at_look_up(async move {
-            // The environment was frozen, and meanwhile the person came back.
-            clock.go(std::time::Duration::from_secs(seconds));
-            ledger.store_facts("idp", &[active(by_email(ANN), 0)], clock.now()).await.unwrap();
-        });
-        world.leave("idp", "1", by_email(ANN)).await;
-        let record = world.record("idp/1").await;
-        let expected = if removed {
-            (State::Done, (Outcome::Deleted, None))
-        } else {
-            (State::Held, (Outcome::NotAttempted, Some("held")))
-        };
-        assert_eq!((record.state, recorded(&record)["access"]), expected, "{seconds}");
-    }
-}
-
-#[tokio::test]
-async fn return_while_the_intent_is_being_written_is_seen_before_the_removal() {
-    let world = World::new().await;
-    world.vendors.have(&[ANN]);
-    let (ledger, clock) = (world.ledger.clone(), world.clock.clone());
-    // The record, the count, the facts: then the intent.
-    world.store.after_call(4, async move {
-        clock.go(std::time::Duration::from_secs(6));
-        ledger.store_facts("idp", &[active(by_email(ANN), 0)], clock.now()).await.unwrap();
-    });
-    world.leave("idp", "1", by_email(ANN)).await;
-    let record = world.record("idp/1").await;
-    assert_eq!((record.state, recorded(&record)["access"]), (State::Held, (Outcome::NotAttempted, Some("held"))));
-    assert_eq!((world.vendors.left().len(), world.vendors.removals(), record.intent.len()), (2, 0, 0));
-}
-
-#[tokio::test]
-async fn return_between_two_attempts_of_a_removal_is_seen_and_the_removal_stays_begun() {
-    let world = World::with("attempts = 3").await;
-    world.vendors.have(&[ANN]);
-    world.vendors.fail_for(ANN, Some(0));
-    let (ledger, clock) = (world.ledger.clone(), world.clock.clone());
-    world.vendors.at_removal(async move {
-        clock.go(std::time::Duration::from_secs(6));
-        ledger.store_facts("idp", &[active(by_email(ANN), 0)], clock.now()).await.unwrap();
-    });
-    world.leave("idp", "1", by_email(ANN)).await;
-    let record = world.record("idp/1").await;
-    assert_eq!((record.state, recorded(&record)["instaply"]), (State::Held, (Outcome::NotAttempted, Some("held"))));
-    assert_eq!((world.vendors.left().len(), world.vendors.removals()), (2, 1));
-    assert!(record.begun().contains("instaply"), "the first attempt may have reached the product");
-}
-
-#[tokio::test]
-async fn worker_that_was_frozen_beyond_its_lease_removes_nobody() {
-    let world = World::new().await;
-    world.vendors.have(&[ANN]);
-    let clock = world.clock.clone();
-    world.vendors.at_look_up(async move { clock.go(HOUR) });
-    world.leave("idp", "1", by_email(ANN)).await;
-    let record = world.record("idp/1").await;
-    assert_eq!(recorded(&record)["access"], (Outcome::NotAttempted, Some("deadline")));
-    assert_eq!((record.state, world.vendors.left()), (State::Pending, vec![format!("access {ANN}")]));
-    world.go(HOUR);
-    assert_eq!(world.advance("idp/1").await.state, State::Done);
-}
-
-#[tokio::test]
 async fn two_workers_at_once_work_once() {
     let world = World::new().await;
     world.vendors.have(&[ANN]);
@@ -298,81 +225,6 @@ async fn delivery_is_answered_in_time_although_the_ledger_hangs_while_it_is_work
     world.go(5 * MINUTE);
     assert_eq!(world.tick_and_follow().await, ["idp/1"]);
     assert_eq!((world.record("idp/1").await.state, world.vendors.left()), (State::Done, vec![]));
-}
-
-#[tokio::test]
-async fn departure_that_cannot_be_judged_is_tried_with_a_growing_pause_and_given_to_a_person_after_three_days() {
-    let world = World::new().await;
-    world.vendors.have(&[ANN]);
-    let pause = |text: &str| [Change::Merge(Merge::of("#pause").field("pause", text))];
-    world.store.change(&pause("{")).await.unwrap();
-    assert_eq!(world.leave("idp", "1", by_email(ANN)).await.status, Status::Pending);
-    let (mut pauses, mut tries) = (Vec::new(), 0);
-    let record = loop {
-        let record = world.record("idp/1").await;
-        if record.state != State::Pending {
-            break record;
-        }
-        pauses.push(record.due_at.unwrap() - world.clock.now().unix_timestamp());
-        world.go(std::time::Duration::from_secs(u64::try_from(pauses[tries]).unwrap()));
-        tries += 1;
-        world.advance("idp/1").await;
-    };
-    assert_eq!(pauses[..4], [30, 60, 120, 240]);
-    assert!((10..40).contains(&tries) && pauses.iter().sum::<i64>() > 3 * 86_400, "{pauses:?}");
-    assert_eq!((record.state, record.due_at, record.lease), (State::NeedsAttention, Some(NEVER), None));
-    assert_eq!(world.vendors.left().len(), 2);
-    world.store.change(&pause("null")).await.unwrap();
-    world.decide("idp/1", Decision::Replay).await.unwrap();
-    assert_eq!((world.advance("idp/1").await.state, world.vendors.left()), (State::Done, vec![]));
-}
-
-#[tokio::test]
-async fn departure_held_for_days_is_not_given_up_because_of_one_outage() {
-    let world = World::new().await;
-    world.vendors.have(&[ANN]);
-    world.say("idp", [active(by_email(ANN), 10)]).await;
-    assert_eq!(world.leave("idp", "1", by_email(ANN)).await.status, Status::Held);
-    world.go(4 * DAY);
-    // The record, its lease: then the facts.
-    world.store.fault_at(3, Fault::Fails);
-    let record = world.advance("idp/1").await;
-    let due_at = world.clock.now().unix_timestamp() + 30;
-    assert_eq!((record.state, record.due_at, record.failed_attempts), (State::Held, Some(due_at), 1));
-}
-
-// ---- Providers that are gone from the configuration ----
-
-#[tokio::test]
-async fn departure_whose_provider_was_taken_out_before_it_was_done_there_needs_attention() {
-    let mut world = World::new().await;
-    world.vendors.have(&[ANN]);
-    world.vendors.fail_for(ANN, None);
-    assert_eq!(world.leave("idp", "1", by_email(ANN)).await.status, Status::Pending);
-    world.vendors.work_again();
-    world.deploy("# without instaply");
-    world.go(HOUR);
-    let record = world.advance("idp/1").await;
-    let expected = [("access", (Outcome::Deleted, None)), ("instaply", (Outcome::Unavailable, Some("http_503")))];
-    assert_eq!((record.state, recorded(&record)), (State::NeedsAttention, expected.into()));
-    assert!(!record.person.is_masked(), "who left is still needed");
-    world.deploy("");
-    world.decide("idp/1", Decision::Replay).await.unwrap();
-    assert_eq!((world.advance("idp/1").await.state, world.vendors.left()), (State::Done, vec![]));
-}
-
-#[tokio::test]
-async fn departure_whose_provider_was_taken_out_after_a_removal_was_announced_needs_attention() {
-    let mut world = World::new().await;
-    world.vendors.have(&[ANN]);
-    let delivery = Delivery { departures: vec![departure("idp", "1", by_email(ANN), at(-1))], ..Delivery::default() };
-    // The record, the count, the facts, and the intent.
-    world.store.fault_at(4, Fault::DiesAfterwards);
-    assert!(deliver_or_die(&world, &delivery).await.is_none());
-    assert!(world.record("idp/1").await.intent.contains("instaply"));
-    world.deploy("# without instaply");
-    world.go(HOUR);
-    assert_eq!(world.advance("idp/1").await.state, State::NeedsAttention);
 }
 
 // ---- Products that do not answer ----

@@ -6,10 +6,12 @@ mod support;
 mod doubles;
 mod failures;
 mod former;
+mod freshness;
 mod holding;
 mod safeguard;
 mod same_person;
 mod store;
+mod stuck;
 mod world;
 
 use offboard::{
