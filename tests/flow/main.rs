@@ -6,6 +6,7 @@ mod support;
 mod doubles;
 mod failures;
 mod former;
+mod freshness;
 mod handed_over;
 mod holding;
 mod planned;
@@ -13,6 +14,7 @@ mod safeguard;
 mod same_person;
 mod skew;
 mod store;
+mod stuck;
 mod world;
 
 use offboard::{

@@ -138,6 +138,15 @@ impl World {
     pub async fn deliver(&self, source: &str, delivery: &Delivery) -> Result<Vec<DepartureReport>, NotRecorded> {
         let (name, clock) = (self.worker(), || self.clock.now());
         let worker = Worker { name: &name, clock: &clock, deadline: Instant::now() + Duration::from_secs(10) };
+        self.deliver_as(source, delivery, worker).await
+    }
+
+    pub async fn deliver_as(
+        &self,
+        source: &str,
+        delivery: &Delivery,
+        worker: Worker<'_>,
+    ) -> Result<Vec<DepartureReport>, NotRecorded> {
         self.flow.receive(&self.config.sources[source], delivery, worker).await
     }
 
@@ -234,6 +243,10 @@ fn build(policy: &str, endpoints: &Endpoints, ledger: &Ledger) -> (Config, Flow)
     let (policy, is_live) = (policy.join("\n"), !policy.iter().any(|line| line.contains("mode")));
     let text =
         CONFIG.replace("\"SETTLE\"", settle).replace("VENDORS", &endpoints.vendors).replace("attempts = 1", attempts);
+    let text = match policy.contains("# without instaply") {
+        true => text.split("[providers.instaply]").next().unwrap_or_default().to_owned(),
+        false => text,
+    };
     let text = format!("[policy]\n{policy}\n{text}");
     let mode = is_live.then_some("live");
     let mut config = Config::parse(&text, mode).unwrap_or_else(|faults| panic!("{faults}"));
