@@ -368,18 +368,23 @@ async fn oldest_address_of_many_holds_the_departure_of_another_id_that_has_it() 
     for count in [41, 100, 101, 150] {
         for store in stores().await {
             let ledger = Ledger::new(store);
+            let (first, id_alone) = (renamed(1), Person { email: None, ..person("u1", "") });
+            ledger.store_facts("idp", &first, NOW).await.unwrap();
+            let prepare = |record: &mut Record| (record.state, record.due_at) = (State::Done, None);
+            let Recorded::New(own) = ledger.record(&departure("1", id_alone.clone()), NOW, prepare).await.unwrap()
+            else {
+                panic!("it is new")
+            };
+            ledger.repair(&own, &ledger.facts(&own, None).await.unwrap()).await.unwrap();
             for fact in renamed(count) {
                 ledger.store_facts("idp", &[fact], NOW).await.unwrap();
             }
             // Whether one of the addresses that are forgotten is protected, nobody knows.
-            let own = departure("1", Person { email: None, ..person("u1", "") });
-            let prepare = |record: &mut Record| (record.state, record.due_at) = (State::Done, None);
-            let Recorded::New(own) = ledger.record(&own, NOW, prepare).await.unwrap() else { panic!("it is new") };
             let expected: &[Veto] = if count > 100 { &[Veto::ActiveElsewhere] } else { &[] };
             assert_eq!(vetoes(&ledger, &own).await, expected, "{count}");
             let at = Some(EventTime::Instant(NOW - time::Duration::SECOND));
-            let back = IdentityFact { at, ..fact(Person { email: None, ..person("u1", "") }) };
-            let then = IdentityFact { at: renamed(1)[0].at, ..fact(person("u2", "a0@example.com")) };
+            let back = IdentityFact { at, ..fact(id_alone) };
+            let then = IdentityFact { at: first[0].at, ..fact(person("u2", "a0@example.com")) };
             ledger.store_facts("idp", &[back, then], NOW).await.unwrap();
             let other = recorded(&ledger, &departure("2", person("u2", "a0@example.com"))).await;
             assert!(!vetoes(&ledger, &other).await.is_empty(), "{count}");
