@@ -3,7 +3,11 @@
 //! A record is changed by compare-and-swap on its version, so that two workers cannot both believe that they hold it. A
 //! record and its references in the items of ids, addresses and external ids are one transaction.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use time::OffsetDateTime;
 
@@ -202,6 +206,15 @@ impl Ledger {
         self.item(id).await?.as_ref().map(Record::read).transpose()
     }
 
+    /// Returns the records of these ids that exist.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used.
+    pub async fn get_many(&self, ids: BTreeSet<String>) -> Result<BTreeMap<String, Record>, LedgerError> {
+        let items = self.store.read(&ids).await?;
+        items.into_iter().map(|(id, item)| Ok((id, Record::read(&item)?))).collect()
+    }
+
     /// Writes a record that was read. Returns whether nobody had changed it since.
     ///
     /// # Errors
@@ -258,11 +271,11 @@ impl Ledger {
     }
 }
 
-/// Returns the time that a source gave, in milliseconds since 1970; `None` where the time is our own clock's.
+/// Returns the time that a source gave, in milliseconds since 1970; `None` where the time is our own clock's, as that of a day
+/// which means its reception.
 fn said_by_source(at: Option<EventTime>, now: OffsetDateTime) -> Option<i64> {
-    // A day that is resolved to its reception is.
-    let is_ours = |at: &EventTime| matches!(at, EventTime::Day(_)) && at.resolve(now) == now;
-    at.filter(|at| !is_ours(at)).map(|at| millis(at.resolve(now)))
+    let at = at.filter(|at| matches!(at, EventTime::Instant(_)) || at.resolve(now) != now)?;
+    Some(millis(at.resolve(now)))
 }
 
 /// Writes that an id departed. Refused where the item is full.

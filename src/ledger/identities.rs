@@ -9,7 +9,7 @@ use super::{
     Held, Holders, IdentityKey, Ledger, LedgerError, MAX_CAS_ATTEMPTS, State, StoredIdentity, TraitKey, holders,
     key::DepartureRef,
     mark_crowded, millis, said_by_source,
-    store::{Change, Changed, Item},
+    store::{Change, Changed, Item, MAX_CHANGES},
 };
 use crate::{
     departure::IdentityFact,
@@ -103,7 +103,7 @@ impl Ledger {
         now: OffsetDateTime,
     ) -> Result<(), LedgerError> {
         let mut stored = item.map(StoredIdentity::read).transpose()?.unwrap_or_default();
-        for _ in 0..MAX_CAS_ATTEMPTS {
+        for attempt in 0..MAX_CAS_ATTEMPTS {
             let mut identity = stored.identity.clone();
             for fact in facts {
                 let at = said_at(fact, last_word.max(stored.last_word()).max(identity.last_word()), now);
@@ -113,7 +113,7 @@ impl Ledger {
                 return self.reopen(id, &stored, now).await;
             }
             let after = StoredIdentity { identity, ..stored.clone() };
-            if self.swap_identity(id, &stored, &after).await? {
+            if self.swap_identity(id, &stored, &after, attempt > 0).await? {
                 return self.reopen(id, &after, now).await;
             }
             let item = self.item(&id.item()).await?;
@@ -122,20 +122,33 @@ impl Ledger {
         Err(LedgerError::Contention)
     }
 
-    /// Writes an id's item and what changes in those of its traits. Returns whether nobody had changed it since.
+    /// Writes an id's item and what changes in those of its traits: in one transaction, as far as it has room. Returns whether
+    /// nobody had changed it since.
     async fn swap_identity(
         &self,
         id: &IdentityKey,
         before: &StoredIdentity,
         after: &StoredIdentity,
+        is_retry: bool,
     ) -> Result<bool, LedgerError> {
         let document = serde_json::to_string(&after.identity).map_err(|_| LedgerError::Unreadable("identity"))?;
         let item = Item { id: id.item(), version: before.version + 1, document, ..Item::default() };
-        let known = before.identity.holdings(id.source());
+        let mut known = before.identity.holdings(id.source());
         let news = after.identity.holdings(id.source());
+        // What is no longer said of the id stays in the trait's item as it was last: somebody active may be behind it.
+        let lost = known.keys().filter(|of| after.identity.crowded && !news.contains_key(of));
+        let mut merges: Vec<_> = lost.map(|of| holders::crowded(of.item())).collect();
+        if is_retry && news.len() >= MAX_CHANGES {
+            // The attempt before may have written what is older than what was stored meanwhile.
+            known.clear();
+        }
         let news = news.into_iter().filter(|(of, holding)| known.get(of) != Some(holding));
+        merges.extend(news.map(|(of, holding)| holders::holds(&of, id, &holding)));
+        // What finds no room is written before: the id's item says that all is.
+        let last = merges.split_off(merges.len().saturating_sub(MAX_CHANGES - 1));
+        self.merge_all(merges).await?;
         let mut changes = vec![Change::Swap { item, expected: before.version }];
-        changes.extend(news.map(|(of, holding)| Change::Merge(holders::holds(&of, id, &holding))));
+        changes.extend(last.into_iter().map(Change::Merge));
         loop {
             match self.store.change(&changes).await? {
                 Changed::All => return Ok(true),
