@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    config::{Config, Policy},
+    config::{Config, Mode, Policy},
     departure::{Delivery, Departure},
     engine::Engine,
     judgement::Rules,
@@ -190,12 +190,16 @@ impl Flow {
         awaits_facts: bool,
         lease: Option<Lease>,
     ) -> Result<Received, LedgerError> {
-        let prepare = move |record: &mut Record| match &lease {
-            Some(lease) => record.take(lease.clone()),
-            None => {
-                record.awaits_facts = awaits_facts;
-                let wait = if awaits_facts { FACTS_WAIT } else { Duration::ZERO };
-                record.due_at = Some((now + wait).unix_timestamp());
+        let planned = self.policy.mode == Mode::DryRun;
+        let prepare = move |record: &mut Record| {
+            record.planned = planned;
+            match &lease {
+                Some(lease) => record.take(lease.clone()),
+                None => {
+                    record.awaits_facts = awaits_facts;
+                    let wait = if awaits_facts { FACTS_WAIT } else { Duration::ZERO };
+                    record.due_at = Some((now + wait).unix_timestamp());
+                }
             }
         };
         Ok(match self.ledger.record(departure, now, prepare).await? {
@@ -329,12 +333,12 @@ impl Flow {
     /// What the configuration says about a departure.
     fn rules(&self, record: &Record) -> Rules<'_> {
         let settle = self.sources.get(&record.source).map(|source| source.settle);
-        Rules { policy: &self.policy, settle: settle.unwrap_or_default() }
+        Rules { policy: &self.policy, settle }
     }
 
     /// Whether a departure's source reaches a provider.
     fn covers(&self, record: &Record, provider: &str) -> bool {
-        self.sources.get(&record.source).is_none_or(|source| source.covers(provider))
+        self.sources.get(&record.source).is_some_and(|source| source.covers(provider))
     }
 
     /// What needs most of all providers that a departure's source reaches. One that it reached once, and that is not known to be

@@ -106,14 +106,14 @@ impl Ledger {
         }
     }
 
-    /// The departure's place among its source's words. A time that is our own clock's comes after the last word about the id:
-    /// the clocks of environments differ.
+    /// The departure's place among its source's words. A time that is our own clock's (none was said, or one that is ahead)
+    /// comes after the last word about the id: the clocks of environments differ.
     async fn rank(&self, departure: &Departure, now: OffsetDateTime) -> Result<i64, LedgerError> {
         let received = millis(now);
         let said = departure.event.occurred_at.map(|at| millis(at.resolve(now)));
-        if let Some(said) = said.filter(|said| *said != received) {
-            let is_ahead = said > received + crate::judgement::MAX_AHEAD;
-            return Ok(if is_ahead { received } else { said });
+        let is_ours = |said: i64| said == received || said > received + crate::judgement::MAX_AHEAD;
+        if let Some(said) = said.filter(|said| !is_ours(*said)) {
+            return Ok(said);
         }
         let Some(key) = IdentityKey::of(&departure.source, &departure.person) else { return Ok(received) };
         let item = self.item(&key.item()).await?;

@@ -104,6 +104,11 @@ impl<'a> Removal<'a> {
     /// Carries out an action at every provider at once.
     async fn carry_out(&mut self, action: Action, verdict: &Verdict) {
         let (barrier, mut asks) = Barrier::new();
+        if action != Action::Resolve {
+            let mut traits = looked_up(&self.record.source, verdict);
+            traits.extend(self.record.person.traits.iter().cloned());
+            self.record.looks_up_by(traits);
+        }
         let begun = &self.begun;
         let wanted = |name: &str| {
             let is_meant = action != Action::Resolve || begun.contains(name);
@@ -119,10 +124,6 @@ impl<'a> Removal<'a> {
         let flow = self.flow;
         let mut run = flow.engine.begin(&flow.secrets, assignment, self.worker.deadline, &barrier, wanted);
         drop(barrier);
-        if action != Action::Resolve {
-            self.record.looked_up.extend(looked_up(&self.record.source, verdict));
-            self.record.looked_up.extend(self.record.person.traits.iter().cloned());
-        }
         self.attend(&mut run, &mut asks).await;
     }
 
@@ -277,13 +278,16 @@ impl<'a> Removal<'a> {
             return Ok(());
         }
         for entry in self.results.clone() {
-            let asked = self.asked.contains(&entry.provider);
-            self.record.settle(entry, asked, self.worker.now());
+            // What another worker found out meanwhile stands, unless the account was removed here.
+            if entry.finding.is_removal() || self.record.is_open_at(&entry.provider) {
+                let asked = self.asked.contains(&entry.provider);
+                self.record.settle(entry, asked, self.worker.now());
+            }
         }
         if is_ours {
             self.record.judged(verdict);
             self.record.counted |= mine.counted;
-            self.record.looked_up.extend(mine.looked_up);
+            self.record.looks_up_by(mine.looked_up);
             self.end(verdict);
         }
         Ok(())

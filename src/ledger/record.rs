@@ -76,6 +76,12 @@ pub struct Record {
     /// Whether it waits for the identity facts of its delivery to be stored.
     #[serde(default)]
     pub awaits_facts: bool,
+    /// Whether a dry run planned it: then it is carried out after a release alone.
+    #[serde(default)]
+    pub planned: bool,
+    /// Addresses of the person that became known while it was open, and by which nobody was looked up yet.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub late: BTreeSet<TraitKey>,
     /// Whether the safeguard has counted it.
     #[serde(default)]
     pub counted: bool,
@@ -198,6 +204,8 @@ impl Record {
             vetoes: None,
             event_id_reused: false,
             awaits_facts: false,
+            planned: false,
+            late: BTreeSet::new(),
             counted: false,
             let_through: false,
             overlap_since: None,
@@ -268,6 +276,16 @@ impl Record {
         self.intent.iter().filter(|provider| self.is_open_at(provider)).cloned().collect()
     }
 
+    /// Records by what accounts are looked up from now on. Where nobody was, or nobody could be looked up, a new trait is looked
+    /// up as well.
+    pub fn looks_up_by(&mut self, traits: BTreeSet<TraitKey>) {
+        if !self.looked_up.is_empty() && !traits.is_subset(&self.looked_up) {
+            self.try_again(|outcome| outcome.status() == Status::Done || outcome == Outcome::Unidentified);
+        }
+        self.late.retain(|key| !traits.contains(key));
+        self.looked_up.extend(traits);
+    }
+
     /// Records what is now true at a provider. `asked` says whether its removal was begun in this run.
     pub fn settle(&mut self, mut entry: Entry, asked: bool, now: OffsetDateTime) {
         let provider = entry.provider.clone();
@@ -291,6 +309,7 @@ impl Record {
     pub fn judged(&mut self, verdict: &Verdict) {
         self.vetoes = Some(verdict.standing.clone());
         self.let_through |= verdict.lets_through;
+        self.planned |= self.has_veto(Veto::DryRun);
         self.overlap_since = verdict.overlap_since;
         self.person.known_emails = verdict.known_emails(self.person.emails());
     }
@@ -305,6 +324,7 @@ impl Record {
             Next::Wait { due_at } => (State::Pending, Some(due_at)),
             Next::Attend => (State::NeedsAttention, Some(NEVER)),
             Next::LookUp => (State::Held, Some(NEVER)),
+            Next::Remove if worst == Status::Done && !self.late.is_empty() => (State::Pending, Some(now)),
             Next::Remove => self.after_removals(worst, now),
         };
         if self.state == State::Done {
@@ -362,6 +382,10 @@ impl Record {
         self.expires_at = None;
         self.failed_attempts = 0;
         self.first_attempt_at = None;
+        self.try_again(again);
+    }
+
+    fn try_again(&mut self, again: impl Fn(Outcome) -> bool) {
         for result in self.providers.values_mut() {
             result.again |= again(result.entry.finding.outcome);
         }

@@ -208,7 +208,7 @@ impl World {
     pub async fn show(&self, id: &str) -> Shown {
         let record = self.record(id).await;
         let source: &Source = &self.config.sources[&record.source];
-        let rules = Rules { policy: &self.config.policy, settle: source.settle };
+        let rules = Rules { policy: &self.config.policy, settle: Some(source.settle) };
         let (_, verdict) = self.ledger.review(id, rules, self.clock.now()).await.unwrap();
         Shown { standing: verdict.standing, only: None }
     }
