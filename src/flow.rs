@@ -32,6 +32,8 @@ pub use tick::{TickError, due};
 
 /// Departures of a delivery that are worked on before it is answered; the rest is left to the queue.
 const MAX_INLINE: usize = 50;
+/// Departures of a delivery up to which none is read before it is recorded: most are new.
+const MAX_UNREAD: usize = 10;
 /// Departures that are recorded, or worked on, side by side.
 const CONCURRENT: usize = 16;
 /// How long a record waits for its delivery's repetition if not all identity facts could be stored.
@@ -168,10 +170,17 @@ impl Flow {
     ) -> Result<Vec<Received>, NotRecorded> {
         let now = worker.now();
         let has_facts = !delivery.facts.is_empty();
+        // The repetition of a large delivery must get further than the one before.
+        let mut known = BTreeMap::new();
+        if delivery.departures.len() > MAX_UNREAD {
+            let ids = delivery.departures.iter().map(|departure| departure.id.clone()).collect();
+            known = self.ledger.get_many(ids).await?;
+        }
         let mut records = Vec::new();
         for (place, departure) in delivery.departures.iter().enumerate() {
             let is_inline = place < MAX_INLINE && !has_facts;
-            records.push(self.record(departure, now, has_facts, is_inline.then(|| worker.lease())));
+            let known = known.remove(&departure.id).filter(|record| record.is_of(departure));
+            records.push(self.record(departure, known, now, has_facts, is_inline.then(|| worker.lease())));
         }
         let mut records = stream::iter(records).buffered(CONCURRENT);
         let mut received = Vec::new();
@@ -186,10 +195,14 @@ impl Flow {
     async fn record(
         &self,
         departure: &Departure,
+        known: Option<Record>,
         now: OffsetDateTime,
         awaits_facts: bool,
         lease: Option<Lease>,
     ) -> Result<Received, LedgerError> {
+        if let Some(record) = known {
+            return Ok(Received { record, is_duplicate: true });
+        }
         let planned = self.policy.mode == Mode::DryRun;
         let prepare = move |record: &mut Record| {
             record.planned = planned;

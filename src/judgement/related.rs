@@ -66,7 +66,7 @@ impl Related {
                 active.insert(own.key.item().to_owned(), Active::crowded(own.key.item().to_owned()));
             }
             for (id, holding) in others(own, holders, &ids, record, facts, now) {
-                match relation(own, &holding, record.rank) {
+                match relation(own, &holding, record) {
                     Relation::SamePerson => {
                         // A word of the departure's own source ranks by when it was reported, another's by when it is.
                         let rank = if id.source() == record.source { record.rank } else { record.time() };
@@ -226,11 +226,12 @@ enum Relation {
     None,
 }
 
-fn relation(own: &Own, other: &Holding, rank: i64) -> Relation {
-    let (from, until) = own.time.unwrap_or((rank, None));
+fn relation(own: &Own, other: &Holding, record: &Record) -> Relation {
+    let (from, until) = own.time.unwrap_or((record.rank, None));
     let until = match own.status {
         AddressStatus::Current => None,
-        _ => until.or(Some(rank)),
+        // What a scheduled departure's event replaced may have been said again before it took effect.
+        _ => until.or(Some(record.time())),
     };
     let overlap = until.is_none_or(|until| other.from <= until) && other.until.is_none_or(|other| other >= from);
     match (overlap, other.until) {

@@ -335,3 +335,51 @@ async fn without_a_queue_the_whole_batch_is_done_inline() {
     let reports = world.deliver("idp", &delivery).await.unwrap();
     assert_eq!(reports.iter().filter(|report| report.status == Status::Done).count(), 120);
 }
+
+/// More departures of people who are never found than a queue's call takes at once.
+fn many(count: usize) -> Delivery {
+    let departures = (0..count).map(|n| departure("idp", &n.to_string(), id(&format!("u{n}")), at(-1)));
+    Delivery { departures: departures.collect(), ..Delivery::default() }
+}
+
+#[tokio::test]
+async fn departure_with_any_id_is_queued_and_one_that_the_queue_refuses_costs_no_other_batch() {
+    let world = World::with("max_departures = \"unlimited\"").await;
+    world.vendors.fail_for(ANN, None);
+    let ids: Vec<_> = (0..15).map(|n| format!("{n}\u{ffff}\u{1f4a9}")).collect();
+    for id in &ids {
+        world.leave("idp", id, by_email(ANN)).await;
+    }
+    world.go(HOUR);
+    let mut sent = world.tick().await;
+    sent.sort();
+    let mut expected: Vec<_> = ids.iter().map(|id| format!("idp/{id}")).collect();
+    expected.sort();
+    assert_eq!(sent, expected);
+    world.sqs.refuse("idp/0");
+    let (sent, ticked) = world.try_tick().await;
+    assert_eq!(
+        ticked.map_err(|error| error.to_string()),
+        Err("the queue cannot be used: InvalidMessageContents".into())
+    );
+    assert!(sent.len() == 5 || sent.len() == 10, "{sent:?}");
+}
+
+#[tokio::test]
+async fn repetition_of_a_large_delivery_costs_no_call_per_departure_that_is_recorded() {
+    let world = World::with("max_departures = \"unlimited\"").await;
+    let delivery = many(40);
+    let reports = world.deliver("idp", &delivery).await.unwrap();
+    assert!(reports.iter().all(|report| !report.duplicate));
+    world.store.calls();
+    let reports = world.deliver("idp", &delivery).await.unwrap();
+    assert!(reports.len() == 40 && reports.iter().all(|report| report.duplicate));
+    assert_eq!(world.store.calls(), 1);
+    // An id that stands for another person is recorded all the same.
+    let mut delivery = many(40);
+    delivery.departures[7].person = id("other");
+    let reports = world.deliver("idp", &delivery).await.unwrap();
+    let new: Vec<_> = reports.iter().filter(|report| !report.duplicate).collect();
+    assert_eq!(new.len(), 1);
+    assert_eq!(vetoes(&world.record(&new[0].id).await), [Veto::EventIdReused]);
+}

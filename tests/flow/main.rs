@@ -12,6 +12,7 @@ mod holding;
 mod planned;
 mod safeguard;
 mod same_person;
+mod skew;
 mod store;
 mod stuck;
 mod world;

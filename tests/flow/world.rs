@@ -14,7 +14,7 @@ use offboard::{
     config::Config,
     departure::{Delivery, Departure, Event, EventTime, IdentityFact, Verification, Word},
     engine::Engine,
-    flow::{Flow, NotRecorded, Worker},
+    flow::{Flow, NotRecorded, TickError, Worker},
     http::Client,
     judgement::{Rules, Veto},
     ledger::{
@@ -178,11 +178,18 @@ impl World {
 
     /// The schedule ticks. Returns the departures for which it sent messages.
     pub async fn tick(&self) -> Vec<String> {
+        let (sent, ticked) = self.try_tick().await;
+        ticked.unwrap();
+        sent
+    }
+
+    /// The schedule ticks. Returns the departures for which it sent messages, and how it ended.
+    pub async fn try_tick(&self) -> (Vec<String>, Result<(), TickError>) {
         self.sqs.take();
         let (name, clock) = (self.worker(), || self.clock.now());
         let worker = Worker { name: &name, clock: &clock, deadline: Instant::now() + Duration::from_secs(10) };
-        self.flow.tick(worker).await.unwrap();
-        self.sqs.take().into_iter().map(|(departure, _)| departure).collect()
+        let ticked = self.flow.tick(worker).await;
+        (self.sqs.take().into_iter().map(|(departure, _)| departure).collect(), ticked)
     }
 
     /// Ticks, and follows the messages that it sent.
