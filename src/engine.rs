@@ -35,6 +35,7 @@ mod tests;
 
 use account::Removing;
 pub use assignment::{Action, AddressStatus, Assignment, OwnedIdentity, Target};
+pub(crate) use barrier::Pass;
 pub use barrier::{Ask, Barrier, Permission};
 use connection::Connection;
 

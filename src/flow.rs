@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    config::{Config, Policy},
+    config::{Config, Mode, Policy},
     departure::{Delivery, Departure},
     engine::Engine,
     judgement::Rules,
@@ -40,8 +40,8 @@ const CONCURRENT: usize = 16;
 const FACTS_WAIT: Duration = Duration::from_secs(15 * 60);
 /// How much longer than its work a lease lasts: within it a call that was begun ends.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
-/// When a departure is tried again whose facts could not be read.
-const RETRY: Duration = Duration::from_secs(30);
+/// How long after the worker's deadline a run may still write what came of it.
+const CLOSING: Duration = Duration::from_millis(300);
 
 /// A departure, or an identity fact, that could not be recorded: the sender has to deliver again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +113,7 @@ impl Worker<'_> {
 }
 
 /// A recorded departure of a delivery.
+#[derive(Clone)]
 struct Received {
     record: Record,
     is_duplicate: bool,
@@ -149,12 +150,14 @@ impl Flow {
     ) -> Result<Vec<DepartureReport>, NotRecorded> {
         let recorded = timeout_at(worker.deadline, self.record_all(source, delivery, worker)).await;
         let received = recorded.map_err(|_| NotRecorded::Deadline)??;
+        let has_facts = !delivery.facts.is_empty();
         let mut work = Vec::new();
         for (place, received) in received.into_iter().enumerate() {
-            work.push(self.inline(place, received, worker));
+            work.push(self.in_time(place, received, has_facts, worker));
         }
         let received: Vec<Received> = stream::iter(work).buffered(CONCURRENT).collect().await;
-        self.send_left(&received, worker).await;
+        // What is not sent by then the tick finds.
+        let _ = timeout_at(worker.deadline + 2 * CLOSING, self.send_left(&received, worker)).await;
         Ok(received.iter().map(|received| self.report(&received.record, received.is_duplicate)).collect())
     }
 
@@ -200,12 +203,16 @@ impl Flow {
         if let Some(record) = known {
             return Ok(Received { record, is_duplicate: true });
         }
-        let prepare = move |record: &mut Record| match &lease {
-            Some(lease) => record.take(lease.clone()),
-            None => {
-                record.awaits_facts = awaits_facts;
-                let wait = if awaits_facts { FACTS_WAIT } else { Duration::ZERO };
-                record.due_at = Some((now + wait).unix_timestamp());
+        let planned = self.policy.mode == Mode::DryRun;
+        let prepare = move |record: &mut Record| {
+            record.planned = planned;
+            match &lease {
+                Some(lease) => record.take(lease.clone()),
+                None => {
+                    record.awaits_facts = awaits_facts;
+                    let wait = if awaits_facts { FACTS_WAIT } else { Duration::ZERO };
+                    record.due_at = Some((now + wait).unix_timestamp());
+                }
             }
         };
         Ok(match self.ledger.record(departure, now, prepare).await? {
@@ -223,12 +230,21 @@ impl Flow {
         Ok(())
     }
 
-    /// Works on a departure of a delivery, if it is its turn and there is time.
-    async fn inline(&self, place: usize, received: Received, worker: Worker<'_>) -> Received {
+    /// Works on a departure of a delivery until the worker's deadline. What the ledger keeps waiting beyond it is dropped: the
+    /// lease ends, and the tick goes on.
+    async fn in_time(&self, place: usize, received: Received, has_facts: bool, worker: Worker<'_>) -> Received {
+        let work = self.inline(place, received.clone(), has_facts, worker);
+        timeout_at(worker.deadline + CLOSING, work).await.unwrap_or(received)
+    }
+
+    /// Works on a departure of a delivery, if it is its turn and there is time. Without a queue every turn is here.
+    async fn inline(&self, place: usize, received: Received, has_facts: bool, worker: Worker<'_>) -> Received {
         let Received { record, is_duplicate } = received;
         let is_late = Instant::now() >= worker.deadline;
-        if place >= MAX_INLINE || is_late || record.state.is_settled() {
-            return Received { record: self.left(record, worker).await, is_duplicate };
+        let is_left = is_late || (place >= MAX_INLINE && self.queue.is_some());
+        if is_left || record.state.is_settled() {
+            let record = if has_facts { self.left(record, worker).await } else { record };
+            return Received { record, is_duplicate };
         }
         let is_ours = record.lease.as_ref().is_some_and(|lease| lease.by == worker.name) && !is_duplicate;
         if is_ours {
@@ -238,7 +254,7 @@ impl Flow {
         if !(record.awaits_facts || is_due || self.queue.is_none()) {
             return Received { record, is_duplicate };
         }
-        let record = match self.take(&record.id, worker, true).await {
+        let record = match self.take(&record.id, worker, has_facts).await {
             Ok(Some(Taken::Ours(record))) => self.work(record, worker).await,
             Ok(Some(Taken::NotNow(record))) => record,
             Ok(None) | Err(_) => record,
@@ -275,7 +291,8 @@ impl Flow {
         })
     }
 
-    /// Takes the lease of a departure on which work is left that nobody does.
+    /// Takes the lease of a departure on which work is left that nobody does. One that waits for its delivery's facts is taken
+    /// early only by a delivery that has facts: they are stored by now.
     async fn take(&self, id: &str, worker: Worker<'_>, has_facts: bool) -> Result<Option<Taken>, LedgerError> {
         loop {
             let Some(mut record) = self.ledger.get(id).await? else { return Ok(None) };
@@ -299,11 +316,10 @@ impl Flow {
         if let Err(error) = removal.run().await {
             let departure_id = crate::person::mask_departure_id(&removal.record.id);
             tracing::error!(request_id = worker.name, departure_id, reason = %error, "a departure could not be judged");
-            let mut record = removal.record;
-            record.lease = None;
-            record.due_at = Some((worker.now() + RETRY).unix_timestamp());
-            let _ = self.ledger.save(&mut record).await;
-            return record;
+            metrics::count("NotRecorded");
+            removal.record.not_judged(worker.now());
+            // If this is not written either, the tick finds it once the lease has ended.
+            let _ = self.ledger.save(&mut removal.record).await;
         }
         metrics::entered(before, &removal.record);
         removal.record
@@ -330,22 +346,27 @@ impl Flow {
     /// What the configuration says about a departure.
     fn rules(&self, record: &Record) -> Rules<'_> {
         let settle = self.sources.get(&record.source).map(|source| source.settle);
-        Rules { policy: &self.policy, settle: settle.unwrap_or_default() }
+        Rules { policy: &self.policy, settle }
     }
 
     /// Whether a departure's source reaches a provider.
     fn covers(&self, record: &Record, provider: &str) -> bool {
-        self.sources.get(&record.source).is_none_or(|source| source.covers(provider))
+        self.sources.get(&record.source).is_some_and(|source| source.covers(provider))
     }
 
-    /// What needs most of all providers that a departure's source reaches.
+    /// What needs most of all providers that a departure's source reaches. One that it reached once, and that is not known to be
+    /// done, is a person's business: nobody calls it any more.
     fn worst(&self, record: &Record) -> Status {
-        let reached = self.engine.names().filter(|name| self.covers(record, name));
+        let is_reached = |name: &str| self.engine.names().any(|known| known == name) && self.covers(record, name);
         let status = |name: &str| match record.providers.get(name) {
             Some(result) if !result.again => result.entry.finding.outcome.status(),
             _ => Status::Incomplete,
         };
-        reached.map(status).max().unwrap_or(Status::Done)
+        let tried = record.providers.keys().chain(&record.intent).map(String::as_str);
+        let is_left_behind = |name: &&str| !is_reached(name) && status(name) != Status::Done;
+        let left_behind = tried.filter(is_left_behind).map(|_| Status::NeedsAttention);
+        let reached = self.engine.names().filter(|name| is_reached(name)).map(status);
+        reached.chain(left_behind).max().unwrap_or(Status::Done)
     }
 }
 

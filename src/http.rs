@@ -21,6 +21,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
+    engine::Pass,
     outcome::{Failure, FailureKind},
     secrets::SHORTEST_SECRET,
 };
@@ -83,6 +84,8 @@ pub struct Http {
     limits: Limits,
     deadline: Instant,
     seen: Arc<Seen>,
+    /// What is asked before each attempt, if this is for a removal.
+    pass: Option<Pass>,
 }
 
 /// What happened on the wire so far.
@@ -97,15 +100,16 @@ struct Seen {
 impl Http {
     /// Calls below `base`, until `deadline` at the latest.
     pub fn new(client: Client, base: Url, limits: Limits, deadline: Instant) -> Self {
-        Self { client, base, limits, deadline, seen: Arc::default() }
+        Self { client, base, limits, deadline, seen: Arc::default(), pass: None }
     }
 
-    /// Returns the same for one removal: it must end within one call's time-out from now, so that what permitted it still
-    /// holds when it is sent.
-    pub(crate) fn for_removal(&self) -> Self {
-        let Self { client, base, limits, deadline, seen } = self;
+    /// Returns the same for one removal: every attempt asks for permission immediately before it is sent, and all must end
+    /// within one call's time-out from now.
+    pub(crate) fn for_removal(&self, pass: Pass) -> Self {
+        let Self { client, base, limits, deadline, seen, .. } = self;
+        let (client, base, limits, seen) = (client.clone(), base.clone(), limits.clone(), seen.clone());
         let deadline = Instant::now().checked_add(limits.timeout).map_or(*deadline, |soon| soon.min(*deadline));
-        Self { client: client.clone(), base: base.clone(), limits: limits.clone(), deadline, seen: seen.clone() }
+        Self { client, base, limits, deadline, seen, pass: Some(pass) }
     }
 
     /// How many attempts of calls below the base URL ended so that the provider may have done what was asked.
@@ -326,6 +330,9 @@ impl<'a> Call<'a> {
 
     async fn attempt(&self, attempt: u32) -> Result<Answer, Failure> {
         let url = self.url.clone()?;
+        if let Some(pass) = &self.http.pass {
+            pass.ask(|| ()).await?;
+        }
         let left = self.http.deadline.saturating_duration_since(Instant::now());
         if left < LEAST_TIME {
             return Err(Failure::new(FailureKind::NotAttempted, "deadline"));

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
-    config::Policy,
+    config::{Mode, Policy},
     engine::{OwnedIdentity, Target},
     ledger::{Facts, NEVER, Record, millis},
     person::Email,
@@ -29,6 +29,8 @@ use related::Related;
 
 /// How far ahead of our clock an event may be without being taken for a scheduled one, in milliseconds.
 pub const MAX_AHEAD: i64 = 5 * 60 * 1000;
+/// How far ahead a departure may be scheduled and be waited for, in seconds: a later date means "no end" in many systems.
+const MAX_SCHEDULED: i64 = 400 * 24 * 60 * 60;
 /// How often a departure is judged again that waits for another source's departure, in seconds.
 const OVERLAP_EVERY: i64 = 5 * 60;
 /// How often a held departure is judged again whose vetoes can lapse by themselves, in seconds.
@@ -148,6 +150,13 @@ pub struct Release {
     pub former: BTreeMap<String, BTreeSet<String>>,
 }
 
+impl Standing {
+    /// Returns whether a release can override it: also what a dry run planned that is over.
+    pub fn is_releasable(&self) -> bool {
+        self.veto.is_releasable() || (self.veto == Veto::DryRun && !self.facts.is_empty())
+    }
+}
+
 impl Release {
     /// Returns whether nothing was released.
     pub fn is_empty(&self) -> bool {
@@ -169,8 +178,8 @@ impl Release {
 pub struct Rules<'a> {
     /// `[policy]`.
     pub policy: &'a Policy,
-    /// The source's `settle`.
-    pub settle: Duration,
+    /// The source's `settle`; `None` if the source is not configured any more.
+    pub settle: Option<Duration>,
 }
 
 /// The result of a judgement.
@@ -205,7 +214,7 @@ pub enum Next {
         /// When.
         due_at: i64,
     },
-    /// Left to a person: protected.
+    /// Left to a person: protected, or of a source that is not configured any more.
     Attend,
 }
 
@@ -246,7 +255,8 @@ fn raised(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTime,
     let (returned, elsewhere) = (facts_of(returned), facts_of(elsewhere));
     let is_raised = |veto: Veto| match veto {
         Veto::Paused => facts.pause.is_some(),
-        Veto::DryRun => policy.mode == crate::config::Mode::DryRun,
+        // What a dry run planned is carried out after a release alone.
+        Veto::DryRun => policy.mode == Mode::DryRun || record.planned,
         Veto::Protected => is_protected,
         Veto::EventTooOld => received.saturating_sub(record.time()) > length(policy.max_event_age),
         Veto::EventInFuture => record.time() > at.saturating_add(MAX_AHEAD),
@@ -254,12 +264,14 @@ fn raised(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTime,
         Veto::PersonReturned => !returned.is_empty(),
         Veto::ActiveElsewhere => !elsewhere.is_empty(),
         Veto::EventIdReused => record.event_id_reused,
-        Veto::Settling => at < received.saturating_add(length(rules.settle)),
+        Veto::Settling => at < received.saturating_add(length(rules.settle.unwrap_or_default())),
     };
     let standing = |veto: Veto| {
         let facts = match veto {
             Veto::PersonReturned => returned.clone(),
             Veto::ActiveElsewhere => elsewhere.clone(),
+            // Of a dry run that is over: this can be released.
+            Veto::DryRun if policy.mode != Mode::DryRun => vec![VetoFact { id: "planned".to_owned(), at: 0 }],
             _ => Vec::new(),
         };
         Standing { veto, facts }
@@ -280,19 +292,21 @@ fn next(
     let overlap = i64::try_from(rules.policy.overlap.as_secs()).unwrap_or(NEVER);
     let overlap_ends = overlap_since.map_or(now, |since| since.saturating_add(overlap).min(NEVER));
     let waits = |veto: Veto| match veto {
-        Veto::Settling => Some(seconds_up(millis(record.received_at)) + seconds(rules.settle)),
-        Veto::EventInFuture => Some(seconds_up(record.time())),
+        Veto::Settling => Some(seconds_up(millis(record.received_at)) + seconds(rules.settle.unwrap_or_default())),
+        Veto::EventInFuture => Some(seconds_up(record.time())).filter(|due_at| *due_at <= now + MAX_SCHEDULED),
         Veto::ActiveElsewhere if overlap_since.is_none() => Some(now + OVERLAP_EVERY),
         Veto::ActiveElsewhere if now < overlap_ends => Some(overlap_ends.min(now + OVERLAP_EVERY)),
         _ => None,
     };
+    let is_dry_run = rules.policy.mode == Mode::DryRun;
     // A dry run's departure is looked up once the pause is over.
-    let lapses = |veto: Veto| veto.can_lapse() || waits(veto).is_some() || veto == Veto::DryRun;
+    let lapses = |veto: Veto| veto.can_lapse() || waits(veto).is_some() || (veto == Veto::DryRun && is_dry_run);
     let due_at = vetoes.iter().filter_map(|veto| waits(*veto)).max();
     match due_at {
+        // Nobody knows any more which providers the source reaches.
+        _ if stands(Veto::Protected) || rules.settle.is_none() => Next::Attend,
         _ if vetoes.is_empty() => Next::Remove,
-        _ if stands(Veto::Protected) => Next::Attend,
-        _ if stands(Veto::DryRun) && !stands(Veto::Paused) => Next::LookUp,
+        _ if is_dry_run && !stands(Veto::Paused) => Next::LookUp,
         Some(due_at) if vetoes.iter().all(|veto| waits(*veto).is_some()) => Next::Wait { due_at },
         _ if vetoes == [Veto::Paused] => Next::Hold { due_at: now },
         _ if vetoes.iter().all(|veto| lapses(*veto)) => Next::Hold { due_at: now + HELD_EVERY },

@@ -110,13 +110,13 @@ impl Ledger {
         }
     }
 
-    /// The departure's place among its source's words. A time that is our own clock's comes after the last word about the
-    /// person, by whatever id: the clocks of environments differ.
+    /// The departure's place among its source's words. A time that is our own clock's (none was said, or one that is ahead)
+    /// comes after the last word about the person, by whatever id: the clocks of environments differ.
     async fn rank(&self, departure: &Departure, now: OffsetDateTime) -> Result<i64, LedgerError> {
         let received = millis(now);
-        if let Some(said) = said_by_source(departure.event.occurred_at, now) {
-            let is_ahead = said > received + crate::judgement::MAX_AHEAD;
-            return Ok(if is_ahead { received } else { said });
+        let said = said_by_source(departure.event.occurred_at, now);
+        if let Some(said) = said.filter(|said| *said <= received + crate::judgement::MAX_AHEAD) {
+            return Ok(said);
         }
         let Some(key) = IdentityKey::of(&departure.source, &departure.person) else { return Ok(received) };
         let mut traits = BTreeSet::from_iter(TraitKey::all_of(&departure.source, &departure.person));
@@ -274,8 +274,8 @@ impl Ledger {
 /// Returns the time that a source gave, in milliseconds since 1970; `None` where the time is our own clock's, as that of a day
 /// which means its reception.
 fn said_by_source(at: Option<EventTime>, now: OffsetDateTime) -> Option<i64> {
-    let at = at.filter(|at| matches!(at, EventTime::Instant(_)) || at.resolve(now) != now)?;
-    Some(millis(at.resolve(now)))
+    let is_ours = |at: &EventTime| matches!(at, EventTime::Day(_)) && at.resolve(now) == now;
+    at.filter(|at| !is_ours(at)).map(|at| millis(at.resolve(now)))
 }
 
 /// Writes that an id departed. Refused where the item is full.

@@ -272,7 +272,7 @@ async fn recorded(ledger: &Ledger, departure: &Departure) -> Record {
 async fn vetoes(ledger: &Ledger, record: &Record) -> Vec<Veto> {
     let facts = ledger.facts(record, None).await.unwrap();
     let policy = Policy { mode: offboard::config::Mode::Live, ..Policy::default() };
-    let rules = Rules { policy: &policy, settle: std::time::Duration::ZERO };
+    let rules = Rules { policy: &policy, settle: Some(std::time::Duration::ZERO) };
     judgement::judge(record, &facts, rules, NOW).standing.into_iter().map(|standing| standing.veto).collect()
 }
 

@@ -7,7 +7,7 @@ use crate::outcome::{Failure, FailureKind};
 /// How many removals may have asked and not been answered before further ones wait to ask.
 const CAPACITY: usize = 64;
 
-/// What every removal asks before its calls.
+/// What every removal asks, before it begins and before each attempt of its calls.
 ///
 /// Asks come out of the receiver of [`Barrier::new`]; whoever holds it notes the intent and answers. Dropping the receiver, or
 /// an [`Ask`] undecided, fails the waiting removals as `not_attempted`, with the reason `not_recorded`.
@@ -46,14 +46,33 @@ impl Barrier {
         Self(None)
     }
 
+    /// Returns the barrier for one account's removal.
+    pub(super) fn pass(&self, provider: &str, account_id: &str) -> Pass {
+        Pass { barrier: self.clone(), provider: provider.to_owned(), account_id: account_id.to_owned() }
+    }
+}
+
+/// The barrier for one account's removal. It is asked before the removal, and again immediately before each attempt of each of
+/// its calls: meanwhile the person may have returned.
+#[derive(Clone, Debug)]
+pub(crate) struct Pass {
+    barrier: Barrier,
+    provider: String,
+    account_id: String,
+}
+
+impl Pass {
     /// Waits for permission; `asked` is called as soon as the question has been put.
-    pub(super) async fn pass(&self, provider: &str, account_id: &str, asked: impl FnOnce()) -> Result<(), Failure> {
-        let Some(asks) = &self.0 else {
+    ///
+    /// # Errors
+    /// `not_attempted`, with the reason of the denial.
+    pub(crate) async fn ask(&self, asked: impl FnOnce()) -> Result<(), Failure> {
+        let Some(asks) = &self.barrier.0 else {
             asked();
             return Ok(());
         };
         let (answer, decided) = oneshot::channel();
-        let ask = Ask { provider: provider.to_owned(), account_id: account_id.to_owned(), answer };
+        let ask = Ask { provider: self.provider.clone(), account_id: self.account_id.clone(), answer };
         // An ask that cannot be put is dropped here, undecided.
         let put = asks.send(ask).await.is_ok();
         asked();

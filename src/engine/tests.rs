@@ -18,6 +18,7 @@ enum Script {
     QuoteToken,
     RefuseCredentials,
     UntilDeadline,
+    Call,
     Deactivate,
     Remove,
 }
@@ -54,6 +55,7 @@ impl Provider for Scripted {
                 tokio::time::sleep_until(http.deadline()).await;
                 Ok(Removal::deleted())
             }
+            Script::Call => http.delete(&["x"]).read(|_| Ok(Removal::deleted())).await,
             Script::Deactivate => Ok(Removal::deactivated()),
             Script::Remove => Ok(Removal::deleted()),
         }
@@ -226,6 +228,20 @@ async fn removal_that_is_denied_does_not_take_place() {
     let deny = |ask: Ask| drop(ask.answer.send(Permission::Denied("paused".to_owned())));
     let (_, _, outcome, reason, removals) = asked(true, deny).await;
     assert_eq!((outcome, reason.as_deref(), removals), (Outcome::NotAttempted, Some("paused"), 0));
+}
+
+#[tokio::test]
+async fn call_of_a_removal_asks_again_immediately_before_it_is_sent() {
+    let (engine, secrets) = engine(scripted(Script::Call, true));
+    let (barrier, mut asks) = Barrier::new();
+    let mut run = engine.begin(&secrets, current(), Instant::now() + PATIENCE, &barrier, |name| name == "b");
+    let answers = [Permission::Granted, Permission::Denied("held".to_owned())];
+    for answer in answers {
+        asks.recv().await.unwrap().answer.send(answer).unwrap();
+    }
+    let entry = run.next().await.unwrap();
+    assert_eq!((entry.finding.outcome, entry.finding.reason.as_deref()), (Outcome::NotAttempted, Some("held")));
+    assert_eq!(entry.attempts, 0);
 }
 
 #[tokio::test]

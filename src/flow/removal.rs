@@ -69,7 +69,8 @@ impl<'a> Removal<'a> {
         if let Some(action) = action {
             self.carry_out(action, &verdict).await;
         }
-        self.close().await
+        self.close().await;
+        Ok(())
     }
 
     /// Counts the departure, unless that was done when it was received.
@@ -103,6 +104,11 @@ impl<'a> Removal<'a> {
     /// Carries out an action at every provider at once.
     async fn carry_out(&mut self, action: Action, verdict: &Verdict) {
         let (barrier, mut asks) = Barrier::new();
+        if action != Action::Resolve {
+            let mut traits = looked_up(&self.record.source, verdict);
+            traits.extend(self.record.person.traits.iter().cloned());
+            self.record.looks_up_by(traits);
+        }
         let begun = &self.begun;
         let wanted = |name: &str| {
             let is_meant = action != Action::Resolve || begun.contains(name);
@@ -118,10 +124,6 @@ impl<'a> Removal<'a> {
         let flow = self.flow;
         let mut run = flow.engine.begin(&flow.secrets, assignment, self.worker.deadline, &barrier, wanted);
         drop(barrier);
-        if action != Action::Resolve {
-            self.record.looked_up.extend(looked_up(&self.record.source, verdict));
-            self.record.looked_up.extend(self.record.person.traits.iter().cloned());
-        }
         self.attend(&mut run, &mut asks).await;
     }
 
@@ -170,19 +172,12 @@ impl<'a> Removal<'a> {
         }
     }
 
-    /// Decides about one removal: on facts that are fresh, within the lease, and after the intent was noted.
+    /// Decides about one attempt to remove: after the intent was noted, on facts that are fresh when it returns, and within the
+    /// lease.
     async fn permit(&mut self, provider: &str, may_remove: &BTreeSet<String>) -> Permission {
         if let Some(reason) = self.halted {
             return Permission::Denied(reason.to_owned());
         }
-        if let Err(reason) = self.refresh().await {
-            return self.halt(reason);
-        }
-        let ends = self.record.lease.as_ref().map(|lease| lease.until);
-        if ends.is_none_or(|ends| self.worker.now() + CALL > ends) {
-            return self.halt("deadline");
-        }
-        self.asked.insert(provider.to_owned());
         if !self.record.intent.contains(provider) {
             self.record.intent.extend(may_remove.iter().cloned());
             self.record.first_attempt_at.get_or_insert(self.worker.now().unix_timestamp());
@@ -190,7 +185,29 @@ impl<'a> Removal<'a> {
                 return self.halt("not_recorded");
             }
         }
-        Permission::Granted
+        // Reading facts takes time as well: they may be too old once they are read.
+        while self.has_time() {
+            if !self.is_stale() {
+                self.asked.insert(provider.to_owned());
+                return Permission::Granted;
+            }
+            if let Err(reason) = self.refresh().await {
+                return self.halt(reason);
+            }
+        }
+        self.halt("deadline")
+    }
+
+    /// Whether a removal's call fits into the lease.
+    fn has_time(&self) -> bool {
+        let ends = self.record.lease.as_ref().map(|lease| lease.until);
+        Instant::now() < self.worker.deadline && ends.is_some_and(|ends| self.worker.now() + CALL <= ends)
+    }
+
+    /// Whether the facts are too old to remove somebody on them.
+    fn is_stale(&self) -> bool {
+        let frozen = Duration::try_from(self.worker.now() - self.read_at.1).unwrap_or(Duration::MAX);
+        self.read_at.0.elapsed().max(frozen) > MAX_FACTS_AGE
     }
 
     fn halt(&mut self, reason: &'static str) -> Permission {
@@ -198,12 +215,8 @@ impl<'a> Removal<'a> {
         Permission::Denied(reason.to_owned())
     }
 
-    /// Judges again, if the facts are too old to remove somebody on them.
+    /// Reads the facts and judges again.
     async fn refresh(&mut self) -> Result<(), &'static str> {
-        let frozen = Duration::try_from(self.worker.now() - self.read_at.1).unwrap_or(Duration::MAX);
-        if self.read_at.0.elapsed().max(frozen) <= MAX_FACTS_AGE {
-            return Ok(());
-        }
         let facts = self.facts().await.map_err(|_| "facts_unavailable")?;
         let before = self.verdict.clone();
         let verdict = self.judge(&facts);
@@ -226,8 +239,8 @@ impl<'a> Removal<'a> {
     }
 
     /// Ends the run: the state follows from the last judgement and from what is true at the providers.
-    async fn close(&mut self) -> Result<(), LedgerError> {
-        let Some(verdict) = self.verdict.clone() else { return Ok(()) };
+    async fn close(&mut self) {
+        let Some(verdict) = self.verdict.clone() else { return };
         // An intent was noted for providers that turned out to have nobody, or were not reached.
         let (asked, begun, results) = (&self.asked, &self.begun, &self.results);
         let may_have_begun = |name: &String| {
@@ -237,13 +250,16 @@ impl<'a> Removal<'a> {
         self.end(&verdict);
         for _ in 0..3 {
             match self.flow.ledger.save(&mut self.record).await {
-                Ok(true) => return Ok(()),
-                Ok(false) => self.merge(&verdict).await?,
+                Ok(true) => return,
+                Ok(false) => {
+                    if let Err(error) = self.merge(&verdict).await {
+                        self.log(&error.to_string());
+                    }
+                }
                 Err(error) => self.log(&error.to_string()),
             }
         }
         self.log("the record changed concurrently");
-        Ok(())
     }
 
     fn end(&mut self, verdict: &Verdict) {
@@ -262,13 +278,16 @@ impl<'a> Removal<'a> {
             return Ok(());
         }
         for entry in self.results.clone() {
-            let asked = self.asked.contains(&entry.provider);
-            self.record.settle(entry, asked, self.worker.now());
+            // What another worker found out meanwhile stands, unless the account was removed here.
+            if entry.finding.is_removal() || self.record.is_open_at(&entry.provider) {
+                let asked = self.asked.contains(&entry.provider);
+                self.record.settle(entry, asked, self.worker.now());
+            }
         }
         if is_ours {
             self.record.judged(verdict);
             self.record.counted |= mine.counted;
-            self.record.looked_up.extend(mine.looked_up);
+            self.record.looks_up_by(mine.looked_up);
             self.end(verdict);
         }
         Ok(())

@@ -20,6 +20,9 @@ impl Flow {
             return result.entry.clone();
         }
         let finding = match record.vetoes.iter().flatten().next() {
+            _ if !self.sources.contains_key(&record.source) => {
+                Finding::of(Outcome::NotAttempted).reason("source_not_configured")
+            }
             _ if !self.covers(record, name) => Finding::of(Outcome::NotAttempted).reason("excluded_by_source"),
             _ if record.has_veto(Veto::Protected) => Finding::of(Outcome::Protected).reason("protected"),
             Some(standing) => Finding::of(Outcome::NotAttempted).reason(standing.veto.as_str()),

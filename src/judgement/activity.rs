@@ -4,16 +4,15 @@ use std::collections::BTreeSet;
 
 use crate::{
     judgement::Veto,
-    ledger::{Facts, Holders, IdentityKey, Record, State, TraitKey, millis},
+    ledger::{Facts, Holders, Holding, IdentityKey, Record, State, TraitKey, millis},
 };
 use time::OffsetDateTime;
 
 /// Returns whether a departure counts as said: recorded, not dismissed, not planned in a dry run, its time not ahead, and
 /// held for nothing but what the leaving of others or time resolves. One that was not judged yet does not stand.
 pub fn stands(record: &Record, now: OffsetDateTime) -> bool {
-    let resolves = |veto: Veto| {
-        matches!(veto, Veto::ActiveElsewhere | Veto::PersonReturned | Veto::Paused | Veto::Settling | Veto::Protected)
-    };
+    let resolves =
+        |veto: Veto| matches!(veto, Veto::ActiveElsewhere | Veto::PersonReturned | Veto::Paused | Veto::Settling);
     match (record.state, &record.vetoes) {
         (State::Dismissed, _) => false,
         (State::Done, _) => true,
@@ -52,7 +51,7 @@ pub(super) fn active_ids<'a>(
 }
 
 /// The ids that a departure of `id` speaks of: itself; for a weak id the one stronger id that had the trait then; and the
-/// weak ids beside an id that is the only strong one.
+/// weak id beside an id that is the only strong one that had it.
 pub(super) fn covered<'a>(
     key: &TraitKey,
     holders: &'a Holders,
@@ -60,15 +59,18 @@ pub(super) fn covered<'a>(
     id: &'a IdentityKey,
     rank: i64,
 ) -> BTreeSet<&'a IdentityKey> {
-    let had_it = |other: &IdentityKey| {
-        holders.ids.get(other).and_then(|holder| holder.holding).is_some_and(|holding| holding.from <= rank)
-    };
-    let strong: Vec<_> =
-        active.iter().copied().filter(|other| !other.is_weak_at(key) && *other != id && had_it(other)).collect();
+    let holding = |id: &IdentityKey| holders.ids.get(id).and_then(|holder| holder.holding);
+    let had_it = |holding: Holding| holding.from <= rank && holding.until.is_none_or(|until| until > rank);
+    let is_another =
+        |other: &&IdentityKey| !other.is_weak_at(key) && **other != *id && holding(other).is_some_and(had_it);
+    let strong: Vec<_> = active.iter().copied().filter(is_another).collect();
     let mut covered = BTreeSet::from([id]);
     match (id.is_weak_at(key), &strong[..]) {
         (true, [only]) => _ = covered.insert(only),
-        (false, []) => covered.extend(active.iter().copied().filter(|other| other.is_weak_at(key))),
+        // An id that moved on says nothing of who has the trait now.
+        (false, []) if holding(id).is_none_or(had_it) => {
+            covered.extend(active.iter().copied().filter(|other| other.is_weak_at(key)));
+        }
         _ => {}
     }
     covered

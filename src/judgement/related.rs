@@ -52,7 +52,8 @@ impl Related {
         let mut traits = own_traits(record, facts, &ids);
         let mut active: BTreeMap<String, Active> = BTreeMap::new();
         for id in &ids {
-            if facts.identities.get(id).is_some_and(|stored| stored.crowded) {
+            // What could not be read counts as active.
+            if facts.identities.get(id).is_none_or(|stored| stored.crowded) {
                 active.insert(id.to_string(), Active::crowded(id.to_string()));
             }
             if let Some(at) = last_active(record, facts, id, now).filter(|at| *at > record.rank) {
@@ -65,7 +66,7 @@ impl Related {
                 active.insert(own.key.item().to_owned(), Active::crowded(own.key.item().to_owned()));
             }
             for (id, holding) in others(own, holders, &ids, record, facts, now) {
-                match relation(own, &holding, record.rank) {
+                match relation(own, &holding, record) {
                     Relation::SamePerson => {
                         // A word of the departure's own source ranks by when it was reported, another's by when it is.
                         let rank = if id.source() == record.source { record.rank } else { record.time() };
@@ -118,7 +119,11 @@ fn own_ids(record: &Record, facts: &Facts, now: OffsetDateTime) -> BTreeSet<Iden
 /// What the departed person has or had, as of the departure.
 fn own_traits(record: &Record, facts: &Facts, ids: &BTreeSet<IdentityKey>) -> Vec<Own> {
     let (mut emails, mut external_ids) = (BTreeMap::new(), BTreeMap::new());
-    for stored in ids.iter().filter_map(|id| facts.identities.get(id)) {
+    // A weak id beside the event's own may have traits that are another person's.
+    let is_weak =
+        record.person.key.as_ref().is_some_and(|key| record.person.traits.iter().any(|of| key.is_weak_at(of)));
+    let own = ids.iter().filter(|id| is_weak || record.person.key.as_ref() == Some(id));
+    for stored in own.filter_map(|id| facts.identities.get(id)) {
         merge(&mut emails, stored.identity.emails());
         merge(&mut external_ids, stored.identity.external_ids());
     }
@@ -221,11 +226,12 @@ enum Relation {
     None,
 }
 
-fn relation(own: &Own, other: &Holding, rank: i64) -> Relation {
-    let (from, until) = own.time.unwrap_or((rank, None));
+fn relation(own: &Own, other: &Holding, record: &Record) -> Relation {
+    let (from, until) = own.time.unwrap_or((record.rank, None));
     let until = match own.status {
         AddressStatus::Current => None,
-        _ => until.or(Some(rank)),
+        // What a scheduled departure's event replaced may have been said again before it took effect.
+        _ => until.or(Some(record.time())),
     };
     let overlap = until.is_none_or(|until| other.from <= until) && other.until.is_none_or(|other| other >= from);
     match (overlap, other.until) {

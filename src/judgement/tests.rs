@@ -7,7 +7,7 @@ use time::macros::datetime;
 
 use super::*;
 use crate::{
-    config::{MaxDepartures, Mode},
+    config::MaxDepartures,
     departure::{Departure, Event, EventTime, IdentityFact, Verification, Word},
     ledger::{Ledger, Pause, Recorded, State, memory::Memory},
     person::Person,
@@ -107,7 +107,7 @@ fn judged(history: &[Said], leaver: &Said, policy: &Policy, change: impl Fn(&mut
         };
         let mut facts = ledger.facts(&record, policy.max_departures.as_ref()).await.unwrap();
         change(&mut record, &mut facts);
-        judge(&record, &facts, Rules { policy, settle: Duration::ZERO }, NOW)
+        judge(&record, &facts, Rules { policy, settle: Some(Duration::ZERO) }, NOW)
     })
 }
 
@@ -263,4 +263,16 @@ fn return_holds_an_earlier_departure_until_the_same_id_has_left_again() {
     ] {
         assert_eq!(vetoes(&[back.clone(), said(at, What::Left(state))]), expected, "{at} {state}");
     }
+}
+
+#[test]
+fn departure_of_a_source_that_is_not_configured_any_more_needs_a_person() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let leaver = Said { source: 0, id: Some(1), email: Some(1), at: -1, what: What::Left(State::Pending) };
+    let record = Record::new(&leaver.departure(1), NOW, millis(NOW));
+    let ledger = Ledger::new(Arc::new(Memory::default()));
+    let facts = runtime.block_on(ledger.facts(&record, None)).unwrap();
+    let policy = live();
+    let next = |settle| judge(&record, &facts, Rules { policy: &policy, settle }, NOW).next;
+    assert_eq!((next(Some(Duration::ZERO)), next(None)), (Next::Remove, Next::Attend));
 }

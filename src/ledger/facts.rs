@@ -107,7 +107,7 @@ impl Facts {
         for (key, holders) in &self.traits {
             let Some(strength) = record.person.key.as_ref().map(|id| id.is_weak_at(key)) else { continue };
             let others = holders.ids.keys().filter(own).filter(|id| id.is_weak_at(key) != strength);
-            names.identities.extend(others.take(2).cloned());
+            names.identities.extend(others.cloned());
         }
         for (id, stored) in &self.identities {
             names.records.extend(stored.departures.iter().map(|one| one.id.clone()));
@@ -214,11 +214,11 @@ fn pause(item: &Item) -> Result<Option<Pause>, LedgerError> {
     serde_json::from_str(text).map_err(|_| LedgerError::Unreadable("pause"))
 }
 
-/// A person for the safeguard: by the current address, else the id.
+/// A person for the safeguard: by the main address, else the id.
 fn counted_as(record: &Record) -> String {
-    let email = record.person.traits.iter().find(|key| !key.is_external_id()).map(TraitKey::item);
-    let id = record.person.key.as_ref().map(IdentityKey::as_str);
-    short(email.or(id).unwrap_or(&record.id))[..12].to_owned()
+    let email = record.person.person().email.map(|email| email.canonical());
+    let id = record.person.key.as_ref().map(|id| id.as_str().to_owned());
+    short(&email.or(id).unwrap_or_else(|| record.id.clone()))[..12].to_owned()
 }
 
 /// The safeguard's buckets.

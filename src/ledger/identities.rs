@@ -164,13 +164,20 @@ impl Ledger {
         for departure in stored.departures.iter().rev().take(MAX_REOPENED) {
             for _ in 0..MAX_CAS_ATTEMPTS {
                 let Some(mut record) = self.get(&departure.id).await? else { break };
-                let mut said_before = emails.iter().filter(|held| held.from <= record.time());
-                let is_new = said_before.any(|held| !record.looked_up.contains(&TraitKey::email(&held.text)));
-                let was_tried = matches!(record.state, State::Done | State::NeedsAttention);
-                if !was_tried || !is_new || record.person.key.as_ref() != Some(id) {
+                let said_before = emails.iter().filter(|held| held.from <= record.time());
+                let known = said_before.map(|held| TraitKey::email(&held.text));
+                let unknown: BTreeSet<_> = known.filter(|key| !record.looked_up.contains(key)).collect();
+                let is_new = !unknown.is_empty();
+                if !is_new || record.state == State::Dismissed || record.person.key.as_ref() != Some(id) {
                     break;
                 }
-                record.reopen(now, |outcome| outcome.status() == Status::Done || outcome == Outcome::Unidentified);
+                match record.state {
+                    State::Done | State::NeedsAttention => record
+                        .reopen(now, |outcome| outcome.status() == Status::Done || outcome == Outcome::Unidentified),
+                    // A worker that has read its facts already finds its record changed, and does not close it as done.
+                    _ if !record.late.is_superset(&unknown) => record.late.extend(unknown),
+                    _ => break,
+                }
                 if self.save(&mut record).await? {
                     break;
                 }

@@ -53,14 +53,13 @@ impl IdentityKey {
         self.0.split_once('/').map_or("", |(source, _)| source)
     }
 
-    /// Returns whether the same source may know the same person at this trait by a stronger key.
+    /// Returns whether the key is nothing but this trait: the same source may know the same person by a stronger key.
     pub(crate) fn is_weak_at(&self, key: &TraitKey) -> bool {
-        let kind = self.0.split_once('/').and_then(|(_, rest)| rest.chars().next());
-        match kind {
-            Some('e') => true,
-            Some('x') => key.is_external_id(),
-            _ => false,
-        }
+        let Some((kind, hash)) = self.0.split_once('/').and_then(|(_, rest)| rest.split_once('-')) else {
+            return false;
+        };
+        let is_of_kind = kind == if key.is_external_id() { "x" } else { "e" };
+        is_of_kind && key.item().rsplit('/').next() == Some(hash)
     }
 
     /// Returns the id of this identity's item.

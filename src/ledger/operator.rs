@@ -79,14 +79,14 @@ impl Decision {
 }
 
 fn release(record: &mut Record, shown: &Shown, now: OffsetDateTime) -> Result<Vec<Veto>, Refused> {
-    let stands = |veto: &Veto| shown.standing.iter().any(|standing| standing.veto == *veto);
     // What is released during a dry run would be carried out once it goes live.
     if record.state.is_settled() {
         return Err(Refused::State(record.state));
     }
-    if stands(&Veto::DryRun) || stands(&Veto::Protected) {
-        let fixed = Veto::ALL.into_iter().filter(|veto| !veto.is_releasable() && stands(veto));
-        return Err(Refused::NotReleasable(fixed.collect()));
+    let fixed = shown.standing.iter().filter(|one| !one.is_releasable()).map(|one| one.veto);
+    let fixed: Vec<_> = fixed.collect();
+    if fixed.iter().any(|veto| matches!(veto, Veto::DryRun | Veto::Protected)) {
+        return Err(Refused::NotReleasable(fixed));
     }
     let named = |veto: &Veto| match &shown.only {
         Some(only) => only.contains(veto),
@@ -94,13 +94,13 @@ fn release(record: &mut Record, shown: &Shown, now: OffsetDateTime) -> Result<Ve
     };
     let former = former_accounts(record);
     let mut overridden = Vec::new();
-    for standing in shown.standing.iter().filter(|one| one.veto.is_releasable() && named(&one.veto)) {
+    for standing in shown.standing.iter().filter(|one| one.is_releasable() && named(&one.veto)) {
+        record.planned &= standing.veto != Veto::DryRun;
         record.release.vetoes.entry(standing.veto).or_default().extend(standing.facts.iter().cloned());
         overridden.push(standing.veto);
     }
     let is_asked = shown.only.is_none();
     if overridden.is_empty() && (former.is_empty() || !is_asked) && !is_free(record, shown) {
-        let fixed: Vec<_> = Veto::ALL.into_iter().filter(|veto| !veto.is_releasable() && stands(veto)).collect();
         return Err(if fixed.is_empty() { Refused::NothingToRelease } else { Refused::NotReleasable(fixed) });
     }
     if is_asked {

@@ -36,6 +36,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_secs(30), Duration::from_s
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long after the first attempt to remove what is left is given to a person.
 const GIVE_UP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+/// Failures, over eight hours apart, before a departure that cannot be judged is given to a person.
+const MIN_NOT_JUDGED: u32 = 10;
 /// Actions of people that are kept.
 const MAX_HISTORY: usize = 50;
 
@@ -74,6 +76,12 @@ pub struct Record {
     /// Whether it waits for the identity facts of its delivery to be stored.
     #[serde(default)]
     pub awaits_facts: bool,
+    /// Whether a dry run planned it: then it is carried out after a release alone.
+    #[serde(default)]
+    pub planned: bool,
+    /// Addresses of the person that became known while it was open, and by which nobody was looked up yet.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub late: BTreeSet<TraitKey>,
     /// Whether the safeguard has counted it.
     #[serde(default)]
     pub counted: bool,
@@ -196,6 +204,8 @@ impl Record {
             vetoes: None,
             event_id_reused: false,
             awaits_facts: false,
+            planned: false,
+            late: BTreeSet::new(),
             counted: false,
             let_through: false,
             overlap_since: None,
@@ -266,6 +276,16 @@ impl Record {
         self.intent.iter().filter(|provider| self.is_open_at(provider)).cloned().collect()
     }
 
+    /// Records by what accounts are looked up from now on. Where nobody was, or nobody could be looked up, a new trait is looked
+    /// up as well.
+    pub fn looks_up_by(&mut self, traits: BTreeSet<TraitKey>) {
+        if !self.looked_up.is_empty() && !traits.is_subset(&self.looked_up) {
+            self.try_again(|outcome| outcome.status() == Status::Done || outcome == Outcome::Unidentified);
+        }
+        self.late.retain(|key| !traits.contains(key));
+        self.looked_up.extend(traits);
+    }
+
     /// Records what is now true at a provider. `asked` says whether its removal was begun in this run.
     pub fn settle(&mut self, mut entry: Entry, asked: bool, now: OffsetDateTime) {
         let provider = entry.provider.clone();
@@ -289,6 +309,7 @@ impl Record {
     pub fn judged(&mut self, verdict: &Verdict) {
         self.vetoes = Some(verdict.standing.clone());
         self.let_through |= verdict.lets_through;
+        self.planned |= self.has_veto(Veto::DryRun);
         self.overlap_since = verdict.overlap_since;
         self.person.known_emails = verdict.known_emails(self.person.emails());
     }
@@ -303,6 +324,7 @@ impl Record {
             Next::Wait { due_at } => (State::Pending, Some(due_at)),
             Next::Attend => (State::NeedsAttention, Some(NEVER)),
             Next::LookUp => (State::Held, Some(NEVER)),
+            Next::Remove if worst == Status::Done && !self.late.is_empty() => (State::Pending, Some(now)),
             Next::Remove => self.after_removals(worst, now),
         };
         if self.state == State::Done {
@@ -323,6 +345,19 @@ impl Record {
                 }
             }
         }
+    }
+
+    /// Ends a run in which it could not be judged. It is tried again after a growing pause, and given to a person if that goes on
+    /// for three days after its reception.
+    pub(crate) fn not_judged(&mut self, now: OffsetDateTime) {
+        self.lease = None;
+        self.failed_attempts = self.failed_attempts.saturating_add(1);
+        // One that was held for long is not given up because of one outage.
+        let is_given_up = now - self.received_at > GIVE_UP && self.failed_attempts >= MIN_NOT_JUDGED;
+        (self.state, self.due_at) = match is_given_up {
+            true => (State::NeedsAttention, Some(NEVER)),
+            false => (self.state, Some(now.unix_timestamp() + seconds(self.pause()))),
+        };
     }
 
     /// How long to wait before what is left is tried again.
@@ -347,6 +382,10 @@ impl Record {
         self.expires_at = None;
         self.failed_attempts = 0;
         self.first_attempt_at = None;
+        self.try_again(again);
+    }
+
+    fn try_again(&mut self, again: impl Fn(Outcome) -> bool) {
         for result in self.providers.values_mut() {
             result.again |= again(result.entry.finding.outcome);
         }

@@ -6,7 +6,7 @@
 
 moto is an implementation of Secrets Manager that is not ours, spoken to through the real AWS SDK. Between the two stands
 a gate that counts the calls and can be shut. The five providers are small doubles in here; what the suites share is in
-tests/doubles. Everything is on loopback, on free ports.
+tests/common. Everything is on loopback, on free ports.
 """
 
 import base64
@@ -29,10 +29,9 @@ import boto3
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "doubles"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
 
-from function import PATIENCE, Function
-from server import Server
+from blocking import PATIENCE, Function, Server
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 SECRETS = {
@@ -147,7 +146,8 @@ class Doubles:
             return 200, {"access_token": token, "token_type": "Bearer", "expires_in": 28800}
         assert headers["authorization"].startswith("Bearer token of "), headers
         if (method, path) == ("GET", "/organization/members"):
-            members = [{"id": id, "email": email} for email, id in self.of("aerospike").items()]
+            everybody = {"owner@example.com": "owner"} | self.of("aerospike")
+            members = [{"id": id, "email": email} for email, id in everybody.items()]
             meta = {"total": len(members), "limit": 100, "offset": 0}
             return 200, {"count": len(members), "meta": meta, "members": members}
         if method == "DELETE" and path.startswith("/organization/members/"):
@@ -164,7 +164,8 @@ class Doubles:
         users = f"/accounts/{ACCOUNT}/access/users"
         if (method, path) == ("GET", users):
             there = self.of("cloudflare")
-            return 200, envelope([{"id": there[e], "email": e} for e in query["email"] if e in there])
+            found = [{"id": there[email], "email": email} for email in query["email"] if email in there]
+            return 200, envelope(found) | {"result_info": {"total_count": len(found)}}
         if method == "DELETE" and path.startswith(users + "/"):
             if self.remove("cloudflare", path.rpartition("/")[2]):
                 return 200, envelope({})

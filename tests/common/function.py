@@ -55,7 +55,10 @@ class Function:
         await self.launch()
         asked = asyncio.ensure_future(self.ready.wait())
         await asyncio.wait([self.ended, asked], timeout=START, return_when=asyncio.FIRST_COMPLETED)
-        assert asked.done(), f"the function ended with {self.process.returncode}, or never asked for work"
+        if not asked.done():
+            asked.cancel()
+            log = self.log.read_text()[-2000:]
+            raise AssertionError(f"the function ended with {self.process.returncode}, or never asked for work: {log}")
         return self
 
     async def answer(self, request):
@@ -79,9 +82,9 @@ class Function:
     async def invoke(self, event):
         """Returns the function's answer, or `None` if the process was killed."""
         async with self.turn:
-            id, answer = str(uuid.uuid4()), asyncio.get_running_loop().create_future()
-            self.answers[id] = answer
-            self.events.put_nowait((id, event))
+            self.request_id, answer = str(uuid.uuid4()), asyncio.get_running_loop().create_future()
+            self.answers[self.request_id] = answer
+            self.events.put_nowait((self.request_id, event))
             await asyncio.wait([self.ended, answer], timeout=START, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
                 assert self.ended.done(), "the function does not answer"

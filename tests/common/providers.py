@@ -102,7 +102,8 @@ class Providers:
             return 200, {"count": len(members), "meta": meta, "members": members}
         if method == "DELETE" and path.startswith("/organization/members/"):
             gone = self.remove("aerospike", path.rpartition("/")[2])
-            return (204, None) if gone else (404, {"message": "not found"})
+            missing = {"type": "urn:aerospike:errors:resource:not-found", "title": "Resource Not Found", "status": 404}
+            return (204, None) if gone else (404, missing)
         return 501, {"message": f"{method} {path}"}
 
     def cloudflare(self, method, path, query, headers, body):

@@ -22,10 +22,13 @@ struct Shop {
     out_of_order: Option<(String, Option<u64>)>,
     loses_answers: bool,
     at_look_up: Option<Happening>,
+    at_removal: Option<Happening>,
+    /// Calls that remove somebody.
+    removals: usize,
 }
 
-/// Something that happens while a product is being looked at.
-type Happening = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Something that happens while a product or the store is called.
+pub type Happening = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Vendors {
     pub async fn start() -> (Self, String) {
@@ -34,7 +37,7 @@ impl Vendors {
         let address = serve(move |call| {
             let this = this.clone();
             async move {
-                let happening = this.shop().at_look_up.take_if(|_| call.method == "GET");
+                let happening = this.shop().happening(call.method == "GET");
                 if let Some(happening) = happening {
                     happening.await;
                 }
@@ -89,6 +92,16 @@ impl Vendors {
         self.shop().at_look_up = Some(Box::pin(happening));
     }
 
+    /// At the next call that removes somebody this happens.
+    pub fn at_removal(&self, happening: impl Future<Output = ()> + Send + 'static) {
+        self.shop().at_removal = Some(Box::pin(happening));
+    }
+
+    /// Returns the number of calls that remove somebody since the last time.
+    pub fn removals(&self) -> usize {
+        std::mem::take(&mut self.shop().removals)
+    }
+
     fn answer(&self, call: &Call) -> Response {
         let mut shop = self.shop();
         if call.path == "/api/user/delete-by-email" {
@@ -103,6 +116,11 @@ impl Vendors {
 }
 
 impl Shop {
+    fn happening(&mut self, is_look_up: bool) -> Option<Happening> {
+        self.removals += usize::from(!is_look_up);
+        if is_look_up { self.at_look_up.take() } else { self.at_removal.take() }
+    }
+
     fn failure(&self, address: &str) -> Option<Response> {
         let (_, retry_after) = self.out_of_order.as_ref().filter(|(failing, _)| failing == address)?;
         let mut answer = support::answer(503, &json!({}));

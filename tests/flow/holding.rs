@@ -89,7 +89,7 @@ async fn release_does_not_outlast_a_dry_run() {
     world.go(DAY);
     assert_eq!(world.tick().await, [""; 0]);
     let record = world.advance("idp/1").await;
-    assert_eq!((record.state, vetoes(&record)), (State::Held, vec![Veto::EventTooOld]));
+    assert_eq!((record.state, vetoes(&record)), (State::Held, vec![Veto::DryRun, Veto::EventTooOld]));
     assert_eq!(world.vendors.left().len(), 2);
     assert_eq!(world.release("idp/1").await.state, State::Done);
 }

@@ -106,3 +106,15 @@ async fn source_that_settles_holds_a_mass_change_from_its_first_departure_on() {
     world.go(2 * MINUTE);
     assert_eq!(world.advance("hr/9").await.state, State::Done);
 }
+
+#[tokio::test]
+async fn people_who_share_a_second_address_count_as_so_many() {
+    let world = World::with(TWO).await;
+    let mut statuses = Vec::new();
+    for n in 1..=4 {
+        let mut person = by_email(&address(n));
+        person.other_emails.extend(crate::world::by_email("team@example.com").email);
+        statuses.push(world.leave("idp", &n.to_string(), person).await.status);
+    }
+    assert_eq!(statuses, [Status::Done, Status::Done, Status::Held, Status::Held]);
+}

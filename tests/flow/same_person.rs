@@ -328,3 +328,46 @@ async fn unicode_domain_and_punycode_are_the_same_address() {
     assert_eq!(report.reasons, [Veto::ActiveElsewhere]);
     assert!(recorded(&world.record("hr/1").await).is_empty());
 }
+
+// ---- What was said between a scheduled departure's report and its date ----
+
+#[tokio::test]
+async fn address_said_before_a_scheduled_departure_takes_effect_is_the_persons() {
+    let world = World::new().await;
+    world.say("idp", [active(ann("u1"), -60)]).await;
+    world.leave_at("idp", "1", ann("u1"), at(120)).await;
+    world.say("idp", [known(named("u1", "jones@example.com"), 1)]).await;
+    world.say("hr", [active(named("8931", "jones@example.com"), 1)]).await;
+    world.go(3 * HOUR);
+    assert_eq!(vetoes(&world.advance("idp/1").await), [Veto::ActiveElsewhere]);
+}
+
+#[tokio::test]
+async fn scheduled_departure_ranks_after_a_word_that_a_faster_clock_gave() {
+    let world = World::new().await;
+    world.say("idp", [active(ann("u1"), 1)]).await;
+    world.leave_at("idp", "1", ann("u1"), at(120)).await;
+    world.go(3 * HOUR);
+    assert_eq!(world.advance("idp/1").await.state, State::Done);
+}
+
+#[tokio::test]
+async fn departure_by_address_does_not_speak_of_an_id_that_had_moved_on() {
+    let world = World::new().await;
+    world.vendors.have(&["jones@example.com"]);
+    world.say("idp", [active(ann("u1"), -60), known(named("u1", "jones@example.com"), -30)]).await;
+    world.leave("idp", "1", by_email("ann@example.com")).await;
+    assert_eq!(world.vendors.left().len(), 2);
+}
+
+#[tokio::test]
+async fn return_is_not_ended_by_a_later_departure_that_is_itself_held() {
+    let world = World::new().await;
+    world.say("idp", [active(ann("u1"), -60), active(named("u1", "jones@example.com"), -40)]).await;
+    world.say("hr", [active(named("8931", "jones@example.com"), -45)]).await;
+    world.leave_at("idp", "1", ann("u1"), at(-50)).await;
+    world.leave_at("idp", "2", named("u1", "jones@example.com"), at(-30)).await;
+    assert_eq!(vetoes(&world.record("idp/2").await), [Veto::ActiveElsewhere]);
+    world.go(HOUR);
+    assert!(vetoes(&world.advance("idp/1").await).contains(&Veto::PersonReturned));
+}

@@ -13,6 +13,8 @@ use offboard::ledger::{
 };
 use tokio::sync::Notify;
 
+use crate::doubles::Happening;
+
 /// What goes wrong at a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -26,7 +28,7 @@ pub enum Fault {
     DiesAfterwards,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Faulty {
     memory: Memory,
     state: Mutex<State>,
@@ -34,12 +36,14 @@ pub struct Faulty {
     pub died: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     calls: usize,
     /// The call at which something goes wrong, counted from the first.
     fault: Option<(usize, Fault)>,
     is_down: bool,
+    /// What happens after which call, before it is answered.
+    happening: Option<(usize, Happening)>,
     /// The ids of all items that were ever changed.
     ids: BTreeSet<String>,
 }
@@ -68,17 +72,31 @@ impl Faulty {
         (state.calls, state.fault) = (0, Some((n, fault)));
     }
 
+    /// After the n-th call from now this happens before it is answered.
+    pub fn after_call(&self, n: usize, happening: impl Future<Output = ()> + Send + 'static) {
+        let mut state = self.state.lock().unwrap();
+        state.calls = 0;
+        state.happening = Some((n, Box::pin(happening)));
+    }
+
     async fn call<T>(&self, work: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
-        let (fault, is_down) = {
+        let (fault, is_down, happening) = {
             let mut state = self.state.lock().unwrap();
             state.calls += 1;
             let calls = state.calls;
-            (state.fault.filter(|(n, _)| *n == calls).map(|(_, fault)| fault), state.is_down)
+            let fault = state.fault.filter(|(n, _)| *n == calls).map(|(_, fault)| fault);
+            (fault, state.is_down, state.happening.take_if(|(n, _)| *n == calls))
         };
         let unavailable = || Err(LedgerError::Unavailable("InternalServerError".to_owned()));
         match fault {
             _ if is_down => unavailable(),
-            None => work.await,
+            None => {
+                let answer = work.await;
+                if let Some((_, happening)) = happening {
+                    happening.await;
+                }
+                answer
+            }
             Some(Fault::Fails) => unavailable(),
             Some(Fault::LosesAnswer) => {
                 work.await?;
@@ -95,6 +113,12 @@ impl Faulty {
     async fn die<T>(&self) -> T {
         self.died.notify_one();
         std::future::pending().await
+    }
+}
+
+impl std::fmt::Debug for Faulty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Faulty")
     }
 }
 

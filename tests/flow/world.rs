@@ -138,6 +138,15 @@ impl World {
     pub async fn deliver(&self, source: &str, delivery: &Delivery) -> Result<Vec<DepartureReport>, NotRecorded> {
         let (name, clock) = (self.worker(), || self.clock.now());
         let worker = Worker { name: &name, clock: &clock, deadline: Instant::now() + Duration::from_secs(10) };
+        self.deliver_as(source, delivery, worker).await
+    }
+
+    pub async fn deliver_as(
+        &self,
+        source: &str,
+        delivery: &Delivery,
+        worker: Worker<'_>,
+    ) -> Result<Vec<DepartureReport>, NotRecorded> {
         self.flow.receive(&self.config.sources[source], delivery, worker).await
     }
 
@@ -206,7 +215,7 @@ impl World {
     pub async fn show(&self, id: &str) -> Shown {
         let record = self.record(id).await;
         let source: &Source = &self.config.sources[&record.source];
-        let rules = Rules { policy: &self.config.policy, settle: source.settle };
+        let rules = Rules { policy: &self.config.policy, settle: Some(source.settle) };
         let (_, verdict) = self.ledger.review(id, rules, self.clock.now()).await.unwrap();
         Shown { standing: verdict.standing, only: None }
     }
@@ -235,9 +244,16 @@ impl World {
 /// The configuration with this policy, and a flow that starts with it.
 fn build(policy: &str, endpoints: &Endpoints, ledger: &Ledger) -> (Config, Flow) {
     let settle = policy.lines().find_map(|line| line.strip_prefix("settle = ")).unwrap_or("\"0s\"");
-    let policy: Vec<_> = policy.lines().filter(|line| !line.starts_with("settle")).collect();
+    let attempts = policy.lines().find(|line| line.starts_with("attempts = ")).unwrap_or("attempts = 1");
+    let is_policy = |line: &&str| !line.starts_with("settle") && !line.starts_with("attempts");
+    let policy: Vec<_> = policy.lines().filter(is_policy).collect();
     let (policy, is_live) = (policy.join("\n"), !policy.iter().any(|line| line.contains("mode")));
-    let text = CONFIG.replace("\"SETTLE\"", settle).replace("VENDORS", &endpoints.vendors);
+    let text =
+        CONFIG.replace("\"SETTLE\"", settle).replace("VENDORS", &endpoints.vendors).replace("attempts = 1", attempts);
+    let text = match policy.contains("# without instaply") {
+        true => text.split("[providers.instaply]").next().unwrap_or_default().to_owned(),
+        false => text,
+    };
     let text = format!("[policy]\n{policy}\n{text}");
     let mode = is_live.then_some("live");
     let mut config = Config::parse(&text, mode).unwrap_or_else(|faults| panic!("{faults}"));

@@ -108,7 +108,8 @@ def of_shared_signals(world, node):
 
     yield taken("a subject without an address", None, account_purged(by_id, ADA))
     complex_subject = {"format": "complex", "user": by_address}
-    yield taken("a user as a part of the subject", ADA.email, account_purged(complex_subject, ADA))
+    another = ADA._replace(event="756E69717566")
+    yield taken("a user as a part of the subject", ADA.email, account_purged(complex_subject, another))
     yield taken("a session that was revoked", None, account_purged(by_address, ADA, events={SESSION_REVOKED: {}}))
     wrong_audience = account_purged(by_address, ADA, aud="https://other.example.com")
     yield refused("another audience", OTHER_AUDIENCE, wrong_audience)

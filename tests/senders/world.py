@@ -10,17 +10,16 @@ import threading
 import time
 from typing import NamedTuple
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "doubles"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
 
-from function import PATIENCE, Function
-from server import Server
+from blocking import PATIENCE, Function, Server
 
 SHOWN = re.compile("authorization|signature|secret|token", re.IGNORECASE)
 # Reasons of refusals that a newer key could mend.
 NO_KEY = ("no signature matches", "the key set has no key for the token")
 PROBLEM = "urn:offboard:problem:"
 # The recorded deliveries are years old, and only their signatures are anew.
-POLICY = '[policy]\nmode = "live"\nmax_event_age = "36500d"\n'
+POLICY = '[policy]\nmode = "live"\nmax_event_age = "36500d"\n[ledger]\nretention = "36525d"\n'
 
 
 def json_answer(status, value):

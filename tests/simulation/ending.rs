@@ -122,9 +122,11 @@ fn check_required(state: &mut State, record: &Record, left: &Left) {
     if state.truth.is_active(left.person) {
         return;
     }
+    // An account that was made afterwards is another departure's.
+    let until = left.effective.unwrap_or(state.truth.events[left.event].at);
     let addresses = state.said.current(&left.key, Millis::MAX);
     let is_its = |account: &&crate::truth::Account| {
-        account.owner == left.person && account.removed.is_none() && account.provider != GAMMA
+        account.owner == left.person && account.removed.is_none() && account.provider != GAMMA && account.since <= until
     };
     let accounts = state.truth.accounts.iter().filter(is_its);
     let mut here = accounts.filter(|account| addresses.contains(&account.address));
@@ -179,7 +181,9 @@ fn is_excused(state: &State, record: &Record, left: &Left, now: Millis) -> bool 
     let outcome = |name: &str| record.providers.get(name).map(|result| result.entry.finding.outcome);
     let given_up = record.first_attempt_at.is_some_and(|first| now - first * 1000 > GIVE_UP);
     PROVIDERS.iter().any(|name| match outcome(name) {
-        Some(Outcome::Ambiguous) => has_several || *name == PROVIDERS[GAMMA],
+        Some(Outcome::Protected) => !state.policy.protected.is_empty(),
+        // Beside an account that is still listed there may be its new holder's.
+        Some(Outcome::Ambiguous) => has_several || state.setup.lists_lag || *name == PROVIDERS[GAMMA],
         Some(Outcome::Unidentified) => is_unknown || has_several,
         Some(Outcome::Unconfirmed | Outcome::Unavailable | Outcome::NotAttempted) => given_up,
         _ => false,

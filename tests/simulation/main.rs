@@ -2,8 +2,9 @@
 //! scripted providers and a clock that the history moves. What crosses deliveries is tested here: that nobody is removed who
 //! did not leave, and that no departure is lost.
 //!
-//! `OFFBOARD_SIM_HISTORIES=20000` sets the number of histories; `OFFBOARD_SIM_SEED=7` runs that one alone and shows every step. A
-//! history that fails is shown with its seed, and with the fewest steps that still fail.
+//! `OFFBOARD_SIM_HISTORIES=20000` sets the number of histories, `OFFBOARD_SIM_FIRST=20000` the first seed; `OFFBOARD_SIM_SEED=7` runs
+//! that one alone and shows every step. A history that fails is shown with its seed, and with the fewest steps that still fail.
+//! `OFFBOARD_SIM_SURVEY=1` goes on after a failure and counts the kinds of failures first.
 
 mod driver;
 mod ending;
@@ -20,6 +21,7 @@ mod truth;
 mod world;
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -33,6 +35,9 @@ use steps::History;
 
 /// Histories of a plain `cargo test`.
 const HISTORIES: u64 = 400;
+
+/// Seeds by kind of violation.
+type Failures = BTreeMap<String, Vec<u64>>;
 
 /// How a history ended.
 pub struct Ended {
@@ -72,26 +77,31 @@ fn random_histories_keep_the_invariants() {
     }
     let histories = number("OFFBOARD_SIM_HISTORIES").unwrap_or(HISTORIES);
     let first = number("OFFBOARD_SIM_FIRST").unwrap_or(0);
-    let (next, failed, total) = (AtomicU64::new(first), Mutex::new(None), Mutex::new(Tally::default()));
+    let (next, failed, total) = (AtomicU64::new(first), Mutex::new(Failures::new()), Mutex::new(Tally::default()));
+    let is_survey = number("OFFBOARD_SIM_SURVEY").is_some();
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + histories || failed.lock().unwrap().is_some() {
+                    if seed >= first + histories || !(is_survey || failed.lock().unwrap().is_empty()) {
                         return;
                     }
                     let ended = run(&History::of(seed), false);
                     total.lock().unwrap().add(ended.tally);
-                    if ended.violation.is_some() {
-                        failed.lock().unwrap().get_or_insert(seed);
+                    if let Some(violation) = ended.violation {
+                        failed.lock().unwrap().entry(shrink::kind(&violation)).or_default().push(seed);
                     }
                 }
             });
         }
     });
-    println!("{histories} histories: {:?}", total.lock().unwrap());
-    if let Some(seed) = *failed.lock().unwrap() {
-        shrink::explain(&History::of(seed));
+    let failed = failed.into_inner().unwrap();
+    println!("{:?}", total.lock().unwrap());
+    for (kind, seeds) in &failed {
+        println!("{} histories fail, {:?} first: {kind}", seeds.len(), seeds.first());
+    }
+    if let Some(seed) = failed.values().flatten().min() {
+        shrink::explain(&History::of(*seed));
     }
 }

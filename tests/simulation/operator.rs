@@ -56,7 +56,7 @@ impl Driver {
         };
         let settle = if id.starts_with(SOURCES[1]) { setup.settle } else { std::time::Duration::ZERO };
         let now = utc(self.world.now());
-        let rules = Rules { policy: &policy, settle };
+        let rules = Rules { policy: &policy, settle: Some(settle) };
         if let Ok((record, verdict)) = environment::ledger(&self.world, OPERATOR).review(id, rules, now).await {
             let mut state = self.world.state();
             state.note(|| format!("  the operator is shown {:?}", verdict.standing));

@@ -15,7 +15,7 @@ use offboard::{
 
 use crate::{
     said::{Left, SEEN, SKEW, Said, Span},
-    truth::{BETA, GAMMA, Millis, PROVIDERS, utc},
+    truth::{BETA, GAMMA, HR, Millis, PROVIDERS, utc},
     world::State,
 };
 
@@ -128,7 +128,9 @@ fn known_to_be_active(
     }
     said.keys().into_iter().find_map(|key| {
         let word = said.words_of(key).find(|word| word.person == owner)?;
-        let is_meant = key == left.key || shares(said, left, key, account.address, provider, until);
+        // The id whose number the account has.
+        let is_numbered = provider == GAMMA && word.source == HR && word.is_strong && word.address.is_some();
+        let is_meant = key == left.key || is_numbered || shares(said, left, key, account.address, provider, until);
         let active = active_since(state, record, left, key, until, now)?;
         let is_ended = Said::may_end(left, word)
             && !said.last_active(key, until).is_some_and(|last| is_after(last.span, left.span));

@@ -3,7 +3,7 @@
 use crate::{run, steps::History};
 
 /// The kind of a violation: its text without the names in it.
-fn kind(violation: &str) -> String {
+pub fn kind(violation: &str) -> String {
     let is_name = |word: &&str| !word.contains(|c: char| c.is_ascii_digit());
     violation.split(' ').filter(is_name).take(6).collect::<Vec<_>>().join(" ")
 }

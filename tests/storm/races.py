@@ -2,9 +2,13 @@
 
 import asyncio
 import collections
+import datetime
+import os
+import signal
 
 from delivery import messages as batch
 from suite import NAMES, check, event, finished
+from wire import Answer
 
 
 async def raced(suite, clocks, deliveries=50):
@@ -71,3 +75,77 @@ async def two_ticks_at_once_are_harmless(suite):
         assert await world.message_count() > count
         await asyncio.gather(*map(world.work, functions))
         await finished(world, events)
+
+
+def freezing(world, call):
+    """Stops the process that works as soon as this call was carried out, before it has the answer."""
+    frozen = asyncio.Event()
+
+    async def interfere(point, moment):
+        if (point.call, moment) == (call, "after"):
+            world.interfere = None
+            for function in world.functions:
+                os.kill(function.process.pid, signal.SIGSTOP)
+            frozen.set()
+        return False
+
+    world.interfere = interfere
+    return frozen
+
+
+def stamp(**ahead):
+    return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(**ahead)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@check
+async def a_worker_that_was_frozen_reads_the_facts_again(suite):
+    """An environment may be frozen at any point, and the person come back meanwhile."""
+
+    async def run(case):
+        async with suite.world() as world:
+            email, worker = world.person(), await world.function()
+            frozen = freezing(world, f"ledger {case[0]}")
+            delivery = asyncio.ensure_future(world.deliver(worker, event("1", email)))
+            await frozen.wait()
+            other = await world.function()
+            reply = await world.deliver(other, event("2", email, "hired", at=stamp(minutes=1)))
+            assert reply.status == 200, str(reply)
+            await asyncio.sleep(6)
+            os.kill(worker.process.pid, signal.SIGCONT)
+            reply = await delivery
+            assert reply.status == 200 and reply.state in ("held", "pending"), str(reply)
+            assert world.providers.has(email) == set(NAMES) and not world.providers.removed
+            await world.finish()
+            record = await world.record("hr/1")
+            assert (record["state"], record["vetoes"][0]["veto"]) == ("held", "person_returned"), record
+            assert world.providers.has(email) == set(NAMES) and not world.providers.removed
+
+    # While the facts are read, and while the intent is noted.
+    await suite.each([("BatchGetItem",), ("UpdateItem",)], run)
+
+
+@check
+async def a_worker_that_was_frozen_while_another_finished_changes_nothing(suite):
+    async with suite.world() as world:
+        email, worker = world.person(), await world.function()
+        # The intent is noted, and the removals are about to begin.
+        frozen = freezing(world, "ledger UpdateItem")
+        delivery = asyncio.ensure_future(world.deliver(worker, event("1", email)))
+        await frozen.wait()
+        await world.finish()
+        await world.all_done(["hr/1"])
+        before = await world.record("hr/1")
+
+        async def interfere(point, moment):
+            late = point.call == "cloudflare DELETE ID" and moment == "before"
+            return late and Answer.json(400, {"success": False, "errors": [{"code": 1, "message": "no such user"}]})
+
+        world.interfere = interfere
+        os.kill(worker.process.pid, signal.SIGCONT)
+        reply = await delivery
+        assert reply.status == 200 and reply.state in ("done", "pending"), str(reply)
+        after = await world.record("hr/1")
+        assert (after["state"], after["due_at"]) == ("done", None), after
+        outcomes = [{name: (one["outcome"], one.get("reason")) for name, one in record["providers"].items()} for record in (before, after)]
+        assert outcomes[0] == outcomes[1], outcomes
+        await world.all_done(["hr/1"])

@@ -69,7 +69,7 @@ impl Departures {
 /// What the configuration says about departures of a source.
 fn rules<'a>(config: &'a Config, source: &str) -> Rules<'a> {
     let settle = config.sources.get(source).map(|source| source.settle);
-    Rules { policy: &config.policy, settle: settle.unwrap_or_default() }
+    Rules { policy: &config.policy, settle }
 }
 
 /// How personal texts are shown.
