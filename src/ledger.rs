@@ -274,8 +274,8 @@ impl Ledger {
 /// Returns the time that a source gave, in milliseconds since 1970; `None` where the time is our own clock's, as that of a day
 /// which means its reception.
 fn said_by_source(at: Option<EventTime>, now: OffsetDateTime) -> Option<i64> {
-    let at = at.filter(|at| matches!(at, EventTime::Instant(_)) || at.resolve(now) != now)?;
-    Some(millis(at.resolve(now)))
+    let is_ours = |at: &EventTime| matches!(at, EventTime::Day(_)) && at.resolve(now) == now;
+    at.filter(|at| !is_ours(at)).map(|at| millis(at.resolve(now)))
 }
 
 /// Writes that an id departed. Refused where the item is full.

@@ -370,7 +370,8 @@ async fn oldest_address_of_many_holds_the_departure_of_another_id_that_has_it() 
             let ledger = Ledger::new(store);
             let (first, id_alone) = (renamed(1), Person { email: None, ..person("u1", "") });
             ledger.store_facts("idp", &first, NOW).await.unwrap();
-            let prepare = |record: &mut Record| (record.state, record.due_at) = (State::Done, None);
+            // It stands, and an address that is said later does not reopen it.
+            let prepare = |record: &mut Record| (record.state, record.vetoes) = (State::Held, Some(Vec::new()));
             let Recorded::New(own) = ledger.record(&departure("1", id_alone.clone()), NOW, prepare).await.unwrap()
             else {
                 panic!("it is new")

@@ -326,16 +326,6 @@ async fn departures_of_a_batch_beyond_what_is_done_inline_are_left_to_the_queue(
     assert_eq!(world.tick().await, [""; 0]);
 }
 
-#[tokio::test]
-async fn without_a_queue_the_whole_batch_is_done_inline() {
-    let mut world = World::with("max_departures = \"unlimited\"").await;
-    world.flow.queue = None;
-    let one = |n: usize| departure("idp", &n.to_string(), by_email(&format!("p{n}@example.com")), at(-1));
-    let delivery = Delivery { departures: (0..120).map(one).collect(), ..Delivery::default() };
-    let reports = world.deliver("idp", &delivery).await.unwrap();
-    assert_eq!(reports.iter().filter(|report| report.status == Status::Done).count(), 120);
-}
-
 /// More departures of people who are never found than a queue's call takes at once.
 fn many(count: usize) -> Delivery {
     let departures = (0..count).map(|n| departure("idp", &n.to_string(), id(&format!("u{n}")), at(-1)));
@@ -382,4 +372,14 @@ async fn repetition_of_a_large_delivery_costs_no_call_per_departure_that_is_reco
     let new: Vec<_> = reports.iter().filter(|report| !report.duplicate).collect();
     assert_eq!(new.len(), 1);
     assert_eq!(vetoes(&world.record(&new[0].id).await), [Veto::EventIdReused]);
+}
+
+#[tokio::test]
+async fn without_a_queue_the_whole_batch_is_done_inline() {
+    let mut world = World::with("max_departures = \"unlimited\"").await;
+    world.flow.queue = None;
+    let one = |n: usize| departure("idp", &n.to_string(), by_email(&format!("p{n}@example.com")), at(-1));
+    let delivery = Delivery { departures: (0..120).map(one).collect(), ..Delivery::default() };
+    let reports = world.deliver("idp", &delivery).await.unwrap();
+    assert_eq!(reports.iter().filter(|report| report.status == Status::Done).count(), 120);
 }
