@@ -32,14 +32,16 @@ pub use tick::{TickError, due};
 
 /// Departures of a delivery that are worked on before it is answered; the rest is left to the queue.
 const MAX_INLINE: usize = 50;
+/// Departures of a delivery up to which none is read before it is recorded: most are new.
+const MAX_UNREAD: usize = 10;
 /// Departures that are recorded, or worked on, side by side.
 const CONCURRENT: usize = 16;
 /// How long a record waits for its delivery's repetition if not all identity facts could be stored.
 const FACTS_WAIT: Duration = Duration::from_secs(15 * 60);
 /// How much longer than its work a lease lasts: within it a call that was begun ends.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
-/// When a departure is tried again whose facts could not be read.
-const RETRY: Duration = Duration::from_secs(30);
+/// How long after the worker's deadline a run may still write what came of it.
+const CLOSING: Duration = Duration::from_millis(300);
 
 /// A departure, or an identity fact, that could not be recorded: the sender has to deliver again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +113,7 @@ impl Worker<'_> {
 }
 
 /// A recorded departure of a delivery.
+#[derive(Clone)]
 struct Received {
     record: Record,
     is_duplicate: bool,
@@ -147,12 +150,14 @@ impl Flow {
     ) -> Result<Vec<DepartureReport>, NotRecorded> {
         let recorded = timeout_at(worker.deadline, self.record_all(source, delivery, worker)).await;
         let received = recorded.map_err(|_| NotRecorded::Deadline)??;
+        let has_facts = !delivery.facts.is_empty();
         let mut work = Vec::new();
         for (place, received) in received.into_iter().enumerate() {
-            work.push(self.inline(place, received, worker));
+            work.push(self.in_time(place, received, has_facts, worker));
         }
         let received: Vec<Received> = stream::iter(work).buffered(CONCURRENT).collect().await;
-        self.send_left(&received, worker).await;
+        // What is not sent by then the tick finds.
+        let _ = timeout_at(worker.deadline + 2 * CLOSING, self.send_left(&received, worker)).await;
         Ok(received.iter().map(|received| self.report(&received.record, received.is_duplicate)).collect())
     }
 
@@ -165,10 +170,17 @@ impl Flow {
     ) -> Result<Vec<Received>, NotRecorded> {
         let now = worker.now();
         let has_facts = !delivery.facts.is_empty();
+        // The repetition of a large delivery must get further than the one before.
+        let mut known = BTreeMap::new();
+        if delivery.departures.len() > MAX_UNREAD {
+            let ids = delivery.departures.iter().map(|departure| departure.id.clone()).collect();
+            known = self.ledger.get_many(ids).await?;
+        }
         let mut records = Vec::new();
         for (place, departure) in delivery.departures.iter().enumerate() {
             let is_inline = place < MAX_INLINE && !has_facts;
-            records.push(self.record(departure, now, has_facts, is_inline.then(|| worker.lease())));
+            let known = known.remove(&departure.id).filter(|record| record.is_of(departure));
+            records.push(self.record(departure, known, now, has_facts, is_inline.then(|| worker.lease())));
         }
         let mut records = stream::iter(records).buffered(CONCURRENT);
         let mut received = Vec::new();
@@ -183,10 +195,14 @@ impl Flow {
     async fn record(
         &self,
         departure: &Departure,
+        known: Option<Record>,
         now: OffsetDateTime,
         awaits_facts: bool,
         lease: Option<Lease>,
     ) -> Result<Received, LedgerError> {
+        if let Some(record) = known {
+            return Ok(Received { record, is_duplicate: true });
+        }
         let planned = self.policy.mode == Mode::DryRun;
         let prepare = move |record: &mut Record| {
             record.planned = planned;
@@ -214,12 +230,21 @@ impl Flow {
         Ok(())
     }
 
-    /// Works on a departure of a delivery, if it is its turn and there is time.
-    async fn inline(&self, place: usize, received: Received, worker: Worker<'_>) -> Received {
+    /// Works on a departure of a delivery until the worker's deadline. What the ledger keeps waiting beyond it is dropped: the
+    /// lease ends, and the tick goes on.
+    async fn in_time(&self, place: usize, received: Received, has_facts: bool, worker: Worker<'_>) -> Received {
+        let work = self.inline(place, received.clone(), has_facts, worker);
+        timeout_at(worker.deadline + CLOSING, work).await.unwrap_or(received)
+    }
+
+    /// Works on a departure of a delivery, if it is its turn and there is time. Without a queue every turn is here.
+    async fn inline(&self, place: usize, received: Received, has_facts: bool, worker: Worker<'_>) -> Received {
         let Received { record, is_duplicate } = received;
         let is_late = Instant::now() >= worker.deadline;
-        if place >= MAX_INLINE || is_late || record.state.is_settled() {
-            return Received { record: self.left(record, worker).await, is_duplicate };
+        let is_left = is_late || (place >= MAX_INLINE && self.queue.is_some());
+        if is_left || record.state.is_settled() {
+            let record = if has_facts { self.left(record, worker).await } else { record };
+            return Received { record, is_duplicate };
         }
         let is_ours = record.lease.as_ref().is_some_and(|lease| lease.by == worker.name) && !is_duplicate;
         if is_ours {
@@ -229,7 +254,7 @@ impl Flow {
         if !(record.awaits_facts || is_due || self.queue.is_none()) {
             return Received { record, is_duplicate };
         }
-        let record = match self.take(&record.id, worker, true).await {
+        let record = match self.take(&record.id, worker, has_facts).await {
             Ok(Some(Taken::Ours(record))) => self.work(record, worker).await,
             Ok(Some(Taken::NotNow(record))) => record,
             Ok(None) | Err(_) => record,
@@ -266,7 +291,8 @@ impl Flow {
         })
     }
 
-    /// Takes the lease of a departure on which work is left that nobody does.
+    /// Takes the lease of a departure on which work is left that nobody does. One that waits for its delivery's facts is taken
+    /// early only by a delivery that has facts: they are stored by now.
     async fn take(&self, id: &str, worker: Worker<'_>, has_facts: bool) -> Result<Option<Taken>, LedgerError> {
         loop {
             let Some(mut record) = self.ledger.get(id).await? else { return Ok(None) };
@@ -290,11 +316,10 @@ impl Flow {
         if let Err(error) = removal.run().await {
             let departure_id = crate::person::mask_departure_id(&removal.record.id);
             tracing::error!(request_id = worker.name, departure_id, reason = %error, "a departure could not be judged");
-            let mut record = removal.record;
-            record.lease = None;
-            record.due_at = Some((worker.now() + RETRY).unix_timestamp());
-            let _ = self.ledger.save(&mut record).await;
-            return record;
+            metrics::count("NotRecorded");
+            removal.record.not_judged(worker.now());
+            // If this is not written either, the tick finds it once the lease has ended.
+            let _ = self.ledger.save(&mut removal.record).await;
         }
         metrics::entered(before, &removal.record);
         removal.record
@@ -329,14 +354,19 @@ impl Flow {
         self.sources.get(&record.source).is_some_and(|source| source.covers(provider))
     }
 
-    /// What needs most of all providers that a departure's source reaches.
+    /// What needs most of all providers that a departure's source reaches. One that it reached once, and that is not known to be
+    /// done, is a person's business: nobody calls it any more.
     fn worst(&self, record: &Record) -> Status {
-        let reached = self.engine.names().filter(|name| self.covers(record, name));
+        let is_reached = |name: &str| self.engine.names().any(|known| known == name) && self.covers(record, name);
         let status = |name: &str| match record.providers.get(name) {
             Some(result) if !result.again => result.entry.finding.outcome.status(),
             _ => Status::Incomplete,
         };
-        reached.map(status).max().unwrap_or(Status::Done)
+        let tried = record.providers.keys().chain(&record.intent).map(String::as_str);
+        let is_left_behind = |name: &&str| !is_reached(name) && status(name) != Status::Done;
+        let left_behind = tried.filter(is_left_behind).map(|_| Status::NeedsAttention);
+        let reached = self.engine.names().filter(|name| is_reached(name)).map(status);
+        reached.chain(left_behind).max().unwrap_or(Status::Done)
     }
 }
 

@@ -29,8 +29,6 @@ use related::Related;
 
 /// How far ahead of our clock an event may be without being taken for a scheduled one, in milliseconds.
 pub const MAX_AHEAD: i64 = 5 * 60 * 1000;
-/// How far ahead a departure may be scheduled and be waited for, in seconds: a later date means "no end" in many systems.
-const MAX_SCHEDULED: i64 = 400 * 24 * 60 * 60;
 /// How often a departure is judged again that waits for another source's departure, in seconds.
 const OVERLAP_EVERY: i64 = 5 * 60;
 /// How often a held departure is judged again whose vetoes can lapse by themselves, in seconds.
@@ -293,7 +291,8 @@ fn next(
     let overlap_ends = overlap_since.map_or(now, |since| since.saturating_add(overlap).min(NEVER));
     let waits = |veto: Veto| match veto {
         Veto::Settling => Some(seconds_up(millis(record.received_at)) + seconds(rules.settle.unwrap_or_default())),
-        Veto::EventInFuture => Some(seconds_up(record.time())).filter(|due_at| *due_at <= now + MAX_SCHEDULED),
+        // "No end" is written as the year 9999 by many: nothing is due later than [`NEVER`], or no list would show it.
+        Veto::EventInFuture => Some(seconds_up(record.time()).min(NEVER)),
         Veto::ActiveElsewhere if overlap_since.is_none() => Some(now + OVERLAP_EVERY),
         Veto::ActiveElsewhere if now < overlap_ends => Some(overlap_ends.min(now + OVERLAP_EVERY)),
         _ => None,

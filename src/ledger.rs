@@ -3,7 +3,11 @@
 //! A record is changed by compare-and-swap on its version, so that two workers cannot both believe that they hold it. A
 //! record and its references in the items of ids, addresses and external ids are one transaction.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use time::OffsetDateTime;
 
@@ -25,7 +29,7 @@ pub use identity::{Held, Holding, Identity, MAX_EMAILS, StoredIdentity};
 pub use key::{DepartureRef, IdentityKey, TraitKey};
 pub use record::{Action, Lease, NEVER, Record, SKEW, State, StoredPerson, StoredResult, millis};
 
-use crate::departure::Departure;
+use crate::departure::{Departure, EventTime};
 use identity::DEPARTURES;
 use store::{Change, Changed, Cursor, Due, Item, Merge, Store};
 
@@ -107,17 +111,24 @@ impl Ledger {
     }
 
     /// The departure's place among its source's words. A time that is our own clock's (none was said, or one that is ahead)
-    /// comes after the last word about the id: the clocks of environments differ.
+    /// comes after the last word about the person, by whatever id: the clocks of environments differ.
     async fn rank(&self, departure: &Departure, now: OffsetDateTime) -> Result<i64, LedgerError> {
         let received = millis(now);
-        let said = departure.event.occurred_at.map(|at| millis(at.resolve(now)));
-        let is_ours = |said: i64| said == received || said > received + crate::judgement::MAX_AHEAD;
-        if let Some(said) = said.filter(|said| !is_ours(*said)) {
+        let said = said_by_source(departure.event.occurred_at, now);
+        if let Some(said) = said.filter(|said| *said <= received + crate::judgement::MAX_AHEAD) {
             return Ok(said);
         }
         let Some(key) = IdentityKey::of(&departure.source, &departure.person) else { return Ok(received) };
-        let item = self.item(&key.item()).await?;
-        let last = item.as_ref().map(StoredIdentity::read).transpose()?.and_then(|stored| stored.identity.last_word());
+        let mut traits = BTreeSet::from_iter(TraitKey::all_of(&departure.source, &departure.person));
+        let ids = traits.iter().map(|of| of.item().to_owned()).chain([key.item()]).collect();
+        let mut items = self.store.read(&ids).await?;
+        let stored = items.get(&key.item()).map(StoredIdentity::read).transpose()?.unwrap_or_default();
+        traits.extend(stored.identity.holdings(key.source()).into_keys());
+        let unread: BTreeSet<_> = traits.iter().map(|of| of.item().to_owned()).filter(|id| !ids.contains(id)).collect();
+        if !unread.is_empty() {
+            items.extend(self.store.read(&unread).await?);
+        }
+        let last = stored.last_word().max(Holders::last_word(key.source(), &traits, &items)?);
         Ok(last.map_or(received, |last| received.max(last + 1)))
     }
 
@@ -195,6 +206,15 @@ impl Ledger {
         self.item(id).await?.as_ref().map(Record::read).transpose()
     }
 
+    /// Returns the records of these ids that exist.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used.
+    pub async fn get_many(&self, ids: BTreeSet<String>) -> Result<BTreeMap<String, Record>, LedgerError> {
+        let items = self.store.read(&ids).await?;
+        items.into_iter().map(|(id, item)| Ok((id, Record::read(&item)?))).collect()
+    }
+
     /// Writes a record that was read. Returns whether nobody had changed it since.
     ///
     /// # Errors
@@ -249,6 +269,13 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+/// Returns the time that a source gave, in milliseconds since 1970; `None` where the time is our own clock's, as that of a day
+/// which means its reception.
+fn said_by_source(at: Option<EventTime>, now: OffsetDateTime) -> Option<i64> {
+    let is_ours = |at: &EventTime| matches!(at, EventTime::Day(_)) && at.resolve(now) == now;
+    at.filter(|at| !is_ours(at)).map(|at| millis(at.resolve(now)))
 }
 
 /// Writes that an id departed. Refused where the item is full.

@@ -7,7 +7,7 @@ use aws_sdk_sqs::{
     error::{ProvideErrorMetadata, SdkError},
     types::{QueueAttributeName, SendMessageBatchRequestEntry},
 };
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 /// Messages that SQS takes in one call.
@@ -28,6 +28,26 @@ pub struct Queue {
 pub struct Body {
     /// The departure's id.
     pub departure: String,
+}
+
+impl Body {
+    /// Returns the body as JSON in ASCII: SQS refuses a message with a character that XML does not allow (U+FFFF, say).
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+    fn text(&self) -> Result<String, QueueError> {
+        let json = serde_json::to_string(self).map_err(|_| QueueError("a message cannot be written".to_owned()))?;
+        let mut text = String::with_capacity(json.len());
+        for character in json.chars() {
+            match character.is_ascii() {
+                true => text.push(character),
+                false => {
+                    for unit in character.encode_utf16(&mut [0; 2]) {
+                        text.push_str(&format!("\\u{unit:04x}"));
+                    }
+                }
+            }
+        }
+        Ok(text)
+    }
 }
 
 /// A message to send.
@@ -60,23 +80,24 @@ impl Queue {
         Self { client, url, dead_letters }
     }
 
-    /// Sends messages.
+    /// Sends messages. A batch that cannot be sent costs no other.
     ///
     /// # Errors
-    /// If not all could be sent. The tick finds the departures of those that were not.
+    /// If not all could be sent: the first error. The tick finds the departures of those that were not.
     pub async fn send(&self, messages: &[Message]) -> Result<(), QueueError> {
         let batches: Vec<_> = messages.chunks(BATCH).collect();
+        let mut result = Ok(());
         for side_by_side in batches.chunks(CONCURRENT) {
-            try_join_all(side_by_side.iter().map(|batch| self.send_batch(batch))).await?;
+            let sent = join_all(side_by_side.iter().map(|batch| self.send_batch(batch))).await;
+            result = sent.into_iter().fold(result, Result::and);
         }
-        Ok(())
+        result
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Result<(), QueueError> {
         let mut request = self.client.send_message_batch().queue_url(&self.url);
         for (n, message) in messages.iter().enumerate() {
-            let body = serde_json::to_string(&Body { departure: message.departure.clone() });
-            let body = body.map_err(|_| QueueError("a message cannot be written".to_owned()))?;
+            let body = Body { departure: message.departure.clone() }.text()?;
             let delay = i32::try_from(message.delay.min(Self::MAX_DELAY).as_secs()).unwrap_or(0);
             let entry = SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(body);
             let entry = entry.delay_seconds(delay).build();
@@ -122,4 +143,19 @@ where
     SdkError<E>: ProvideErrorMetadata,
 {
     QueueError(crate::aws::told(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn body_is_ascii_and_reads_as_what_was_written() {
+        for id in ["idp/1", "idp/\u{ffff}\u{fffe}", "idp/\u{1}\u{1f4a9}é\"\\"] {
+            let body = Body { departure: id.to_owned() };
+            let text = body.text().unwrap();
+            assert!(text.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{text}");
+            assert_eq!(serde_json::from_str::<Body>(&text).unwrap(), body);
+        }
+    }
 }

@@ -357,6 +357,64 @@ async fn id_of_more_than_a_hundred_departures_is_held() {
     }
 }
 
+/// What was said in so many statements, an address each, of the minutes before [`NOW`].
+fn renamed(count: i64) -> Vec<IdentityFact> {
+    let at = |n: i64| Some(EventTime::Instant(NOW - time::Duration::DAY + time::Duration::minutes(n)));
+    (0..count).map(|n| IdentityFact { at: at(n), ..fact(person("u1", &format!("a{n}@example.com"))) }).collect()
+}
+
+#[tokio::test]
+async fn oldest_address_of_many_holds_the_departure_of_another_id_that_has_it() {
+    for count in [41, 100, 101, 150] {
+        for store in stores().await {
+            let ledger = Ledger::new(store);
+            let (first, id_alone) = (renamed(1), Person { email: None, ..person("u1", "") });
+            ledger.store_facts("idp", &first, NOW).await.unwrap();
+            // It stands, and an address that is said later does not reopen it.
+            let prepare = |record: &mut Record| (record.state, record.vetoes) = (State::Held, Some(Vec::new()));
+            let Recorded::New(own) = ledger.record(&departure("1", id_alone.clone()), NOW, prepare).await.unwrap()
+            else {
+                panic!("it is new")
+            };
+            ledger.repair(&own, &ledger.facts(&own, None).await.unwrap()).await.unwrap();
+            for fact in renamed(count) {
+                ledger.store_facts("idp", &[fact], NOW).await.unwrap();
+            }
+            // Whether one of the addresses that are forgotten is protected, nobody knows.
+            let expected: &[Veto] = if count > 100 { &[Veto::ActiveElsewhere] } else { &[] };
+            assert_eq!(vetoes(&ledger, &own).await, expected, "{count}");
+            let at = Some(EventTime::Instant(NOW - time::Duration::SECOND));
+            let back = IdentityFact { at, ..fact(id_alone) };
+            let then = IdentityFact { at: first[0].at, ..fact(person("u2", "a0@example.com")) };
+            ledger.store_facts("idp", &[back, then], NOW).await.unwrap();
+            let other = recorded(&ledger, &departure("2", person("u2", "a0@example.com"))).await;
+            assert!(!vetoes(&ledger, &other).await.is_empty(), "{count}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn facts_of_an_id_with_hundreds_of_addresses_are_stored() {
+    for store in stores().await {
+        let ledger = Ledger::new(store);
+        for n in 0..12 {
+            let email = |m: i64| Email::parse(&format!("a{n}-{m}@example.com"));
+            let person =
+                Person { other_emails: (1..20).filter_map(email).collect(), email: email(0), ..person("u1", "") };
+            let at = Some(EventTime::Instant(NOW - time::Duration::HOUR + time::Duration::minutes(n)));
+            ledger.store_facts("idp", &[IdentityFact { at, ..fact(person) }], NOW).await.unwrap();
+        }
+        for address in ["a0-0@example.com", "a5-19@example.com", "a11-3@example.com"] {
+            let other = recorded(&ledger, &departure(address, person("u2", address))).await;
+            let facts = ledger.facts(&other, None).await.unwrap();
+            let holders = facts.traits.values().flat_map(|holders| holders.ids.values());
+            let active: Vec<_> = holders.filter_map(|holder| holder.holding?.active).collect();
+            let last = NOW - time::Duration::minutes(49);
+            assert_eq!(active, [last.unix_timestamp() * 1000], "{address}");
+        }
+    }
+}
+
 fn entry(provider: &str, references: usize) -> Entry {
     let reference = |n: usize| Reference {
         kind: "escalation_rule".to_owned(),

@@ -175,6 +175,34 @@ fn a_sample_is_what_its_source_reads() {
     }
 }
 
+/// Without the word that somebody is back, an older departure would remove them.
+#[test]
+fn return_is_recorded_as_far_as_it_can_be_read() {
+    let source = source(
+        r#"kind = "token"
+token = { header = "x-token" }
+event = { id = "/id", type = "/type", occurred_at = "/at", departures = ["gone"], returns = ["hired"], people = ["changed"] }
+person = { idp_id = "/who", email = "/mail", external_id = "/number" }"#,
+    );
+    for (event, expected) in [
+        (
+            json!({ "at": "soon" }),
+            "active, proven #u1 ann@example.com; hired: unreadable; fault: field /at cannot be read",
+        ),
+        (json!({ "mail": {} }), "active, proven #u1; hired: unreadable; fault: field /mail cannot be read"),
+        (json!({ "who": [] }), "active, proven ann@example.com; hired: unreadable; fault: field /who cannot be read"),
+        (
+            json!({ "number": {}, "at": {} }),
+            "active, proven #u1 ann@example.com; hired: unreadable; fault: field /number cannot be read",
+        ),
+        (json!({ "type": "changed", "at": "soon" }), "changed: unreadable; fault: field /at cannot be read"),
+    ] {
+        let mut body = json!({ "id": 1, "type": "hired", "who": "u1", "mail": "ann@example.com" });
+        body.as_object_mut().unwrap().extend(event.as_object().unwrap().clone());
+        assert_eq!(told(&read(&source, body.to_string().as_bytes())), expected, "{body}");
+    }
+}
+
 /// A batch: a list somewhere in the body, conditions on every event, tests, steps into lists.
 const BATCH: &str = r#"kind = "token"
 token = { header = "x-token" }

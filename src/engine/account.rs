@@ -20,6 +20,10 @@ use crate::{
 /// How often, and how far apart, it is looked again when a removed account is still shown: lists lag behind.
 const PROOFS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_millis(750)];
 
+/// What is said of an account that was gone when it was looked up: the intent is noted for all providers at once, so that an
+/// interrupted run may have announced a removal that it did not begin.
+const ANNOUNCED: &str = "a removal had been announced, or begun, by an earlier run that did not learn how it ended";
+
 /// What one person's removal from one place needs.
 pub(super) struct Removing<'a> {
     pub(super) provider: &'a dyn Provider,
@@ -89,7 +93,7 @@ impl Removing<'_> {
         let may_be_ours =
             target.status == AddressStatus::Current || self.assignment.released.contains_key(&self.config.name);
         match self.is_begun() && may_be_ours {
-            true => Finding::of(Outcome::Deleted).proof(Proof::FoundAbsentAfterRemoval),
+            true => Finding::of(Outcome::Deleted).proof(Proof::FoundAbsentAfterRemoval).detail(ANNOUNCED),
             false => Finding::of(Outcome::AlreadyAbsent).proof(Proof::FoundAbsent),
         }
     }

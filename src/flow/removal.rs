@@ -69,7 +69,8 @@ impl<'a> Removal<'a> {
         if let Some(action) = action {
             self.carry_out(action, &verdict).await;
         }
-        self.close().await
+        self.close().await;
+        Ok(())
     }
 
     /// Counts the departure, unless that was done when it was received.
@@ -238,8 +239,8 @@ impl<'a> Removal<'a> {
     }
 
     /// Ends the run: the state follows from the last judgement and from what is true at the providers.
-    async fn close(&mut self) -> Result<(), LedgerError> {
-        let Some(verdict) = self.verdict.clone() else { return Ok(()) };
+    async fn close(&mut self) {
+        let Some(verdict) = self.verdict.clone() else { return };
         // An intent was noted for providers that turned out to have nobody, or were not reached.
         let (asked, begun, results) = (&self.asked, &self.begun, &self.results);
         let may_have_begun = |name: &String| {
@@ -249,13 +250,16 @@ impl<'a> Removal<'a> {
         self.end(&verdict);
         for _ in 0..3 {
             match self.flow.ledger.save(&mut self.record).await {
-                Ok(true) => return Ok(()),
-                Ok(false) => self.merge(&verdict).await?,
+                Ok(true) => return,
+                Ok(false) => {
+                    if let Err(error) = self.merge(&verdict).await {
+                        self.log(&error.to_string());
+                    }
+                }
                 Err(error) => self.log(&error.to_string()),
             }
         }
         self.log("the record changed concurrently");
-        Ok(())
     }
 
     fn end(&mut self, verdict: &Verdict) {

@@ -6,6 +6,7 @@ use futures_util::future::try_join_all;
 
 use super::{Flow, Worker};
 use crate::{
+    config::Mode,
     ledger::{NEVER, State, store::Due},
     metrics,
     queue::Message,
@@ -52,7 +53,7 @@ impl Flow {
             ("Tick", 1),
             ("OldestOverdueSeconds", oldest),
             ("Pending", count(pending.len())),
-            ("Held", count(held.iter().filter(|one| !one.dry_run).count())),
+            ("Held", count(held_unasked(&held, self.policy.mode))),
             ("NeedsAttention", count(attention.len())),
             ("DeadLetters", count(dead.unwrap_or_default())),
         ]);
@@ -69,6 +70,25 @@ pub fn due<'a>(pending: &'a [Due], held: &'a [Due], is_paused: bool, now: i64) -
     due
 }
 
+/// Returns how many departures are held that the configured mode does not hold on purpose: once it is live, those of the dry
+/// run before wait for a person.
+fn held_unasked(held: &[Due], mode: Mode) -> usize {
+    held.iter().filter(|departure| !departure.dry_run || mode == Mode::Live).count()
+}
+
 fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn departure_of_a_dry_run_counts_as_held_once_the_mode_is_live() {
+        let due = |dry_run| Due { id: "idp/1".to_owned(), due_at: NEVER, dry_run };
+        let held = [due(true), due(true), due(false)];
+        assert_eq!(held_unasked(&held, Mode::DryRun), 1);
+        assert_eq!(held_unasked(&held, Mode::Live), 3);
+    }
 }

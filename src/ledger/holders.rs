@@ -34,7 +34,34 @@ pub struct Holder {
     pub departures: BTreeSet<DepartureRef>,
 }
 
+impl Holder {
+    /// Returns the last time at which its source said anything of the id, a departure included.
+    fn last_word(&self) -> Option<i64> {
+        let said = self.holding.map(|holding| {
+            let times = [Some(holding.first), Some(holding.from), holding.until, holding.active];
+            times.into_iter().max().flatten()
+        });
+        let departed = self.departures.iter().map(|departure| departure.rank).max();
+        said.flatten().max(departed)
+    }
+}
+
 impl Holders {
+    /// Returns the last time at which a source said anything of any of its ids at these traits, as far as their items exist.
+    pub(super) fn last_word(
+        source: &str,
+        traits: &BTreeSet<TraitKey>,
+        items: &BTreeMap<String, Item>,
+    ) -> Result<Option<i64>, LedgerError> {
+        let mut last = None;
+        for item in traits.iter().filter_map(|of| items.get(of.item())) {
+            let holders = Self::read(item)?;
+            let own = holders.ids.iter().filter(|(id, _)| id.source() == source);
+            last = last.max(own.filter_map(|(_, holder)| holder.last_word()).max());
+        }
+        Ok(last)
+    }
+
     /// Reads an item.
     pub(super) fn read(item: &Item) -> Result<Self, LedgerError> {
         let mut holders = Self { crowded: item.fields.contains_key(CROWDED), ..Self::default() };

@@ -6,10 +6,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use time::OffsetDateTime;
 
 use super::{
-    Held, IdentityKey, Ledger, LedgerError, MAX_CAS_ATTEMPTS, State, StoredIdentity, TraitKey, holders,
+    Held, Holders, IdentityKey, Ledger, LedgerError, MAX_CAS_ATTEMPTS, State, StoredIdentity, TraitKey, holders,
     key::DepartureRef,
-    mark_crowded, millis,
-    store::{Change, Changed, Item},
+    mark_crowded, millis, said_by_source,
+    store::{Change, Changed, Item, MAX_CHANGES},
 };
 use crate::{
     departure::IdentityFact,
@@ -61,13 +61,37 @@ impl Ledger {
         let by_id: Vec<_> = by_id.into_iter().collect();
         for part in by_id.chunks(READ_TOGETHER) {
             let items = self.store.read(&part.iter().map(|(id, _)| id.item()).collect()).await?;
+            let last_words = self.last_words(part, &items, now).await?;
             let mut writes = Vec::new();
-            for (id, facts) in part {
-                writes.push(self.store_facts_of(id, facts, items.get(&id.item()), now));
+            for ((id, facts), last_word) in part.iter().zip(last_words) {
+                writes.push(self.store_facts_of(id, facts, items.get(&id.item()), last_word, now));
             }
             stream::iter(writes).buffer_unordered(CONCURRENT_WRITES).try_collect::<Vec<_>>().await?;
         }
         Ok(())
+    }
+
+    /// Returns the last word about each person by whatever id of the source, where a fact's time is our own clock's.
+    async fn last_words(
+        &self,
+        part: &[(IdentityKey, Vec<&IdentityFact>)],
+        items: &BTreeMap<String, Item>,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Option<i64>>, LedgerError> {
+        let mut traits = Vec::new();
+        for (id, facts) in part {
+            let mut of = BTreeSet::new();
+            let untimed: Vec<_> = facts.iter().filter(|fact| said_by_source(fact.at, now).is_none()).collect();
+            if !untimed.is_empty() {
+                let stored = items.get(&id.item()).map(StoredIdentity::read).transpose()?.unwrap_or_default();
+                of.extend(stored.identity.holdings(id.source()).into_keys());
+            }
+            of.extend(untimed.into_iter().flat_map(|fact| TraitKey::all_of(id.source(), &fact.person)));
+            traits.push(of);
+        }
+        let ids: BTreeSet<_> = traits.iter().flatten().map(|of| of.item().to_owned()).collect();
+        let items = if ids.is_empty() { BTreeMap::new() } else { self.store.read(&ids).await? };
+        part.iter().zip(&traits).map(|((id, _), of)| Holders::last_word(id.source(), of, &items)).collect()
     }
 
     async fn store_facts_of(
@@ -75,20 +99,21 @@ impl Ledger {
         id: &IdentityKey,
         facts: &[&IdentityFact],
         item: Option<&Item>,
+        last_word: Option<i64>,
         now: OffsetDateTime,
     ) -> Result<(), LedgerError> {
         let mut stored = item.map(StoredIdentity::read).transpose()?.unwrap_or_default();
-        for _ in 0..MAX_CAS_ATTEMPTS {
+        for attempt in 0..MAX_CAS_ATTEMPTS {
             let mut identity = stored.identity.clone();
             for fact in facts {
-                let at = said_at(fact, &stored, identity.last_word(), now);
+                let at = said_at(fact, last_word.max(stored.last_word()).max(identity.last_word()), now);
                 identity.record(fact, at);
             }
             if identity == stored.identity {
                 return self.reopen(id, &stored, now).await;
             }
             let after = StoredIdentity { identity, ..stored.clone() };
-            if self.swap_identity(id, &stored, &after).await? {
+            if self.swap_identity(id, &stored, &after, attempt > 0).await? {
                 return self.reopen(id, &after, now).await;
             }
             let item = self.item(&id.item()).await?;
@@ -97,20 +122,33 @@ impl Ledger {
         Err(LedgerError::Contention)
     }
 
-    /// Writes an id's item and what changes in those of its traits. Returns whether nobody had changed it since.
+    /// Writes an id's item and what changes in those of its traits: in one transaction, as far as it has room. Returns whether
+    /// nobody had changed it since.
     async fn swap_identity(
         &self,
         id: &IdentityKey,
         before: &StoredIdentity,
         after: &StoredIdentity,
+        is_retry: bool,
     ) -> Result<bool, LedgerError> {
         let document = serde_json::to_string(&after.identity).map_err(|_| LedgerError::Unreadable("identity"))?;
         let item = Item { id: id.item(), version: before.version + 1, document, ..Item::default() };
-        let known = before.identity.holdings(id.source());
+        let mut known = before.identity.holdings(id.source());
         let news = after.identity.holdings(id.source());
+        // What is no longer said of the id stays in the trait's item as it was last: somebody active may be behind it.
+        let lost = known.keys().filter(|of| after.identity.crowded && !news.contains_key(of));
+        let mut merges: Vec<_> = lost.map(|of| holders::crowded(of.item())).collect();
+        if is_retry && news.len() >= MAX_CHANGES {
+            // The attempt before may have written what is older than what was stored meanwhile.
+            known.clear();
+        }
         let news = news.into_iter().filter(|(of, holding)| known.get(of) != Some(holding));
+        merges.extend(news.map(|(of, holding)| holders::holds(&of, id, &holding)));
+        // What finds no room is written before: the id's item says that all is.
+        let last = merges.split_off(merges.len().saturating_sub(MAX_CHANGES - 1));
+        self.merge_all(merges).await?;
         let mut changes = vec![Change::Swap { item, expected: before.version }];
-        changes.extend(news.map(|(of, holding)| Change::Merge(holders::holds(&of, id, &holding))));
+        changes.extend(last.into_iter().map(Change::Merge));
         loop {
             match self.store.change(&changes).await? {
                 Changed::All => return Ok(true),
@@ -167,13 +205,11 @@ impl Ledger {
 }
 
 /// When a fact was said, in milliseconds since 1970. A clock that is far ahead must not have the last word for years; a time
-/// that is our own clock's comes after the last word about the id, because the clocks of environments differ.
-fn said_at(fact: &IdentityFact, stored: &StoredIdentity, last_word: Option<i64>, now: OffsetDateTime) -> i64 {
+/// that is our own clock's comes after the last word about the person, because the clocks of environments differ.
+fn said_at(fact: &IdentityFact, last_word: Option<i64>, now: OffsetDateTime) -> i64 {
     let received = millis(now);
-    let said = fact.at.map(|at| millis(at.resolve(now)));
-    if let Some(said) = said.filter(|said| *said != received) {
-        return said.min(received + MAX_AHEAD);
+    match said_by_source(fact.at, now) {
+        Some(said) => said.min(received + MAX_AHEAD),
+        None => last_word.map_or(received, |last| received.max(last + 1)),
     }
-    let departed = stored.departures.iter().map(|departure| departure.rank).max();
-    last_word.max(departed).map_or(received, |last| received.max(last + 1))
 }

@@ -14,8 +14,10 @@ use crate::{
     person::Email,
 };
 
-/// Statements kept of one id, and claims and confirmations.
+/// Statements kept of one trait of an id, and confirmations. More are kept where one is all that is known of a text.
 const MAX_STATEMENTS: usize = 40;
+/// Statements and texts of one trait of an id that are kept at most; with more the id is crowded.
+const MAX_KEPT: (usize, usize) = (100, 800);
 /// E-mail addresses taken from one statement.
 pub const MAX_EMAILS: usize = 20;
 /// The set of an identity's departures.
@@ -42,6 +44,9 @@ pub struct Identity {
     /// The last word "active".
     #[serde(default)]
     pub active: Option<i64>,
+    /// Whether something was said that no item holds any longer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub crowded: bool,
 }
 
 /// What was said of one trait at one time.
@@ -86,7 +91,7 @@ pub struct StoredIdentity {
     pub version: u64,
     /// Departures of this id.
     pub departures: BTreeSet<DepartureRef>,
-    /// Whether there are more departures than an item holds.
+    /// Whether there are more departures or statements than an item holds.
     pub crowded: bool,
 }
 
@@ -103,12 +108,16 @@ impl Identity {
             Verification::Claimed => record(&mut self.claims, at, emails.into_iter().take(1).collect()),
             Verification::Confirms => {
                 self.confirmations.insert(at);
+                self.crowded |= self.confirmations.len() > MAX_STATEMENTS;
                 while self.confirmations.len() > MAX_STATEMENTS {
                     self.confirmations.pop_first();
                 }
             }
         }
         record(&mut self.external_ids, at, fact.person.external_id.clone().into_iter().collect());
+        for statements in [&mut self.emails, &mut self.claims, &mut self.external_ids] {
+            self.crowded |= bound(statements) == Bound::Lost;
+        }
     }
 
     /// Returns the last time that anything was said.
@@ -188,9 +197,48 @@ fn record(statements: &mut Vec<Statement>, at: i64, texts: Vec<String>) {
             n += 1;
         }
     }
+}
+
+/// What became of the texts when statements were bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bound {
+    /// Each is still there.
+    Kept,
+    /// One is there no longer.
+    Lost,
+}
+
+/// Leaves out statements that name nothing which is not said before and after them, the oldest first; and where there are far
+/// too many, any.
+fn bound(statements: &mut Vec<Statement>) -> Bound {
+    let mut bound = Bound::Kept;
     while statements.len() > MAX_STATEMENTS {
-        statements.remove(0);
+        match (0..statements.len()).find(|n| is_between(statements, *n)) {
+            Some(n) => _ = statements.remove(n),
+            None if statements.len() <= MAX_KEPT.0 && texts(statements) <= MAX_KEPT.1 => break,
+            None => {
+                let oldest = statements.remove(0);
+                if !oldest.texts.iter().all(|text| names(statements, text)) {
+                    bound = Bound::Lost;
+                }
+            }
+        }
     }
+    bound
+}
+
+/// Whether each text of a statement is named before and after it.
+fn is_between(statements: &[Statement], n: usize) -> bool {
+    let (before, after) = (&statements[..n], &statements[n + 1..]);
+    statements[n].texts.iter().all(|text| names(before, text) && names(after, text))
+}
+
+fn names(statements: &[Statement], text: &String) -> bool {
+    statements.iter().any(|statement| statement.texts.contains(text))
+}
+
+fn texts(statements: &[Statement]) -> usize {
+    statements.iter().map(|statement| statement.texts.len()).sum()
 }
 
 /// Each text once, with its time: from its first statement to the first one after its last that does not name it.
@@ -209,6 +257,12 @@ fn held(statements: &[Statement]) -> Vec<Held> {
 }
 
 impl StoredIdentity {
+    /// Returns the last time at which anything was said, a departure included.
+    pub(super) fn last_word(&self) -> Option<i64> {
+        let departed = self.departures.iter().map(|departure| departure.rank).max();
+        self.identity.last_word().max(departed)
+    }
+
     /// Reads an item.
     pub(super) fn read(item: &Item) -> Result<Self, LedgerError> {
         let identity = match item.version {
@@ -217,7 +271,7 @@ impl StoredIdentity {
         };
         let departures = item.sets.get(DEPARTURES).into_iter().flatten();
         let departures = departures.filter_map(|text| DepartureRef::parse(text)).collect();
-        let crowded = item.fields.contains_key(super::holders::CROWDED);
+        let crowded = identity.crowded || item.fields.contains_key(super::holders::CROWDED);
         Ok(Self { identity, version: item.version, departures, crowded })
     }
 }
@@ -285,12 +339,35 @@ mod tests {
     }
 
     #[test]
-    fn statements_are_bounded() {
+    fn statements_are_bounded_and_an_id_that_lost_an_address_is_crowded() {
         let mut identity = Identity::default();
         for at in 0..10_000 {
             identity.record(&known(&[&format!("a{at}@example.com")]), at);
+            assert_eq!(identity.crowded, at >= 100, "{at}");
         }
-        assert_eq!(identity.emails.len(), MAX_STATEMENTS);
+        assert_eq!(identity.emails.len(), MAX_KEPT.0);
         assert_eq!(shown(&identity).last(), Some(&("a9999@example.com".to_owned(), 9999, None)));
+    }
+
+    #[test]
+    fn address_is_kept_with_its_times_whatever_is_said_again_and_again() {
+        let mut identity = Identity::default();
+        identity.record(&known(&["old@example.com"]), 0);
+        for at in 1..1000 {
+            identity.record(&known(&[["a@example.com", "b@example.com"][at % 2]]), i64::try_from(at).unwrap());
+        }
+        let (a, b) = (("a@example.com".to_owned(), 2, Some(999)), ("b@example.com".to_owned(), 1, None));
+        assert_eq!(shown(&identity), [("old@example.com".to_owned(), 0, Some(1)), b, a]);
+        assert!(identity.emails.len() <= MAX_STATEMENTS && !identity.crowded);
+    }
+
+    #[test]
+    fn many_addresses_at_once_are_bounded() {
+        let mut identity = Identity::default();
+        for at in 0..200 {
+            let addresses: Vec<_> = (0..MAX_EMAILS).map(|n| format!("a{at}-{n}@example.com")).collect();
+            identity.record(&known(&addresses.iter().map(String::as_str).collect::<Vec<_>>()), at);
+        }
+        assert_eq!((texts(&identity.emails), identity.crowded), (MAX_KEPT.1, true));
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::{
     LedgerError,
-    store::{Change, Changed, Cursor, Due, Item, Merge, Store},
+    store::{Change, Changed, Cursor, Due, Item, MAX_CHANGES, Merge, Store},
 };
 
 /// Items in memory.
@@ -30,6 +30,9 @@ impl Store for Memory {
     }
 
     async fn change(&self, changes: &[Change]) -> Result<Changed, LedgerError> {
+        if changes.len() > MAX_CHANGES {
+            return Err(LedgerError::Unavailable("ValidationException".to_owned()));
+        }
         let mut items = self.items();
         let refused: BTreeSet<usize> = (0..changes.len()).filter(|n| !is_allowed(&items, &changes[*n])).collect();
         if !refused.is_empty() {

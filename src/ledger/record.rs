@@ -36,6 +36,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_secs(30), Duration::from_s
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long after the first attempt to remove what is left is given to a person.
 const GIVE_UP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+/// Failures, over eight hours apart, before a departure that cannot be judged is given to a person.
+const MIN_NOT_JUDGED: u32 = 10;
 /// Actions of people that are kept.
 const MAX_HISTORY: usize = 50;
 
@@ -343,6 +345,19 @@ impl Record {
                 }
             }
         }
+    }
+
+    /// Ends a run in which it could not be judged. It is tried again after a growing pause, and given to a person if that goes on
+    /// for three days after its reception.
+    pub(crate) fn not_judged(&mut self, now: OffsetDateTime) {
+        self.lease = None;
+        self.failed_attempts = self.failed_attempts.saturating_add(1);
+        // One that was held for long is not given up because of one outage.
+        let is_given_up = now - self.received_at > GIVE_UP && self.failed_attempts >= MIN_NOT_JUDGED;
+        (self.state, self.due_at) = match is_given_up {
+            true => (State::NeedsAttention, Some(NEVER)),
+            false => (self.state, Some(now.unix_timestamp() + seconds(self.pause()))),
+        };
     }
 
     /// How long to wait before what is left is tried again.

@@ -140,18 +140,24 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Records what an event that is not a departure says of a person.
+    /// Records what an event that is not a departure says of a person. A return is recorded as far as it can be read: without
+    /// it an older departure would remove the person.
     fn record_fact(&mut self, class: EventClass, event: &Value) -> Result<(), Unreadable> {
         let worth = match class {
             EventClass::Claim => Verification::Claimed,
             EventClass::Confirmation => Verification::Confirms,
             _ => Verification::Proven,
         };
-        let (person, at) = (self.reader.person(event)?, self.reader.occurred_at(event)?);
-        let verified = if self.reader.proven(event).is_ok() { worth } else { Verification::Claimed };
         let word = if class == EventClass::Return { Word::Active } else { Word::Known };
+        let (person, at) = (self.reader.person(event), self.reader.occurred_at(event));
+        let fault = person.as_ref().err().or(at.as_ref().err()).cloned();
+        let (person, at) = match word {
+            Word::Active => (person.unwrap_or_else(|_| self.reader.readable_person(event)), at.unwrap_or_default()),
+            Word::Known => (person?, at?),
+        };
+        let verified = if self.reader.proven(event).is_ok() { worth } else { Verification::Claimed };
         self.delivery.facts.push(IdentityFact { person, word, verified, at });
-        Ok(())
+        fault.map_or(Ok(()), Err)
     }
 
     fn ignore(&mut self, id: String, kind: String, reason: &'static str) {

@@ -159,6 +159,17 @@ impl Reader {
         })
     }
 
+    /// The person whom an event is about, as far as its fields can be read.
+    pub(super) fn readable_person(&self, event: &Value) -> Person {
+        let mut emails = self.emails(event).unwrap_or_default().into_iter();
+        Person {
+            idp_id: read(&self.person.idp_id, event).unwrap_or_default(),
+            external_id: read(&self.person.external_id, event).unwrap_or_default(),
+            email: emails.next(),
+            other_emails: emails.collect(),
+        }
+    }
+
     /// Whether the sender vouches for the person's address. Where it says something of it, nothing but `true` will do: Frontegg
     /// writes null of an address that nobody proved. Where it says nothing, the address is the organisation's own.
     pub(super) fn proven(&self, event: &Value) -> Result<(), Unreadable> {

@@ -186,6 +186,13 @@ struct Waiting {
     messages: Vec<(String, u64)>,
     depth: usize,
     is_down: bool,
+    refused: Option<String>,
+}
+
+/// A character that may stand in a message.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+fn is_allowed(character: char) -> bool {
+    matches!(character, '\u{9}' | '\u{a}' | '\u{d}' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
 impl Sqs {
@@ -214,6 +221,11 @@ impl Sqs {
         self.0.lock().unwrap().is_down = is_down;
     }
 
+    /// From now on a batch with a message about this departure is refused.
+    pub fn refuse(&self, departure: &str) {
+        self.0.lock().unwrap().refused = Some(departure.to_owned());
+    }
+
     fn answer(&self, call: &Call) -> Response {
         let mut waiting = self.0.lock().unwrap();
         let asked = call.json();
@@ -221,6 +233,13 @@ impl Sqs {
             _ if waiting.is_down => support::answer(400, &json!({"__type": "KmsDisabled"})),
             Some("AmazonSQS.SendMessageBatch") => {
                 let entries = asked["Entries"].as_array().unwrap();
+                let has_refused = entries.iter().any(|entry| {
+                    let body = entry["MessageBody"].as_str().unwrap();
+                    !body.chars().all(is_allowed) || waiting.refused.as_ref().is_some_and(|id| body.contains(id))
+                });
+                if has_refused {
+                    return support::answer(400, &json!({"__type": "InvalidMessageContents"}));
+                }
                 let sent = entries.iter().map(|entry| {
                     let body: Value = serde_json::from_str(entry["MessageBody"].as_str().unwrap()).unwrap();
                     (body["departure"].as_str().unwrap().to_owned(), entry["DelaySeconds"].as_u64().unwrap())

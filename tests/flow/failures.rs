@@ -11,13 +11,13 @@ use offboard::{
 
 use crate::{
     store::Fault,
-    world::{DAY, HOUR, MINUTE, World, active, at, by_email, departure, id, known, named, outcomes, recorded, vetoes},
+    world::{DAY, HOUR, MINUTE, World, active, at, by_email, departure, id, known, named, outcomes, vetoes},
 };
 
 const ANN: &str = "ann@example.com";
 
 /// Delivers, until it is answered or the process dies.
-async fn deliver_or_die(world: &World, delivery: &Delivery) -> Option<Result<Vec<DepartureReport>, NotRecorded>> {
+pub async fn deliver_or_die(world: &World, delivery: &Delivery) -> Option<Result<Vec<DepartureReport>, NotRecorded>> {
     tokio::select! {
         answered = world.deliver("idp", delivery) => Some(answered),
         () = world.store.died.notified() => None,
@@ -83,6 +83,9 @@ async fn departure_is_not_advanced_before_all_facts_of_its_delivery_are_stored()
     let refused = world.deliver("idp", &delivery).await.unwrap_err();
     assert_eq!(refused, NotRecorded::Ledger(LedgerError::Unavailable("InternalServerError".to_owned())));
     assert!(world.advance("idp/1").await.vetoes.is_none(), "it was judged on half of the facts");
+    // The departure alone, delivered again, does not bring the facts.
+    let alone = world.leave_at("idp", "1", by_email(ANN), at(-10)).await;
+    assert_eq!((alone.status, alone.duplicate, alone.reasons), (Status::Pending, true, vec![]));
     assert_eq!(world.vendors.asked(), [""; 0]);
     let report = world.deliver("idp", &delivery).await.unwrap().remove(0);
     assert_eq!((report.status, report.duplicate, report.reasons), (Status::Held, true, vec![Veto::PersonReturned]));
@@ -115,79 +118,12 @@ async fn removal_whose_answer_was_lost_is_deleted_and_not_already_absent() {
         let expected = (Outcome::Deleted, Some(Proof::FoundAbsentAfterRemoval));
         assert_eq!((finding.outcome, finding.proof), expected, "{provider}");
     }
+    let detail = record.providers["access"].entry.finding.detail.as_deref().unwrap_or_default();
+    assert!(detail.contains("announced"), "it may not have begun there: {detail}");
     // Of somebody who never was there, that is not said.
     world.leave("idp", "2", by_email("eve@example.com")).await;
     let record = world.record("idp/2").await;
     assert_eq!(record.providers["access"].entry.finding.proof, Some(Proof::FoundAbsent));
-}
-
-#[tokio::test]
-async fn facts_older_than_five_seconds_are_read_again_before_a_removal() {
-    for (seconds, removed) in [(4, true), (6, false)] {
-        let world = World::new().await;
-        world.vendors.have(&[ANN]);
-        let (ledger, clock) = (world.ledger.clone(), world.clock.clone());
-        world.vendors.at_look_up(async move {
-            // The environment was frozen, and meanwhile the person came back.
-            clock.go(std::time::Duration::from_secs(seconds));
-            ledger.store_facts("idp", &[active(by_email(ANN), 0)], clock.now()).await.unwrap();
-        });
-        world.leave("idp", "1", by_email(ANN)).await;
-        let record = world.record("idp/1").await;
-        let expected = if removed {
-            (State::Done, (Outcome::Deleted, None))
-        } else {
-            (State::Held, (Outcome::NotAttempted, Some("held")))
-        };
-        assert_eq!((record.state, recorded(&record)["access"]), expected, "{seconds}");
-    }
-}
-
-#[tokio::test]
-async fn return_while_the_intent_is_being_written_is_seen_before_the_removal() {
-    let world = World::new().await;
-    world.vendors.have(&[ANN]);
-    let (ledger, clock) = (world.ledger.clone(), world.clock.clone());
-    // The record, the count, the facts: then the intent.
-    world.store.after_call(4, async move {
-        clock.go(std::time::Duration::from_secs(6));
-        ledger.store_facts("idp", &[active(by_email(ANN), 0)], clock.now()).await.unwrap();
-    });
-    world.leave("idp", "1", by_email(ANN)).await;
-    let record = world.record("idp/1").await;
-    assert_eq!((record.state, recorded(&record)["access"]), (State::Held, (Outcome::NotAttempted, Some("held"))));
-    assert_eq!((world.vendors.left().len(), world.vendors.removals(), record.intent.len()), (2, 0, 0));
-}
-
-#[tokio::test]
-async fn return_between_two_attempts_of_a_removal_is_seen_and_the_removal_stays_begun() {
-    let world = World::with("attempts = 3").await;
-    world.vendors.have(&[ANN]);
-    world.vendors.fail_for(ANN, Some(0));
-    let (ledger, clock) = (world.ledger.clone(), world.clock.clone());
-    world.vendors.at_removal(async move {
-        clock.go(std::time::Duration::from_secs(6));
-        ledger.store_facts("idp", &[active(by_email(ANN), 0)], clock.now()).await.unwrap();
-    });
-    world.leave("idp", "1", by_email(ANN)).await;
-    let record = world.record("idp/1").await;
-    assert_eq!((record.state, recorded(&record)["instaply"]), (State::Held, (Outcome::NotAttempted, Some("held"))));
-    assert_eq!((world.vendors.left().len(), world.vendors.removals()), (2, 1));
-    assert!(record.begun().contains("instaply"), "the first attempt may have reached the product");
-}
-
-#[tokio::test]
-async fn worker_that_was_frozen_beyond_its_lease_removes_nobody() {
-    let world = World::new().await;
-    world.vendors.have(&[ANN]);
-    let clock = world.clock.clone();
-    world.vendors.at_look_up(async move { clock.go(HOUR) });
-    world.leave("idp", "1", by_email(ANN)).await;
-    let record = world.record("idp/1").await;
-    assert_eq!(recorded(&record)["access"], (Outcome::NotAttempted, Some("deadline")));
-    assert_eq!((record.state, world.vendors.left()), (State::Pending, vec![format!("access {ANN}")]));
-    world.go(HOUR);
-    assert_eq!(world.advance("idp/1").await.state, State::Done);
 }
 
 #[tokio::test]
@@ -267,6 +203,28 @@ async fn without_a_queue_the_repetition_goes_on_once_the_dead_workers_lease_has_
     world.go(5 * MINUTE);
     let again = world.deliver("idp", &delivery).await.unwrap().remove(0);
     assert_eq!((again.status, world.vendors.left()), (Status::Done, vec![]));
+}
+
+#[tokio::test]
+async fn delivery_is_answered_in_time_although_the_ledger_hangs_while_it_is_worked_on() {
+    let world = World::new().await;
+    world.vendors.have(&[ANN]);
+    let delivery = Delivery { departures: vec![departure("idp", "1", by_email(ANN), at(-1))], ..Delivery::default() };
+    // The record, the count, the facts: then the intent, whose write never ends.
+    world.store.fault_at(4, Fault::Dies);
+    let clock = || world.clock.now();
+    let began = tokio::time::Instant::now();
+    let worker =
+        offboard::flow::Worker { name: "w", clock: &clock, deadline: began + std::time::Duration::from_secs(1) };
+    let report = world.deliver_as("idp", &delivery, worker).await.unwrap().remove(0);
+    assert_eq!(
+        (report.status, outcomes(&report)),
+        (Status::Pending, vec![(Outcome::NotAttempted, Some("pending")); 2])
+    );
+    assert!(began.elapsed() < std::time::Duration::from_secs(3));
+    world.go(5 * MINUTE);
+    assert_eq!(world.tick_and_follow().await, ["idp/1"]);
+    assert_eq!((world.record("idp/1").await.state, world.vendors.left()), (State::Done, vec![]));
 }
 
 // ---- Products that do not answer ----
@@ -366,4 +324,62 @@ async fn departures_of_a_batch_beyond_what_is_done_inline_are_left_to_the_queue(
     world.go(MINUTE);
     assert_eq!(world.tick_and_follow().await.len(), 70);
     assert_eq!(world.tick().await, [""; 0]);
+}
+
+/// More departures of people who are never found than a queue's call takes at once.
+fn many(count: usize) -> Delivery {
+    let departures = (0..count).map(|n| departure("idp", &n.to_string(), id(&format!("u{n}")), at(-1)));
+    Delivery { departures: departures.collect(), ..Delivery::default() }
+}
+
+#[tokio::test]
+async fn departure_with_any_id_is_queued_and_one_that_the_queue_refuses_costs_no_other_batch() {
+    let world = World::with("max_departures = \"unlimited\"").await;
+    world.vendors.fail_for(ANN, None);
+    let ids: Vec<_> = (0..15).map(|n| format!("{n}\u{ffff}\u{1f4a9}")).collect();
+    for id in &ids {
+        world.leave("idp", id, by_email(ANN)).await;
+    }
+    world.go(HOUR);
+    let mut sent = world.tick().await;
+    sent.sort();
+    let mut expected: Vec<_> = ids.iter().map(|id| format!("idp/{id}")).collect();
+    expected.sort();
+    assert_eq!(sent, expected);
+    world.sqs.refuse("idp/0");
+    let (sent, ticked) = world.try_tick().await;
+    assert_eq!(
+        ticked.map_err(|error| error.to_string()),
+        Err("the queue cannot be used: InvalidMessageContents".into())
+    );
+    assert!(sent.len() == 5 || sent.len() == 10, "{sent:?}");
+}
+
+#[tokio::test]
+async fn repetition_of_a_large_delivery_costs_no_call_per_departure_that_is_recorded() {
+    let world = World::with("max_departures = \"unlimited\"").await;
+    let delivery = many(40);
+    let reports = world.deliver("idp", &delivery).await.unwrap();
+    assert!(reports.iter().all(|report| !report.duplicate));
+    world.store.calls();
+    let reports = world.deliver("idp", &delivery).await.unwrap();
+    assert!(reports.len() == 40 && reports.iter().all(|report| report.duplicate));
+    assert_eq!(world.store.calls(), 1);
+    // An id that stands for another person is recorded all the same.
+    let mut delivery = many(40);
+    delivery.departures[7].person = id("other");
+    let reports = world.deliver("idp", &delivery).await.unwrap();
+    let new: Vec<_> = reports.iter().filter(|report| !report.duplicate).collect();
+    assert_eq!(new.len(), 1);
+    assert_eq!(vetoes(&world.record(&new[0].id).await), [Veto::EventIdReused]);
+}
+
+#[tokio::test]
+async fn without_a_queue_the_whole_batch_is_done_inline() {
+    let mut world = World::with("max_departures = \"unlimited\"").await;
+    world.flow.queue = None;
+    let one = |n: usize| departure("idp", &n.to_string(), by_email(&format!("p{n}@example.com")), at(-1));
+    let delivery = Delivery { departures: (0..120).map(one).collect(), ..Delivery::default() };
+    let reports = world.deliver("idp", &delivery).await.unwrap();
+    assert_eq!(reports.iter().filter(|report| report.status == Status::Done).count(), 120);
 }

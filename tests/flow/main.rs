@@ -6,12 +6,15 @@ mod support;
 mod doubles;
 mod failures;
 mod former;
+mod freshness;
 mod handed_over;
 mod holding;
 mod planned;
 mod safeguard;
 mod same_person;
+mod skew;
 mod store;
+mod stuck;
 mod world;
 
 use offboard::{

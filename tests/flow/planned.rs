@@ -7,7 +7,7 @@ use offboard::{
 };
 use time::macros::datetime;
 
-use crate::world::{DAY, HOUR, World, by_email, recorded, vetoes};
+use crate::world::{HOUR, World, by_email, recorded, vetoes};
 
 const A: &str = "a@example.com";
 const DRY: &str = "mode = \"dry_run\"";
@@ -62,14 +62,11 @@ async fn planned_departure_is_looked_up_once_more_by_the_release() {
 }
 
 #[tokio::test]
-async fn departure_without_end_is_held_for_a_person_and_not_waited_for() {
+async fn departure_without_end_is_pending_and_stays_in_sight() {
     let world = World::new().await;
-    for (event, at) in [("1", datetime!(9999-12-31 0:00 UTC)), ("2", datetime!(2126-01-01 0:00 UTC))] {
-        let report = world.leave_at("idp", event, by_email(A), Some(at.into())).await;
-        let record = world.record(&report.id).await;
-        assert_eq!((report.status, record.due_at), (Status::Held, Some(NEVER)));
-    }
-    let soon = world.clock.now() + 30 * DAY;
-    let report = world.leave_at("idp", "3", by_email(A), Some(soon.into())).await;
+    let end = datetime!(9999-12-31 0:00 UTC);
+    let report = world.leave_at("idp", "1", by_email(A), Some(end.into())).await;
     assert_eq!((report.status, report.reasons), (Status::Pending, vec![Veto::EventInFuture]));
+    assert_eq!(world.record("idp/1").await.due_at, Some(NEVER));
+    assert_eq!(world.ledger.due(State::Pending, NEVER, 10).await.unwrap().len(), 1);
 }

@@ -14,7 +14,7 @@ use offboard::{
     config::Config,
     departure::{Delivery, Departure, Event, EventTime, IdentityFact, Verification, Word},
     engine::Engine,
-    flow::{Flow, NotRecorded, Worker},
+    flow::{Flow, NotRecorded, TickError, Worker},
     http::Client,
     judgement::{Rules, Veto},
     ledger::{
@@ -138,6 +138,15 @@ impl World {
     pub async fn deliver(&self, source: &str, delivery: &Delivery) -> Result<Vec<DepartureReport>, NotRecorded> {
         let (name, clock) = (self.worker(), || self.clock.now());
         let worker = Worker { name: &name, clock: &clock, deadline: Instant::now() + Duration::from_secs(10) };
+        self.deliver_as(source, delivery, worker).await
+    }
+
+    pub async fn deliver_as(
+        &self,
+        source: &str,
+        delivery: &Delivery,
+        worker: Worker<'_>,
+    ) -> Result<Vec<DepartureReport>, NotRecorded> {
         self.flow.receive(&self.config.sources[source], delivery, worker).await
     }
 
@@ -169,11 +178,18 @@ impl World {
 
     /// The schedule ticks. Returns the departures for which it sent messages.
     pub async fn tick(&self) -> Vec<String> {
+        let (sent, ticked) = self.try_tick().await;
+        ticked.unwrap();
+        sent
+    }
+
+    /// The schedule ticks. Returns the departures for which it sent messages, and how it ended.
+    pub async fn try_tick(&self) -> (Vec<String>, Result<(), TickError>) {
         self.sqs.take();
         let (name, clock) = (self.worker(), || self.clock.now());
         let worker = Worker { name: &name, clock: &clock, deadline: Instant::now() + Duration::from_secs(10) };
-        self.flow.tick(worker).await.unwrap();
-        self.sqs.take().into_iter().map(|(departure, _)| departure).collect()
+        let ticked = self.flow.tick(worker).await;
+        (self.sqs.take().into_iter().map(|(departure, _)| departure).collect(), ticked)
     }
 
     /// Ticks, and follows the messages that it sent.
@@ -234,6 +250,10 @@ fn build(policy: &str, endpoints: &Endpoints, ledger: &Ledger) -> (Config, Flow)
     let (policy, is_live) = (policy.join("\n"), !policy.iter().any(|line| line.contains("mode")));
     let text =
         CONFIG.replace("\"SETTLE\"", settle).replace("VENDORS", &endpoints.vendors).replace("attempts = 1", attempts);
+    let text = match policy.contains("# without instaply") {
+        true => text.split("[providers.instaply]").next().unwrap_or_default().to_owned(),
+        false => text,
+    };
     let text = format!("[policy]\n{policy}\n{text}");
     let mode = is_live.then_some("live");
     let mut config = Config::parse(&text, mode).unwrap_or_else(|faults| panic!("{faults}"));

@@ -59,7 +59,7 @@ pub fn run(history: &History, is_traced: bool) -> Ended {
             }
         }
         if driver.world.state().violation.is_none() {
-            driver.close(history.seed % 3 > 0, history.setup.arrives).await;
+            driver.close(!history.seed.is_multiple_of(3), history.setup.arrives).await;
         }
         let tally = driver.tally();
         let mut state = driver.world.state();
