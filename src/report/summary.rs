@@ -43,7 +43,7 @@ impl<'a, T, K: Ord> List<'a, T, K> {
 }
 
 impl Report {
-    /// Returns the answer as JSON, in at most [`LONGEST_ANSWER`] bytes: beyond 100 departures, or where the list would be
+    /// Returns the answer as JSON, in at most `LONGEST_ANSWER` bytes: beyond 100 departures, or where the list would be
     /// longer, counts by status stand for them. The log has each.
     pub fn to_json(&self) -> String {
         let departures = |max| List::of(&self.departures, max, |departure: &DepartureReport| departure.status);

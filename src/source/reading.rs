@@ -55,7 +55,7 @@ pub enum Unreadable {
     Unproven(String),
     /// The id stands for somebody else's departure in the same delivery.
     IdOfAnother,
-    /// The delivery holds more than [`MAX_EVENTS`] events.
+    /// The delivery holds more than `MAX_EVENTS` events.
     TooManyEvents,
 }
 
