@@ -17,7 +17,7 @@ use crate::{
     removals::stands,
     said::{Left, SKEW, Said},
     steps::Action,
-    truth::{GAMMA, Millis, PROVIDERS, Says},
+    truth::{Account, GAMMA, Millis, PROVIDERS, Says},
     world::State,
 };
 
@@ -127,11 +127,11 @@ fn check_required(state: &mut State, record: &Record, left: &Left) {
     let until = left.effective.unwrap_or(state.truth.events[left.event].at);
     // An event that names an address which its source never said has replaced what it said.
     let named = |address: &usize| state.said.words_of(&left.key).any(|word| word.address == Some(*address));
-    let addresses = match left.address.filter(|address| !named(address)) {
+    let addresses = match left.address.filter(|address| left.effective.is_none() && !named(address)) {
         Some(address) => BTreeSet::from([address]),
         None => state.said.current(&left.key, Millis::MAX),
     };
-    let is_its = |account: &&crate::truth::Account| {
+    let is_its = |account: &&Account| {
         account.owner == left.person && account.removed.is_none() && account.provider != GAMMA && account.since <= until
     };
     let accounts = state.truth.accounts.iter().filter(is_its);
@@ -146,6 +146,7 @@ fn is_required(state: &State, record: &Record, left: &Left, now: Millis) -> bool
     let fixed = record.state == RecordState::Dismissed
         || record.event_id_reused
         || record.has_veto(Veto::DryRun)
+        || record.has_veto(Veto::Protected)
         || left.effective.is_some_and(|at| at > now);
     let is_old = millis(record.received_at) - left.span.from.min(record.rank) + SKEW
         > i64::try_from(MAX_EVENT_AGE.as_millis()).unwrap();
@@ -183,13 +184,16 @@ fn is_excused(state: &State, record: &Record, left: &Left, now: Millis) -> bool 
     }
     let known = || state.said.words_of(&left.key).filter_map(|word| word.address).chain(left.address);
     let has_several = known().any(|address| Some(address) != known().next());
+    // The address is another's by now, and an account of theirs stands beside, or one that is still listed.
+    let is_others =
+        |account: &Account| account.owner != left.person && known().any(|address| address == account.address);
+    let is_shared = state.truth.accounts.iter().any(is_others);
     let is_unknown = known().next().is_none() || left.number.is_none();
     let outcome = |name: &str| record.providers.get(name).map(|result| result.entry.finding.outcome);
     let given_up = record.first_attempt_at.is_some_and(|first| now - first * 1000 > GIVE_UP);
     PROVIDERS.iter().any(|name| match outcome(name) {
         Some(Outcome::Protected) => !state.policy.protected.is_empty(),
-        // Beside an account that is still listed there may be its new holder's.
-        Some(Outcome::Ambiguous) => has_several || state.setup.lists_lag || *name == PROVIDERS[GAMMA],
+        Some(Outcome::Ambiguous) => has_several || is_shared || *name == PROVIDERS[GAMMA],
         Some(Outcome::Unidentified) => is_unknown || has_several,
         Some(Outcome::Unconfirmed | Outcome::Unavailable | Outcome::NotAttempted) => given_up,
         _ => false,

@@ -182,8 +182,14 @@ pub fn stands(state: &State, left: &Left, now: Millis) -> bool {
     let mut records = records.filter(|record| record.person.key.as_ref().is_some_and(|key| key.as_str() == left.key));
     records.any(|record| {
         let lapses = |veto: Veto| {
-            let lasting =
-                [Veto::DryRun, Veto::EventTooOld, Veto::EventInFuture, Veto::TooManyDepartures, Veto::EventIdReused];
+            let lasting = [
+                Veto::DryRun,
+                Veto::Protected,
+                Veto::EventTooOld,
+                Veto::EventInFuture,
+                Veto::TooManyDepartures,
+                Veto::EventIdReused,
+            ];
             !lasting.contains(&veto)
         };
         let is_ahead = left.effective.is_some_and(|at| now + SURELY_AHEAD < at);
