@@ -171,9 +171,12 @@ fn own_emails(record: &Record, known: &BTreeMap<String, Held>) -> Vec<Own> {
         emails.push(own(email.clone(), held, held.map_or(moved_on, |held| held.until.is_some())));
     }
     let is_usable = usable(record, known, !said.is_empty());
-    for held in known.values().filter(|held| is_usable(held)) {
+    for held in known.values() {
         let email = Email::parse(&held.text).filter(|email| !said.contains(email));
-        emails.extend(email.map(|email| own(email, Some(held), held.until.is_some() || (replaced && !since(held)))));
+        let own =
+            email.map(|email| own(email, Some(held), held.until.is_some() || (replaced && held.from <= record.rank)));
+        // By what was said afterwards nobody is looked up; but another id that has it is the same person.
+        emails.extend(own.map(|own| if is_usable(held) { own } else { Own { identity: None, ..own } }));
     }
     emails
 }

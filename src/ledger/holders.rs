@@ -79,10 +79,12 @@ impl Holders {
     }
 }
 
-/// Writes that an id has or had a trait. Refused where the item is full.
-pub(super) fn holds(of: &TraitKey, id: &IdentityKey, holding: &Holding) -> Merge {
+/// Writes that an id has or had a trait, and which departures of it are known: one that is done writes no reference any more,
+/// and the id would look active here for good. Refused where the item is full.
+pub(super) fn holds(of: &TraitKey, id: &IdentityKey, holding: &Holding, departures: &BTreeSet<DepartureRef>) -> Merge {
     let text = serde_json::to_string(holding).unwrap_or_default();
-    present(of, id).field(format!("h:{id}"), text)
+    let holds = present(of, id).field(format!("h:{id}"), text);
+    departures.iter().fold(holds, |holds, departure| holds.add(format!("d:{id}"), departure.to_string()))
 }
 
 /// Writes that an id with this trait departed. Refused where the item is full.

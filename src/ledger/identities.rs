@@ -143,7 +143,7 @@ impl Ledger {
             known.clear();
         }
         let news = news.into_iter().filter(|(of, holding)| known.get(of) != Some(holding));
-        merges.extend(news.map(|(of, holding)| holders::holds(&of, id, &holding)));
+        merges.extend(news.map(|(of, holding)| holders::holds(&of, id, &holding, &before.departures)));
         // What finds no room is written before: the id's item says that all is.
         let last = merges.split_off(merges.len().saturating_sub(MAX_CHANGES - 1));
         self.merge_all(merges).await?;

@@ -127,7 +127,9 @@ fn check_required(state: &mut State, record: &Record, left: &Left) {
     let until = left.effective.unwrap_or(state.truth.events[left.event].at);
     // An event that names an address which its source never said has replaced what it said.
     let named = |address: &usize| state.said.words_of(&left.key).any(|word| word.address == Some(*address));
-    let addresses = match left.address.filter(|address| left.effective.is_none() && !named(address)) {
+    let addresses = match left.address.filter(|address| !named(address)) {
+        // The order of a scheduled departure and a rename is not known.
+        Some(_) if left.effective.is_some() => BTreeSet::new(),
         Some(address) => BTreeSet::from([address]),
         None => state.said.current(&left.key, Millis::MAX),
     };
@@ -193,7 +195,7 @@ fn is_excused(state: &State, record: &Record, left: &Left, now: Millis) -> bool 
     let given_up = record.first_attempt_at.is_some_and(|first| now - first * 1000 > GIVE_UP);
     PROVIDERS.iter().any(|name| match outcome(name) {
         Some(Outcome::Protected) => !state.policy.protected.is_empty(),
-        Some(Outcome::Ambiguous) => has_several || is_shared || *name == PROVIDERS[GAMMA],
+        Some(Outcome::Ambiguous) => has_several || is_shared || state.setup.lists_lag || *name == PROVIDERS[GAMMA],
         Some(Outcome::Unidentified) => is_unknown || has_several,
         Some(Outcome::Unconfirmed | Outcome::Unavailable | Outcome::NotAttempted) => given_up,
         _ => false,

@@ -131,22 +131,26 @@ impl HttpConnector for OneSecret {
     }
 }
 
-/// Secrets that were read once, and are never read again: none is named.
+thread_local! {
+    /// Secrets that were read once, and are never read again: none is named. Each thread has its own: time that is paused goes on
+    /// while a lock of another thread is awaited.
+    static SECRETS: Arc<Secrets> = Arc::new(std::thread::spawn(read_secrets).join().unwrap());
+}
+
 fn secrets() -> Arc<Secrets> {
-    static SECRETS: OnceLock<Arc<Secrets>> = OnceLock::new();
-    let read = || {
-        let connector = SharedHttpConnector::new(OneSecret);
-        let config = aws_sdk_secretsmanager::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("eu-west-1"))
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .http_client(http_client_fn(move |_, _| connector.clone()))
-            .build();
-        let secrets = Secrets::new(aws_sdk_secretsmanager::Client::from_conf(config), Vec::new());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(secrets.fresh(SECRET)).unwrap().unwrap();
-        Arc::new(secrets)
-    };
-    let made = std::thread::spawn(move || SECRETS.get_or_init(read).clone());
-    made.join().unwrap()
+    SECRETS.with(Arc::clone)
+}
+
+fn read_secrets() -> Secrets {
+    let connector = SharedHttpConnector::new(OneSecret);
+    let config = aws_sdk_secretsmanager::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .http_client(http_client_fn(move |_, _| connector.clone()))
+        .build();
+    let secrets = Secrets::new(aws_sdk_secretsmanager::Client::from_conf(config), Vec::new());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(secrets.fresh(SECRET)).unwrap().unwrap();
+    secrets
 }

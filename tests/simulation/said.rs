@@ -189,7 +189,9 @@ impl Said {
         let certain = self.words_of(key).filter(|word| word.certain_at.is_some_and(|at| at <= until));
         let from = certain.filter(|word| word.address == Some(address)).map(|word| word.span.from).min()?;
         let named = |word: &&Word| word.address.is_some_and(|other| other != address);
-        let ends = self.words_of(key).filter(named).map(|word| word.span.from).filter(|end| *end > from).min();
+        // One that was being delivered meanwhile may have been heard at any time of that.
+        let others = self.words_of(key).filter(named).filter(|word| word.span.to > from);
+        let ends = others.map(|word| word.span.from.max(from)).min();
         Some((from + SKEW, ends.unwrap_or(NEVER) - SKEW))
     }
 
