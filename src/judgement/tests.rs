@@ -72,7 +72,7 @@ impl Said {
         Departure { id: format!("{source}/{n}"), source, event, person: self.person() }
     }
 
-    async fn store(&self, ledger: &Ledger, n: usize) -> Option<Record> {
+    async fn store(&self, ledger: &Ledger, n: usize) {
         let word = match self.what {
             What::Active => Word::Active,
             What::Known => Word::Known,
@@ -81,16 +81,17 @@ impl Said {
                     record.state = state;
                     record.vetoes = Some(Vec::new());
                 };
-                return match ledger.record(&self.departure(n), NOW, prepare).await {
-                    Ok(Recorded::New(record) | Recorded::Known(record)) => Some(record),
-                    Err(error) => panic!("{error}"),
-                };
+                let (Recorded::New(record) | Recorded::Known(record)) =
+                    ledger.record(&self.departure(n), NOW, prepare).await.unwrap();
+                // As the flow does before it judges: the items of what the id is known to have refer to the departure.
+                let facts = ledger.facts(&record, None).await.unwrap();
+                ledger.repair(&record, &facts).await.unwrap();
+                return;
             }
         };
         let at = Some(EventTime::Instant(minutes(self.at)));
         let fact = IdentityFact { person: self.person(), word, verified: Verification::Proven, at };
         ledger.store_facts(SOURCES[self.source], &[fact], NOW).await.unwrap();
-        None
     }
 }
 
