@@ -3,6 +3,7 @@
 //! The function runs as Lambda runs it, as a process of its own behind a runtime API, with Secrets Manager and the five
 //! providers on loopback. A provider answers each call after [`DELAY`]; what the function is held to is the time that it
 //! adds to the longest chain of such calls. Plain HTTP throughout: the network and TLS handshakes are not in these figures.
+#![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 use std::{
     collections::HashMap,

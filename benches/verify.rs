@@ -4,6 +4,7 @@
 //! bare HMAC over the same bytes by the same crates. They take turns, so that whatever else the machine does hits both.
 //!
 //! In the profile of the release, link-time optimisation and all, because that is what runs: the first build takes minutes.
+#![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 use std::{
     env,

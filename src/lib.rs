@@ -1,5 +1,5 @@
 //! offboard takes a leaver's access away from every SaaS product that single sign-on does not reach.
-#![deny(missing_docs)]
+#![forbid(unsafe_code)]
 
 pub mod answer;
 pub mod aws;

@@ -10,10 +10,8 @@ use clap::Args;
 use offboard::config::Config;
 use serde::Serialize;
 
-use crate::{
-    screen::{Screen, print},
-    stack::Stack,
-};
+use crate::stack::Stack;
+use offboard_sandbox::screen::{Screen, print};
 
 /// The options of `offboard check`.
 #[derive(Args)]

@@ -16,12 +16,12 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::{
-    screen::{Screen, print},
     stack::{Stack, wrong_usage},
     timestamps,
 };
 use case::Case;
 use figures::Figures;
+use offboard_sandbox::screen::{Screen, print};
 
 /// The options of `offboard evidence`.
 #[derive(Args)]

@@ -8,10 +8,10 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::{
-    screen::{Screen, print},
     stack::{Connected, Stack, unavailable},
     timestamps,
 };
+use offboard_sandbox::screen::{Screen, print};
 
 /// The options of `offboard pause`.
 #[derive(Args)]

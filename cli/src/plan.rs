@@ -10,10 +10,8 @@ use offboard::{
 };
 use serde_json::json;
 
-use crate::{
-    configured::{Configured, address, look_up},
-    screen::{Screen, print},
-};
+use crate::configured::{Configured, address, look_up};
+use offboard_sandbox::screen::{Screen, print};
 
 /// The options of `offboard plan`.
 #[derive(Args)]

@@ -1,37 +1,9 @@
 //! `offboard sandbox`: the real function among mock services, on loopback.
 
-mod cast;
-mod function;
-mod gateway;
-mod pages;
-mod scenes;
-mod serve;
-mod story;
-mod world;
-
-use std::{
-    fs::File,
-    io::Write,
-    net::IpAddr,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Instant,
-};
+use std::{net::IpAddr, path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use offboard::config::Config;
-use time::OffsetDateTime;
-
-use function::{Function, Start};
-use story::Story;
-use world::World;
-
-use crate::screen::{Screen, print};
-
-/// The sources of the sandbox's configuration.
-const SOURCES: [&str; 3] = ["directory", "workos", "hr"];
-/// The providers of the sandbox's configuration, in the order of a report.
-const PROVIDERS: [&str; 5] = ["aerospike", "cloudflare", "flashduty", "instaply", "stytch"];
+use offboard_sandbox::story::Options;
 
 /// The options of `offboard sandbox`.
 #[derive(Args)]
@@ -54,100 +26,9 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Plays the story, or serves, until somebody interrupts. What was started ends with it.
-    pub async fn run(&self) -> Result<ExitCode, String> {
-        tokio::select! {
-            outcome = self.play_or_serve() => outcome,
-            // For a server it is the end that it waits for, for a story it is too early.
-            () = interrupted() => if self.serve { Ok(ExitCode::SUCCESS) } else { Err("interrupted".into()) },
-        }
-    }
-
-    async fn play_or_serve(&self) -> Result<ExitCode, String> {
-        let begun = Instant::now();
-        let screen = Screen::new(self.json);
-        screen.line(&format!("Starting Secrets Manager, five providers and the function on {} …", self.host));
-        let world =
-            World::start(self.host).await.map_err(|fault| format!("cannot listen on {}: {fault}", self.host))?;
-        let file = ConfigFile::write(self.config_out.as_deref(), &world.configuration())?;
-        let config =
-            Config::load(&file.path, None).map_err(|faults| format!("the sandbox's configuration: {faults}"))?;
-        if self.serve {
-            return serve::serve(self, &world, &config, &file.path, &screen).await;
-        }
-        let (mut live, mut dry_run) = tokio::try_join!(
-            Function::start(self.start(&world, &file.path, None)),
-            Function::start(self.start(&world, &file.path, Some("dry_run"))),
-        )?;
-        let mut story = Story { world: &world, config: &config, live: &mut live, dry_run: &mut dry_run, begun };
-        let ending = story.play(&screen).await;
-        pages::ending(&screen, &ending);
-        if self.json {
-            let text = serde_json::to_string_pretty(&ending).map_err(|fault| fault.to_string())?;
-            print(&text);
-        }
-        if ending.as_expected {
-            return Ok(ExitCode::SUCCESS);
-        }
-        eprintln!("\nThe end of the function's log:\n{}", live.log().tail());
-        Ok(ExitCode::FAILURE)
-    }
-
-    fn start<'a>(&self, world: &World, config: &'a Path, mode: Option<&'a str>) -> Start<'a> {
-        Start {
-            host: self.host,
-            port: self.port,
-            config,
-            secrets: world.secrets.url(""),
-            mode,
-            show_log: self.serve && !self.json,
-        }
-    }
-}
-
-/// Waits for Ctrl-C, or for a polite request to end.
-async fn interrupted() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = terminate.recv() => return,
-            _ = tokio::signal::ctrl_c() => return,
-        }
-    }
-    // If signals cannot be heard at all, the process ends at once, and its child with it.
-    let _ = tokio::signal::ctrl_c().await;
-}
-
-/// The configuration file, removed at the end unless somebody asked for it.
-struct ConfigFile {
-    path: PathBuf,
-    keep: bool,
-}
-
-impl ConfigFile {
-    fn write(asked: Option<&Path>, text: &str) -> Result<Self, String> {
-        let name = || {
-            format!("offboard-sandbox-{}-{}.toml", std::process::id(), OffsetDateTime::now_utc().unix_timestamp_nanos())
-        };
-        let path = asked.map_or_else(|| std::env::temp_dir().join(name()), Path::to_path_buf);
-        let failed = |fault: std::io::Error| format!("cannot write {}: {fault}", path.display());
-        let mut options = File::options();
-        options.write(true);
-        match asked {
-            Some(_) => options.create(true).truncate(true),
-            // In a folder that everybody may write to, nothing of somebody else's is overwritten.
-            None => options.create_new(true),
-        };
-        options.open(&path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)?;
-        Ok(Self { path, keep: asked.is_some() })
-    }
-}
-
-impl Drop for ConfigFile {
-    fn drop(&mut self) {
-        if !self.keep {
-            // Somebody else may have cleaned up; there is nothing to do about it at the end.
-            let _ = std::fs::remove_file(&self.path);
-        }
+    /// Plays the story, or serves until interrupted.
+    pub async fn run(self) -> Result<ExitCode, String> {
+        let Self { serve, json, host, port, config_out } = self;
+        Options { serve, json, host, port, config_out }.run().await
     }
 }

@@ -21,11 +21,13 @@ use time::OffsetDateTime;
 
 use crate::{
     configured::{self, address},
+    stack::wrong_usage,
+    timestamps,
+};
+use offboard_sandbox::{
     delivery::Delivery,
     envelope::{self, Request},
     screen::{Screen, asked, print},
-    stack::wrong_usage,
-    timestamps,
 };
 
 /// The variable that holds a signing secret, for those who do not want to read it from Secrets Manager.

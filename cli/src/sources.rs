@@ -6,7 +6,7 @@ use clap::{Args, builder::PossibleValuesParser};
 use offboard::source::{KINDS, Kind, KindSpec, Reply};
 use serde::Serialize;
 
-use crate::screen::{Ink, Screen, print};
+use offboard_sandbox::screen::{Ink, Screen, print};
 
 /// The options of `offboard sources`.
 #[derive(Args)]

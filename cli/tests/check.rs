@@ -1,14 +1,13 @@
 //! `offboard check`: what it finds, how it says so, and its exit code.
-
-mod support;
+#![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
+use offboard_sandbox::{aws::secrets_manager::SecretsManager, mock::Standin};
 use serde_json::{Value, json};
-use support::Vault;
 
 const GOOD: &str =
     "[policy]\nmode = \"live\"\n[sources.hr]\nkind = \"workos\"\n[providers.instaply]\nkind = \"instaply\"\n";
@@ -127,10 +126,12 @@ fn extra_authority_without_a_certificate_is_an_error_and_no_panic() {
 }
 
 /// What check finds where the source `hr` has this secret: its exit code, and the source's entry.
-async fn with_secret(test: &str, secret: &str) -> (Option<i32>, Value) {
-    let (vault, secrets) = Vault::start().await;
-    vault.put("offboard/sources/hr", secret);
-    vault.put("offboard/providers/instaply", r#"{"token": "instaply-token-1"}"#);
+async fn with_secret(test: &str, secret: Value) -> (Option<i32>, Value) {
+    let mut store = SecretsManager::default();
+    store.put("offboard/sources/hr", secret);
+    store.put("offboard/providers/instaply", json!({"token": "instaply-token-1"}));
+    let store = Standin::start("secrets", [127, 0, 0, 1].into(), store).await.unwrap();
+    let secrets = store.url("");
     let config = configuration(test, GOOD);
     let run = tokio::task::spawn_blocking(move || check_with(&secrets, &config, &["--json"]));
     let output = run.await.expect("it ran");
@@ -141,7 +142,7 @@ async fn with_secret(test: &str, secret: &str) -> (Option<i32>, Value) {
 
 #[tokio::test]
 async fn signing_secret_under_16_bytes_is_an_error() {
-    let (code, source) = with_secret("weak", r#"{"signing_secrets": ["0123456789abcde", "0123456789abcdef"]}"#).await;
+    let (code, source) = with_secret("weak", json!({"signing_secrets": ["0123456789abcde", "0123456789abcdef"]})).await;
     let note = "1 usable signing secret(s); secret `offboard/sources/hr`: key `signing_secrets` is under 16 bytes \
                 (guessable), so it is not used: put at least 32 random bytes there";
     assert_eq!((code, &source["level"], &source["note"]), (Some(1), &json!("error"), &json!(note)));
@@ -151,8 +152,8 @@ async fn signing_secret_under_16_bytes_is_an_error() {
 async fn white_space_around_a_signing_secret_is_a_warning() {
     let warning = "; white space around `signing_secret` is ignored; store it without";
     let ends = |source: &Value| source["note"].as_str().is_some_and(|note| note.ends_with(warning));
-    let (code, source) = with_secret("space", r#"{"signing_secret": "0123456789abcdef\n"}"#).await;
+    let (code, source) = with_secret("space", json!({"signing_secret": "0123456789abcdef\n"})).await;
     assert_eq!((code, &source["level"], ends(&source)), (Some(0), &json!("warning"), true), "{source}");
-    let (code, source) = with_secret("space", r#"{"signing_secret": " 0123456789abcde "}"#).await;
+    let (code, source) = with_secret("space", json!({"signing_secret": " 0123456789abcde "})).await;
     assert_eq!((code, &source["level"], ends(&source)), (Some(1), &json!("error"), true), "{source}");
 }

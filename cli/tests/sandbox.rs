@@ -1,4 +1,5 @@
 //! The whole main job as a stranger runs it: `offboard sandbox` ends well, says so, and shows no secret.
+#![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 use std::process::{Command, Output};
 

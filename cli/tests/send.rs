@@ -1,4 +1,5 @@
 //! `offboard send` against `offboard sandbox --serve`: what one signs, the other takes.
+#![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 use std::{
     io::{BufRead, BufReader},
@@ -143,7 +144,7 @@ fn what_cannot_be_sent_is_told() {
 }
 
 /// A configuration that has none of the kinds.
-const OTHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/offboard.toml");
+const OTHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/offboard.toml");
 
 fn offboard(arguments: &[&str], secret: &str) -> Output {
     let mut command = Command::new(BINARY);
@@ -179,7 +180,7 @@ fn every_kind_is_listed_and_signs_for_itself_unless_it_must_be_configured() {
 
 #[test]
 fn a_key_set_is_printed_that_goes_with_the_private_key() {
-    let recorded: Value = serde_json::from_str(include_str!("vectors/jwt_pyjwt.json")).expect("JSON");
+    let recorded: Value = serde_json::from_str(include_str!("../../tests/data/vectors/jwt_pyjwt.json")).expect("JSON");
     let pem = recorded["keys"]["p256"]["private_pem"].as_str().expect("a key");
     let printed = offboard(&["send", "fusionauth", "lee@example.com", "--print-key-set", "--config", OTHER], pem);
     let key_set: Value = serde_json::from_str(&stdout(&printed, 0)).expect("JSON");

@@ -14,8 +14,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::gateway;
-use crate::{standins::lambda::RuntimeApi, standins::reachable};
+use crate::{aws::lambda_runtime::RuntimeApi, gateway, mock::reachable};
 
 /// How long a function may take to start.
 const START: Duration = Duration::from_secs(10);

@@ -18,8 +18,8 @@ use time::OffsetDateTime;
 use tokio::net::TcpListener;
 
 use crate::{
+    aws::lambda_runtime::RuntimeApi,
     envelope::{self, Answer, Request},
-    standins::lambda::RuntimeApi,
 };
 
 /// The largest body that an HTTP API takes.

@@ -23,14 +23,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-pub mod aerospike_cloud;
-pub mod cloudflare_access;
-pub mod flashduty;
-pub mod instaply;
-pub mod lambda;
-pub mod secrets_manager;
-pub mod stytch_b2b;
-
 /// One vendor's API, with its state.
 pub trait Service: Send + 'static {
     /// Answers one call, or says what about it is not known.
@@ -138,7 +130,7 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -293,4 +285,5 @@ impl IntoResponse for Answer {
 }
 
 #[cfg(test)]
+#[path = "mock_tests.rs"]
 mod tests;

@@ -3,11 +3,12 @@
 use axum::http::{HeaderName, HeaderValue};
 use serde_json::json;
 
-use super::{
-    cloudflare_access::CloudflareAccess, flashduty::Flashduty, secrets_manager::SecretsManager, stytch_b2b::StytchB2b,
-    *,
-};
+use super::*;
 use crate::delivery::Delivery;
+use crate::{
+    aws::secrets_manager::SecretsManager,
+    vendors::{cloudflare_access::CloudflareAccess, flashduty::Flashduty, stytch_b2b::StytchB2b},
+};
 
 fn call(method: &str, uri: &str, headers: &[(&str, &str)], body: &str) -> Call {
     let pair = |(name, value): &(&str, &str)| {

@@ -17,7 +17,7 @@ pub(super) const DEPARTURE: &str = "departure";
 pub(super) const CREATED: &str = "created";
 
 /// The headers that belong to a body, and the body.
-pub type Body = (Vec<(String, String)>, Vec<u8>);
+pub(super) type Body = (Vec<(String, String)>, Vec<u8>);
 
 /// Whom a sample is about.
 #[derive(Clone, Copy, Debug)]

@@ -45,7 +45,7 @@ fn unsigned(door: &'static Door, headers: Headers, body: Vec<u8>) -> Case {
 
 /// The recorded bodies of a kind, each with the headers that belong to it. The generic kinds get all.
 fn recorded(kind: &str) -> Vec<(Headers, Vec<u8>)> {
-    let index: Vec<Value> = serde_json::from_str(include_str!("../payloads/INDEX.json")).expect("JSON");
+    let index: Vec<Value> = serde_json::from_str(include_str!("../data/payloads/INDEX.json")).expect("JSON");
     let of_kind = |file: &str| match kind {
         "auth0_logs" => file.starts_with("auth0.log."),
         "auth0" => file.starts_with("auth0.event."),
@@ -57,8 +57,11 @@ fn recorded(kind: &str) -> Vec<(Headers, Vec<u8>)> {
     let read = |entry: &Value| {
         let headers = entry["headers"].as_object().into_iter().flatten();
         let headers = headers.map(|(name, value)| (name.to_lowercase(), value.as_str().unwrap_or_default().to_owned()));
-        let path =
-            format!("{}/tests/payloads/{}", env!("CARGO_MANIFEST_DIR"), entry["file"].as_str().unwrap_or_default());
+        let path = format!(
+            "{}/tests/data/payloads/{}",
+            env!("CARGO_MANIFEST_DIR"),
+            entry["file"].as_str().unwrap_or_default()
+        );
         (headers.collect(), fs::read(path).expect("a recorded body"))
     };
     entries.map(read).collect()
@@ -124,12 +127,12 @@ pub fn signed(door: &'static Door) -> Vec<Case> {
 
 fn vectors() -> Vec<Value> {
     let files = [
-        include_str!("../vectors/formula.json"),
-        include_str!("../vectors/github_octokit.json"),
-        include_str!("../vectors/published.json"),
-        include_str!("../vectors/standardwebhooks_py.json"),
-        include_str!("../vectors/workos_node.json"),
-        include_str!("../vectors/zitadel_go.json"),
+        include_str!("../data/vectors/formula.json"),
+        include_str!("../data/vectors/github_octokit.json"),
+        include_str!("../data/vectors/published.json"),
+        include_str!("../data/vectors/standardwebhooks_py.json"),
+        include_str!("../data/vectors/workos_node.json"),
+        include_str!("../data/vectors/zitadel_go.json"),
     ];
     files.iter().flat_map(|file| serde_json::from_str::<Vec<Value>>(file).expect("JSON")).collect()
 }

@@ -8,6 +8,8 @@
 //!
 //! `OFFBOARD_FUZZ_KIND=okta` looks at one kind alone, `OFFBOARD_FUZZ_SEED=1` begins where an earlier run began. An input
 //! that fails is written out; in `tests/fuzz/regressions` it is tried in every run.
+#![allow(unsafe_code, reason = "reads the counters that the compiler puts in")]
+#![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 use std::{
     env, fs,
@@ -23,7 +25,7 @@ use fastrand::Rng;
 mod case;
 mod corpus;
 mod coverage;
-#[path = "../doors/mod.rs"]
+#[path = "../it/doors/mod.rs"]
 mod doors;
 mod mutation;
 mod oracles;

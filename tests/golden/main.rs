@@ -17,6 +17,7 @@
 //!
 //! `$host` stands for the player's own address, `$long` for 10 kB, and the line `*N from M: TEXT` for N times the text, with
 //! `$n` counting from M.
+#![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 mod case;
 mod faults;

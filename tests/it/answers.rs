@@ -1,11 +1,9 @@
 //! What each sender is answered: nothing, a challenge given back, a bare 202, and a 200 where anything else would block it.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{Double, Function, Reply, Vault, request, v2};
 use serde_json::{Value, json};
-use support::{Double, Function, Reply, Vault, request, v2};
 
 const TOKEN: &str = "the text that was typed at the sender";
 
@@ -161,7 +159,7 @@ async fn without_the_senders_keys_it_is_asked_to_come_back() {
     let sources =
         source("hanging", &silent().await) + &source("broken", &broken) + &source("absent", "http://127.0.0.1:9");
     let mut world = World::with(&sources).await;
-    let vectors: Vec<Value> = serde_json::from_str(include_str!("vectors/ssf_set_jose.json")).unwrap();
+    let vectors: Vec<Value> = serde_json::from_str(include_str!("../data/vectors/ssf_set_jose.json")).unwrap();
     let body = vectors[0]["body"].as_str().unwrap();
     for name in ["hanging", "broken", "absent"] {
         let begun = Instant::now();
@@ -174,7 +172,7 @@ async fn without_the_senders_keys_it_is_asked_to_come_back() {
 
 #[tokio::test]
 async fn a_security_event_is_acknowledged_with_202_and_nothing_else() {
-    let vectors: Vec<Value> = serde_json::from_str(include_str!("vectors/ssf_set_jose.json")).unwrap();
+    let vectors: Vec<Value> = serde_json::from_str(include_str!("../data/vectors/ssf_set_jose.json")).unwrap();
     let (key_set, address) = Double::start().await;
     key_set.then(200, vectors[0]["jwks"].clone());
     let source = format!(

@@ -1,6 +1,6 @@
 //! What must hold of every door, whatever arrives: only what its sender signed is taken, in time and unchanged.
 //!
-//! A kind of source that is added is here by itself: see `tests/doors`.
+//! A kind of source that is added is here by itself: see `tests/it/doors`.
 
 use std::collections::BTreeSet;
 
@@ -16,9 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use time::Duration;
 
-mod doors;
-
-use doors::{
+use crate::doors::{
     DOORS, Door, KEY, NOW, Sent,
     edit::{Edit, means_the_same},
 };

@@ -24,8 +24,7 @@ use tokio::{
     time::Instant,
 };
 
-mod support;
-use support::{Double, serve};
+use crate::support::{Double, serve};
 
 const NOW: OffsetDateTime = datetime!(2026-01-31 18:42:00 UTC);
 const BODY: &[u8] = b"{}";
@@ -40,7 +39,7 @@ fn jwt() -> Jwt {
 }
 
 fn private_key(name: &str) -> SecretString {
-    let keys: Value = serde_json::from_str(include_str!("vectors/jwt_pyjwt.json")).unwrap();
+    let keys: Value = serde_json::from_str(include_str!("../data/vectors/jwt_pyjwt.json")).unwrap();
     SecretString::from(keys["keys"][name]["private_pem"].as_str().unwrap())
 }
 

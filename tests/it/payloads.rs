@@ -4,9 +4,7 @@
 use offboard::departure::{Delivery, EventTime};
 use serde_json::{Value, json};
 
-mod signing;
-
-use signing::source;
+use crate::signing::source;
 
 /// Doors that are not there yet, their bodies read by a mapping of one's own: lists, conditions, alternatives.
 const GRAPH: &str = r#"kind = "token"
@@ -88,15 +86,16 @@ fn also(file: &str) -> &'static str {
 
 #[test]
 fn every_recorded_body_says_what_its_index_says() {
-    let index: Vec<Value> = serde_json::from_str(include_str!("payloads/INDEX.json")).unwrap();
+    let index: Vec<Value> = serde_json::from_str(include_str!("../data/payloads/INDEX.json")).unwrap();
     let mut told = String::new();
     for entry in &index {
         let file = entry["file"].as_str().unwrap();
-        let body = std::fs::read(format!("{}/tests/payloads/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let body = std::fs::read(format!("{}/tests/data/payloads/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         let read = |table: &str| {
             let given = entry["headers"].as_object().into_iter().flatten();
             let headers = given.map(|(name, value)| (name.to_lowercase(), value.as_str().unwrap().to_owned()));
-            signing::read(&source(table), &headers.collect::<Vec<_>>(), &body).unwrap_or_else(|why| panic!("{why}"))
+            crate::signing::read(&source(table), &headers.collect::<Vec<_>>(), &body)
+                .unwrap_or_else(|why| panic!("{why}"))
         };
         let (plain, widest) = (verdicts(&read(&table(file))), verdicts(&read(&(table(file) + also(file)))));
         let expected = entry["expect"].as_array().unwrap();
@@ -136,6 +135,6 @@ fn every_recorded_body_says_what_its_index_says() {
         }
     }
     insta::assert_snapshot!(told);
-    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/payloads")).unwrap().count();
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/payloads")).unwrap().count();
     assert_eq!(files, index.len() + 1, "every file stands in the index");
 }

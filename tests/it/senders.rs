@@ -11,10 +11,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
-mod kinds;
-mod signing;
-
-use signing::{KEY, NOW, read, source};
+use crate::signing::{KEY, NOW, read, source};
 
 /// What has to be configured beside the kind, where its sender does not say enough of itself.
 fn table(kind: &str) -> String {
@@ -183,12 +180,12 @@ fn verdict(kind: &str, vector: &Value) -> &'static str {
 #[test]
 fn every_recorded_signature_gets_its_verdict_by_the_senders_own_file() {
     let files = [
-        include_str!("vectors/formula.json"),
-        include_str!("vectors/github_octokit.json"),
-        include_str!("vectors/published.json"),
-        include_str!("vectors/standardwebhooks_py.json"),
-        include_str!("vectors/workos_node.json"),
-        include_str!("vectors/zitadel_go.json"),
+        include_str!("../data/vectors/formula.json"),
+        include_str!("../data/vectors/github_octokit.json"),
+        include_str!("../data/vectors/published.json"),
+        include_str!("../data/vectors/standardwebhooks_py.json"),
+        include_str!("../data/vectors/workos_node.json"),
+        include_str!("../data/vectors/zitadel_go.json"),
     ];
     let mut judged = 0;
     for vector in files.iter().flat_map(|file| serde_json::from_str::<Vec<Value>>(file).unwrap()) {

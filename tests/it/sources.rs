@@ -11,9 +11,7 @@ use time::{
     macros::{date, datetime},
 };
 
-mod signing;
-
-use signing::{NOW, fault, source, told};
+use crate::signing::{NOW, fault, source, told};
 
 const HR: &str = r#"kind = "hmac"
 signature = { header = "x-hr-signature", prefix = "sha256=" }
@@ -22,7 +20,7 @@ person = { email = "/data/email", external_id = "/data/employee_no" }"#;
 
 /// What a source makes of a body that its sender signed.
 fn read(source: &Source, body: &[u8]) -> Result<Delivery, Unreadable> {
-    signing::read(source, &[], body)
+    crate::signing::read(source, &[], body)
 }
 
 fn departure(event_id: &str, kind: &str, at: Option<OffsetDateTime>, person: [Option<&str>; 3]) -> Departure {
@@ -50,8 +48,8 @@ fn a_directory_user_who_was_deleted_or_became_inactive_has_left() {
     let workos = source("kind = \"workos\"");
     let person = [Some("directory_user_01E1X1B89NH8Z3SDFJR4H7RGX7"), Some("8931"), Some("lela.block@example.com")];
     for (kind, body) in [
-        ("dsync.user.deleted", &include_bytes!("payloads/workos.dsync.user.deleted.json")[..]),
-        ("dsync.user.updated", &include_bytes!("payloads/workos.dsync.user.updated.inactive.json")[..]),
+        ("dsync.user.deleted", &include_bytes!("../data/payloads/workos.dsync.user.deleted.json")[..]),
+        ("dsync.user.updated", &include_bytes!("../data/payloads/workos.dsync.user.updated.inactive.json")[..]),
     ] {
         let mut expected = departure("event_01HZX3ABCDEF", kind, Some(datetime!(2026-01-15 12:00:00 UTC)), person);
         expected.event.organization = Some("org_01EZTR6WYX1A0DSE2CYMGXQ24Y".to_owned());
@@ -62,8 +60,9 @@ fn a_directory_user_who_was_deleted_or_became_inactive_has_left() {
 #[test]
 fn a_directory_that_was_torn_down_and_an_active_user_are_no_departures() {
     let workos = source("kind = \"workos\"");
-    let torn_down = include_bytes!("payloads/workos.dsync.deleted.json").to_vec();
-    let active = include_str!("payloads/workos.dsync.user.updated.inactive.json").replace("\"inactive\"", "\"active\"");
+    let torn_down = include_bytes!("../data/payloads/workos.dsync.deleted.json").to_vec();
+    let active =
+        include_str!("../data/payloads/workos.dsync.user.updated.inactive.json").replace("\"inactive\"", "\"active\"");
     for (kind, body, facts) in [("dsync.deleted", torn_down, 0), ("dsync.user.updated", active.into_bytes(), 1)] {
         let ignored = Ignored { id: "event_01HZX3ABCDEF".to_owned(), kind: kind.to_owned(), reason: "not a departure" };
         let Delivery { departures, facts: stated, ignored: left, .. } = read(&workos, &body).unwrap();
@@ -469,7 +468,7 @@ fn a_signed_id_with_a_control_character_is_none() {
     let directory = source("kind = \"standard_webhooks\"");
     let body = br#"{"type": "user.deleted", "data": {"email": "ann@example.com"}}"#;
     let expected = Err(Unreadable::Malformed("the delivery's id".to_owned()));
-    assert_eq!(signing::read_with_id(&directory, "msg\t1", &[], body), expected);
-    assert_eq!(signing::read_with_id(&directory, &"m".repeat(513), &[], body), expected);
-    assert_eq!(signing::read_with_id(&directory, "msg 1", &[], body).unwrap().departures[0].event.id, "msg 1");
+    assert_eq!(crate::signing::read_with_id(&directory, "msg\t1", &[], body), expected);
+    assert_eq!(crate::signing::read_with_id(&directory, &"m".repeat(513), &[], body), expected);
+    assert_eq!(crate::signing::read_with_id(&directory, "msg 1", &[], body).unwrap().departures[0].event.id, "msg 1");
 }

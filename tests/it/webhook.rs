@@ -90,14 +90,14 @@ fn verdict(source: &Source, vector: &Value) -> &'static str {
 
 #[test]
 fn every_recorded_signature_gets_its_recorded_verdict() {
-    let profiles: Value = serde_json::from_str(include_str!("vectors/profiles.json")).unwrap();
+    let profiles: Value = serde_json::from_str(include_str!("../data/vectors/profiles.json")).unwrap();
     let files = [
-        include_str!("vectors/formula.json"),
-        include_str!("vectors/github_octokit.json"),
-        include_str!("vectors/published.json"),
-        include_str!("vectors/standardwebhooks_py.json"),
-        include_str!("vectors/workos_node.json"),
-        include_str!("vectors/zitadel_go.json"),
+        include_str!("../data/vectors/formula.json"),
+        include_str!("../data/vectors/github_octokit.json"),
+        include_str!("../data/vectors/published.json"),
+        include_str!("../data/vectors/standardwebhooks_py.json"),
+        include_str!("../data/vectors/workos_node.json"),
+        include_str!("../data/vectors/zitadel_go.json"),
     ];
     let mut judged = std::collections::BTreeMap::<String, usize>::new();
     for vector in files.iter().flat_map(|file| serde_json::from_str::<Vec<Value>>(file).unwrap()) {

@@ -5,6 +5,7 @@
 //! `OFFBOARD_SIM_HISTORIES=20000` sets the number of histories, `OFFBOARD_SIM_FIRST=20000` the first seed; `OFFBOARD_SIM_SEED=7` runs
 //! that one alone and shows every step. A history that fails is shown with its seed, and with the fewest steps that still fail.
 //! `OFFBOARD_SIM_SURVEY=1` goes on after a failure and counts the kinds of failures first.
+#![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 mod driver;
 mod ending;

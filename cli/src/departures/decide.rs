@@ -30,10 +30,8 @@ use super::{
     list::{counted, table},
     rules,
 };
-use crate::{
-    screen::{Screen, asked, print},
-    stack::{CONCURRENT, Connected, Progress, Stack, wrong_usage},
-};
+use crate::stack::{CONCURRENT, Connected, Progress, Stack, wrong_usage};
+use offboard_sandbox::screen::{Screen, asked, print};
 
 /// The options of `release`, `dismiss` and `replay`.
 #[derive(Args)]

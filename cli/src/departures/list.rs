@@ -13,10 +13,10 @@ use serde_json::Value;
 use super::{Addresses, document, filter::Filter, why};
 use crate::{
     pause,
-    screen::{Screen, print},
     stack::{Connected, Stack},
     timestamps,
 };
+use offboard_sandbox::screen::{Screen, print};
 
 /// The options of `offboard departures list`.
 #[derive(Args)]

@@ -14,12 +14,8 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::{Addresses, document, due_at, names, rules};
-use crate::{
-    pause,
-    screen::{Screen, detail, outcome, print},
-    stack::Stack,
-    timestamps,
-};
+use crate::{pause, stack::Stack, timestamps};
+use offboard_sandbox::screen::{Screen, detail, outcome, print};
 
 /// The options of `offboard departures show`.
 #[derive(Args)]

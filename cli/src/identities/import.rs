@@ -11,10 +11,8 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::file::{self, People};
-use crate::{
-    screen::{Screen, print},
-    stack::{Progress, Stack, unavailable},
-};
+use crate::stack::{Progress, Stack, unavailable};
+use offboard_sandbox::screen::{Screen, print};
 
 /// People that are stored before the progress is shown.
 const PART: usize = 100;

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::{
-    screen::{Screen, print},
     stack::{Stack, unavailable},
     timestamps,
 };
+use offboard_sandbox::screen::{Screen, print};
 
 /// The options of `offboard identities show`.
 #[derive(Args)]

@@ -23,7 +23,7 @@ use tokio::{
     sync::{Mutex as AsyncMutex, mpsc, oneshot, watch},
 };
 
-use super::lock;
+use crate::mock::lock;
 
 /// How long one invocation may take, as in the template.
 const TIMEOUT: Duration = Duration::from_secs(29);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Service, Unknown};
+use crate::mock::{Answer, Call, Service, Unknown};
 
 const MEDIA_TYPE: &str = "application/x-amz-json-1.1";
 const AT_MOST: usize = 20;

@@ -2,11 +2,11 @@
 
 use comfy_table::{Cell, Color};
 
-use super::story::{Ending, Left, Step};
+use super::play::{Ending, Left, Step};
 use crate::screen::{INDENT, Ink, Screen, wrapped};
 
 /// The heading of one scene and what it is about.
-pub fn heading(screen: &Screen, number: usize, title: &str, tells: &str) {
+pub(super) fn heading(screen: &Screen, number: usize, title: &str, tells: &str) {
     screen.line(&format!("\n{}", screen.paint(Ink::Bold, &format!("{number:>2}  {title}"))));
     for line in wrapped(tells, usize::from(screen.width) - INDENT.len()) {
         screen.line(&format!("{INDENT}{}", screen.paint(Ink::Dim, &line)));
@@ -14,7 +14,7 @@ pub fn heading(screen: &Screen, number: usize, title: &str, tells: &str) {
 }
 
 /// What one scene came to.
-pub fn step(screen: &Screen, step: &Step) {
+pub(super) fn step(screen: &Screen, step: &Step) {
     if let Some(providers) = step.departure()["providers"].as_array() {
         screen.show(&screen.outcomes(providers));
     }
@@ -24,7 +24,7 @@ pub fn step(screen: &Screen, step: &Step) {
 }
 
 /// Who is left, and the last line.
-pub fn ending(screen: &Screen, ending: &Ending) {
+pub(super) fn ending(screen: &Screen, ending: &Ending) {
     screen.line(&format!("\n{}", screen.paint(Ink::Bold, "Who is left")));
     let names = ending.left.iter().map(|left| left.provider.to_uppercase());
     let mut table = screen.table(std::iter::once("PERSON".to_owned()).chain(names));

@@ -4,10 +4,13 @@ use super::{
     cast::{ANN, DANA, KIM, LEE, MAX, PAT, SAM},
     world::World,
 };
-use crate::standins::{Answer, aerospike_cloud, stytch_b2b};
+use crate::{
+    mock::Answer,
+    vendors::{aerospike_cloud, stytch_b2b},
+};
 
 /// One delivery and how it must end.
-pub struct Scene {
+pub(super) struct Scene {
     /// The heading.
     pub title: &'static str,
     /// What is going on, in a sentence.
@@ -28,7 +31,7 @@ pub struct Scene {
 
 /// What is out of the ordinary about a delivery.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Twist {
+pub(super) enum Twist {
     /// Nothing.
     None,
     /// Whoever signed it does not know the secret.
@@ -40,7 +43,7 @@ pub enum Twist {
 }
 
 /// How a delivery must end.
-pub struct Expected {
+pub(super) struct Expected {
     /// The HTTP status.
     pub http: u16,
     /// The departure's status; none where there must be no report.
@@ -61,14 +64,14 @@ impl Expected {
     }
 
     /// The outcome at one provider, with a reason if there must be a certain one.
-    pub fn at(&self, provider: &str) -> (&'static str, Option<&'static str>) {
+    pub(super) fn at(&self, provider: &str) -> (&'static str, Option<&'static str>) {
         let differs = self.but.iter().find(|(name, ..)| *name == provider);
         differs.map_or((self.outcome, None), |(_, outcome, reason)| (outcome, (!reason.is_empty()).then_some(*reason)))
     }
 }
 
 /// All scenes, in order.
-pub const ALL: [Scene; 10] = [
+pub(super) const ALL: [Scene; 10] = [
     Scene {
         title: "A clean leaver",
         tells: "lee@example.com leaves and has an account everywhere, at Stytch in two organizations.",

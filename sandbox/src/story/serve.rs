@@ -7,12 +7,12 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::{
-    PROVIDERS, SOURCES, Sandbox, cast,
-    function::{Function, environment},
+    Options, PROVIDERS, SOURCES, cast,
     world::{self, World},
 };
 use crate::{
     delivery::Delivery,
+    function::{Function, environment},
     screen::{Screen, print},
 };
 
@@ -20,8 +20,8 @@ use crate::{
 const TIMELESS: &str = "hr";
 
 /// Starts the function, says where everything is, and waits.
-pub async fn serve(
-    options: &Sandbox,
+pub(super) async fn serve(
+    options: &Options,
     world: &World,
     config: &Config,
     path: &Path,

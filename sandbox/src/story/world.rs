@@ -5,13 +5,13 @@ use std::{io, net::IpAddr};
 use serde_json::{Value, json};
 
 use super::cast;
-use crate::standins::{
-    Standin, Watched,
+use crate::aws::secrets_manager::SecretsManager;
+use crate::mock::{Standin, Watched};
+use crate::vendors::{
     aerospike_cloud::{self, AerospikeCloud},
     cloudflare_access::{self, CloudflareAccess},
     flashduty::{self, Flashduty},
     instaply::{self, Instaply},
-    secrets_manager::SecretsManager,
     stytch_b2b::{self, StytchB2b},
 };
 
@@ -35,7 +35,7 @@ const STYTCH_ORGANIZATIONS: [&str; 2] = [
 ];
 
 /// All stand-ins.
-pub struct World {
+pub(super) struct World {
     /// AWS Secrets Manager.
     pub secrets: Standin<SecretsManager>,
     /// Flashduty.
@@ -52,7 +52,7 @@ pub struct World {
 
 impl World {
     /// Starts all stand-ins with everybody in them.
-    pub async fn start(host: IpAddr) -> io::Result<Self> {
+    pub(super) async fn start(host: IpAddr) -> io::Result<Self> {
         Ok(Self {
             secrets: Standin::start("secretsmanager", host, secrets()).await?,
             flashduty: Standin::start("flashduty", host, flashduty()).await?,
@@ -64,30 +64,30 @@ impl World {
     }
 
     /// The providers, in the order of the report.
-    pub fn providers(&self) -> [&dyn Watched; 5] {
+    pub(super) fn providers(&self) -> [&dyn Watched; 5] {
         [&self.aerospike, &self.cloudflare, &self.flashduty, &self.instaply, &self.stytch]
     }
 
     /// How often any provider was called.
-    pub fn calls(&self) -> u64 {
+    pub(super) fn calls(&self) -> u64 {
         self.providers().iter().map(|provider| provider.calls()).sum()
     }
 
     /// The calls that no stand-in knew.
-    pub fn unknown(&self) -> Vec<String> {
+    pub(super) fn unknown(&self) -> Vec<String> {
         let providers = self.providers().into_iter().flat_map(|provider| provider.unknown());
         providers.chain(self.secrets.unknown()).collect()
     }
 
     /// Gives out a new Cloudflare token: the old one is worthless from now on.
-    pub fn rotate_cloudflare(&self) {
+    pub(super) fn rotate_cloudflare(&self) {
         self.cloudflare.with(|service| service.api_token = CLOUDFLARE_NEXT_TOKEN.into());
         let value = json!({ "api_token": CLOUDFLARE_NEXT_TOKEN });
         self.secrets.with(|service| service.put("offboard/providers/cloudflare", value));
     }
 
     /// Everything that must never be seen outside Secrets Manager, tokens included that were issued meanwhile.
-    pub fn confidential(&self) -> Vec<String> {
+    pub(super) fn confidential(&self) -> Vec<String> {
         let mut all = self.secrets.with(|service| service.values());
         // A project's id and a client's id name something; they open nothing.
         all.retain(|value| value != STYTCH_PROJECT && value != AEROSPIKE_ID);
@@ -96,7 +96,7 @@ impl World {
     }
 
     /// The function's configuration.
-    pub fn configuration(&self) -> String {
+    pub(super) fn configuration(&self) -> String {
         let [first, second] = STYTCH_ORGANIZATIONS;
         let places = [
             ("{flashduty}", self.flashduty.url("")),
@@ -114,7 +114,7 @@ impl World {
     }
 
     /// Base URLs and credentials, for whoever wants to talk to the stand-ins.
-    pub fn credentials(&self) -> Value {
+    pub(super) fn credentials(&self) -> Value {
         json!({
             "flashduty": { "base_url": self.flashduty.url(""), "app_key": FLASHDUTY_KEY },
             "instaply": { "base_url": self.instaply.url(""), "token": INSTAPLY_TOKEN },
@@ -135,7 +135,7 @@ impl World {
 }
 
 /// The secret with which a source signs.
-pub fn signing_secret(source: &str) -> &'static str {
+pub(super) fn signing_secret(source: &str) -> &'static str {
     match source {
         "directory" => DIRECTORY_SECRET,
         "workos" => WORKOS_SECRET,

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Service, Unknown};
+use crate::mock::{Answer, Call, Service, Unknown};
 
 /// An Aerospike Cloud organisation and the server that issues its access tokens.
 pub struct AerospikeCloud {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, Call, Service, Unknown};
+use crate::mock::{Answer, Call, Service, Unknown};
 
 /// An Instaply organisation.
 pub struct Instaply {

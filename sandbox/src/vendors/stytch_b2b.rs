@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Service, Unknown};
+use crate::mock::{Answer, Call, Service, Unknown};
 
 /// A Stytch project.
 pub struct StytchB2b {

@@ -23,9 +23,9 @@ pub const NOW: OffsetDateTime = datetime!(2026-01-31 18:42:00 UTC);
 /// A secret of every form: base64 behind `whsec_`, and text that may stand in a header. Not that of the recorded signatures.
 pub const KEY: &str = "whsec_bm9ib2R5IGVsc2UgaGFzIHRoaXMga2V5OiBvZmZib2FyZA==";
 /// The private keys of senders that publish the other half.
-const RSA: &str = include_str!("../keys/rsa.pem");
-const P256: &str = include_str!("../keys/p256.pem");
-const ED25519: &str = include_str!("../keys/ed25519.pem");
+const RSA: &str = include_str!("../../data/keys/rsa.pem");
+const P256: &str = include_str!("../../data/keys/p256.pem");
+const ED25519: &str = include_str!("../../data/keys/ed25519.pem");
 
 const PUBLISHED: &str = "\njwks = \"https://id.example.com/keys\"";
 const PARTIES: &str = "\nissuer = \"https://id.example.com\"\naudience = \"offboard\"";
@@ -124,7 +124,8 @@ impl Door {
         let provider = "[providers.instaply]\nkind = \"instaply\"\n";
         let config = Config::parse(&format!("[sources.s]\n{table}\n{provider}"), None);
         let source =
-            config.unwrap_or_else(|faults| panic!("{name} needs more in tests/doors: {faults}")).sources["s"].clone();
+            config.unwrap_or_else(|faults| panic!("{name} needs more in tests/it/doors: {faults}")).sources["s"]
+                .clone();
         let covers_body = !matches!(source.scheme, Scheme::Token(_)) && source.kind.name != "frontegg";
         let secret = SecretString::from(secret);
         let keys = keys(&source.scheme, &secret);
@@ -189,7 +190,7 @@ impl Door {
     pub fn stranger(&self) -> SecretString {
         let other = match &self.keys {
             Keys::Shared(_) => "whsec_c2VjcmV0IG9mIHNvbWVib2R5IGVsc2U=",
-            Keys::Set(_) => include_str!("../keys/stranger.pem"),
+            Keys::Set(_) => include_str!("../../data/keys/stranger.pem"),
         };
         SecretString::from(other)
     }

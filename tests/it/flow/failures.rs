@@ -10,8 +10,8 @@ use offboard::{
 };
 
 use crate::{
-    store::Fault,
-    world::{DAY, HOUR, MINUTE, World, active, at, by_email, departure, id, known, named, outcomes, vetoes},
+    flow::store::Fault,
+    flow::world::{DAY, HOUR, MINUTE, World, active, at, by_email, departure, id, known, named, outcomes, vetoes},
 };
 
 const ANN: &str = "ann@example.com";

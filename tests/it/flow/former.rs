@@ -6,7 +6,7 @@ use offboard::{
     outcome::{Outcome, Status},
 };
 
-use crate::world::{HOUR, World, active, at, by_email, id, known, named, outcomes, recorded, vetoes};
+use crate::flow::world::{HOUR, World, active, at, by_email, id, known, named, outcomes, recorded, vetoes};
 
 const SMITH: &str = "ann.smith@example.com";
 const JONES: &str = "ann.jones@example.com";
@@ -164,7 +164,7 @@ async fn finished_departure_is_reopened_for_an_address_that_was_said_before_it_a
     world.say("idp", [active(named("u1", JONES), -30)]).await;
     assert_eq!(world.leave("idp", "1", id("u1")).await.status, Status::Done);
     let mut both = known(named("u1", JONES), -20);
-    both.person.other_emails = vec![crate::world::email(SMITH)];
+    both.person.other_emails = vec![crate::flow::world::email(SMITH)];
     world.go(24 * HOUR);
     world.say("idp", [both]).await;
     let record = world.record("idp/1").await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use offboard::{ledger::State, outcome::Outcome};
 
-use crate::world::{HOUR, World, active, by_email, recorded};
+use crate::flow::world::{HOUR, World, active, by_email, recorded};
 
 const ANN: &str = "ann@example.com";
 

@@ -2,7 +2,7 @@
 
 use offboard::{judgement::Veto, ledger::State, outcome::Status};
 
-use crate::world::{DAY, HOUR, World, active, by_email, id, known, named, numbered, vetoes};
+use crate::flow::world::{DAY, HOUR, World, active, by_email, id, known, named, numbered, vetoes};
 
 const A: &str = "a@example.com";
 const B: &str = "b@example.com";
@@ -11,7 +11,7 @@ const S: &str = "s@example.com";
 const D: i64 = 24 * 60;
 
 fn with(emails: &[&str], person: offboard::person::Person) -> offboard::person::Person {
-    let mut emails = emails.iter().map(|text| crate::world::email(text));
+    let mut emails = emails.iter().map(|text| crate::flow::world::email(text));
     offboard::person::Person { email: emails.next(), other_emails: emails.collect(), ..person }
 }
 
@@ -94,10 +94,10 @@ async fn return_of_any_of_several_ids_at_an_address_holds() {
         let world = world(&[A]).await;
         world.say("idp", ["p1", "p2", "p3"].map(|one| known(named(one, A), -20 * D))).await;
         for (n, other) in ["p1", "p2", "p3"].into_iter().filter(|other| *other != stays).enumerate() {
-            world.leave_at("idp", &n.to_string(), named(other, A), crate::world::at(-2 * D)).await;
+            world.leave_at("idp", &n.to_string(), named(other, A), crate::flow::world::at(-2 * D)).await;
         }
         world.say("idp", [active(named(stays, A), -60)]).await;
-        world.leave_at("idp", "late", by_email(A), crate::world::at(-D)).await;
+        world.leave_at("idp", "late", by_email(A), crate::flow::world::at(-D)).await;
         assert!(is_left(&world, A), "{stays} is active");
     }
 }

@@ -9,7 +9,7 @@ use offboard::{
     outcome::{Outcome, Proof, Status},
 };
 
-use crate::world::{
+use crate::flow::world::{
     DAY, HOUR, MINUTE, World, active, at, by_email, departure, id, known, named, outcomes, recorded, stands, vetoes,
 };
 

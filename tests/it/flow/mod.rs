@@ -1,8 +1,5 @@
 //! The flow over a small world: who is removed, who is not, and what becomes of a departure that is not done at once.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod doubles;
 mod failures;
 mod former;

@@ -7,7 +7,7 @@ use offboard::{
 };
 use time::macros::datetime;
 
-use crate::world::{HOUR, World, by_email, recorded, vetoes};
+use crate::flow::world::{HOUR, World, by_email, recorded, vetoes};
 
 const A: &str = "a@example.com";
 const DRY: &str = "mode = \"dry_run\"";
@@ -46,7 +46,7 @@ async fn departure_of_a_paused_dry_run_waits_for_a_release_after_going_live() {
 async fn departure_of_a_dry_run_that_was_never_judged_waits_for_a_release() {
     let mut world = dry_run().await;
     // Recorded, and then its worker died.
-    world.store.fault_at(3, crate::store::Fault::Fails);
+    world.store.fault_at(3, crate::flow::store::Fault::Fails);
     world.leave("idp", "1", by_email(A)).await;
     world.deploy("");
     is_not_removed(&world).await;

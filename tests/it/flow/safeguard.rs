@@ -2,7 +2,7 @@
 
 use offboard::{departure::Delivery, judgement::Veto, ledger::State, outcome::Status};
 
-use crate::world::{HOUR, MINUTE, World, at, by_email, departure, vetoes};
+use crate::flow::world::{HOUR, MINUTE, World, at, by_email, departure, vetoes};
 
 const TWO: &str = "max_departures = { count = 2, per = \"1h\" }";
 
@@ -113,7 +113,7 @@ async fn people_who_share_a_second_address_count_as_so_many() {
     let mut statuses = Vec::new();
     for n in 1..=4 {
         let mut person = by_email(&address(n));
-        person.other_emails.extend(crate::world::by_email("team@example.com").email);
+        person.other_emails.extend(crate::flow::world::by_email("team@example.com").email);
         statuses.push(world.leave("idp", &n.to_string(), person).await.status);
     }
     assert_eq!(statuses, [Status::Done, Status::Done, Status::Held, Status::Held]);

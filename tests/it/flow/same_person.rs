@@ -10,8 +10,8 @@ use offboard::{
 use time::macros::date;
 
 use crate::{
-    store::Fault,
-    world::{
+    flow::store::Fault,
+    flow::world::{
         DAY, HOUR, MINUTE, NOW, World, active, at, by_email, departure, id, known, named, numbered, outcomes, recorded,
         stands, vetoes,
     },

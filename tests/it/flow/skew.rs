@@ -9,7 +9,7 @@ use offboard::{
     person::Person,
 };
 
-use crate::world::{HOUR, MINUTE, NOW, World, active, by_email, id, known, named, vetoes};
+use crate::flow::world::{HOUR, MINUTE, NOW, World, active, by_email, id, known, named, vetoes};
 
 fn untimed(fact: IdentityFact) -> IdentityFact {
     IdentityFact { at: None, ..fact }

@@ -13,7 +13,7 @@ use offboard::ledger::{
 };
 use tokio::sync::Notify;
 
-use crate::doubles::Happening;
+use crate::flow::doubles::Happening;
 
 /// What goes wrong at a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,9 +13,9 @@ use offboard::{
 };
 
 use crate::{
-    failures::deliver_or_die,
-    store::Fault,
-    world::{DAY, HOUR, World, active, at, by_email, departure, recorded},
+    flow::failures::deliver_or_die,
+    flow::store::Fault,
+    flow::world::{DAY, HOUR, World, active, at, by_email, departure, recorded},
 };
 
 const ANN: &str = "ann@example.com";

@@ -33,8 +33,8 @@ use time::{OffsetDateTime, macros::datetime};
 use tokio::time::Instant;
 
 use crate::{
-    doubles::{Sqs, Vendors},
-    store::Faulty,
+    flow::doubles::{Sqs, Vendors},
+    flow::store::Faulty,
     support::Vault,
 };
 

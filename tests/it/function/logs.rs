@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
-    messages::messages,
+    function::messages::messages,
+    function::world::{EMAIL, KEY, TOKEN, World, body, event},
     support::Double,
-    world::{EMAIL, KEY, TOKEN, World, body, event},
 };
 
 /// A log, one JSON object a line.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
-    logs::lines,
+    function::logs::lines,
+    function::world::{CONFIG, EMAIL, World, body},
     support::{Function, Vault},
-    world::{CONFIG, EMAIL, World, body},
 };
 
 /// A batch of the queue, with these bodies.

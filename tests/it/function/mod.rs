@@ -1,8 +1,5 @@
 //! The compiled function behind a runtime API on loopback: every front door, every refusal, every state of the secrets.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod logs;
 mod messages;
 mod secrets;
@@ -10,9 +7,9 @@ mod world;
 
 use std::time::Duration;
 
+use crate::support::{Function, v2};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
-use support::{Function, v2};
 use world::{EMAIL, KEY, TOKEN, World, alb, body, event, sign, v1};
 
 #[tokio::test]

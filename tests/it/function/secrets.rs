@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::{
+    function::world::{CONFIG, KEY, TOKEN, World, body, event, sign},
     support::{Double, Function, Vault, v2},
-    world::{CONFIG, KEY, TOKEN, World, body, event, sign},
 };
 
 #[tokio::test]

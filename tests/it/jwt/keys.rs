@@ -71,7 +71,7 @@ fn a_token_without_an_algorithm_is_none() {
 
 #[test]
 fn the_key_id_chooses_the_key_and_without_one_there_is_but_one_key() {
-    let vectors: Value = serde_json::from_str(include_str!("../vectors/fusionauth_jose.json")).unwrap();
+    let vectors: Value = serde_json::from_str(include_str!("../../data/vectors/fusionauth_jose.json")).unwrap();
     let second = &vectors[1]["jwks"]["keys"][0];
     let mut same_id = jwk("rsa");
     same_id["n"] = second["n"].clone();

@@ -64,7 +64,7 @@ fn keycloak() -> Jwt {
 
 /// What was made with another library, and the keys for it.
 fn recorded() -> Value {
-    serde_json::from_str(include_str!("../vectors/jwt_pyjwt.json")).unwrap()
+    serde_json::from_str(include_str!("../../data/vectors/jwt_pyjwt.json")).unwrap()
 }
 
 fn private_key(name: &str) -> SecretString {

@@ -22,7 +22,7 @@ fn check(jwt: &Jwt, vector: &Value, keys: &JwtKeys, refusal: Option<Refusal>, co
 fn every_recorded_token_gets_its_recorded_verdict() {
     let mut counts = Counts::new();
     let fusionauth = table(&format!("{FUSIONAUTH}\nsecret = \"whsec\""));
-    for vector in serde_json::from_str::<Vec<Value>>(include_str!("../vectors/fusionauth_jose.json")).unwrap() {
+    for vector in serde_json::from_str::<Vec<Value>>(include_str!("../../data/vectors/fusionauth_jose.json")).unwrap() {
         let keys = match vector["key_base64"].as_str() {
             Some(secret) => shared(&fusionauth, secret),
             None => set(vector["jwks"]["keys"].as_array().unwrap()),
@@ -39,7 +39,7 @@ fn every_recorded_token_gets_its_recorded_verdict() {
         let proven = check(&keycloak, vector, &keys, None, &mut counts).unwrap();
         assert_eq!(proven.id(), Some(format!("jti-{}", vector["alg"].as_str().unwrap()).as_str()));
     }
-    for vector in serde_json::from_str::<Vec<Value>>(include_str!("../vectors/ssf_set_jose.json")).unwrap() {
+    for vector in serde_json::from_str::<Vec<Value>>(include_str!("../../data/vectors/ssf_set_jose.json")).unwrap() {
         let told = |name| vector[name].as_str().map(str::to_owned);
         let jwt = table(SHARED_SIGNALS).expecting(told("issuer"), told("audience")).unwrap();
         let refusal = match vector["id"].as_str().unwrap() {

@@ -8,21 +8,20 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::{
-    cast,
-    function::Function,
-    pages,
+    cast, pages,
     scenes::{self, Scene, Twist},
     world::{self, World},
 };
 use crate::{
     delivery::{Delivery, Reply},
+    function::Function,
+    mock::Watched,
     screen::Screen,
-    standins::Watched,
 };
 
 /// How the whole story ended.
 #[derive(Serialize)]
-pub struct Ending {
+pub(super) struct Ending {
     /// Whether all of it ended as it must.
     pub as_expected: bool,
     /// From the start of the stand-ins to the end, in milliseconds.
@@ -37,7 +36,7 @@ pub struct Ending {
 
 /// What one scene came to.
 #[derive(Serialize)]
-pub struct Step {
+pub(super) struct Step {
     /// The heading.
     pub title: &'static str,
     /// The source that delivered.
@@ -54,7 +53,7 @@ pub struct Step {
 
 /// Who is left at one provider.
 #[derive(Serialize)]
-pub struct Left {
+pub(super) struct Left {
     /// The provider.
     pub provider: &'static str,
     /// Who was there at the beginning.
@@ -67,7 +66,7 @@ pub struct Left {
 }
 
 /// The world, the functions and what was heard from them.
-pub struct Story<'a> {
+pub(super) struct Story<'a> {
     /// The stand-ins.
     pub world: &'a World,
     /// The configuration of both functions.
@@ -82,7 +81,7 @@ pub struct Story<'a> {
 
 impl Story<'_> {
     /// Plays all scenes.
-    pub async fn play(&mut self, screen: &Screen) -> Ending {
+    pub(super) async fn play(&mut self, screen: &Screen) -> Ending {
         let before: Vec<Vec<String>> = self.world.providers().iter().map(|provider| provider.members()).collect();
         let mut steps = Vec::new();
         let mut heard = String::new();
@@ -178,7 +177,7 @@ impl Step {
     }
 
     /// The departure of this delivery, if there is a report.
-    pub fn departure(&self) -> &Value {
+    pub(super) fn departure(&self) -> &Value {
         &self.answer["departures"][0]
     }
 }

@@ -1,0 +1,20 @@
+//! Mock services of everything that offboard talks to, and the story that is played on them.
+//!
+//! - [`mock`]: a server with state that answers on loopback, and refuses what it does not know in every part.
+//! - [`vendors`]: the products' APIs.
+//! - [`aws`]: Secrets Manager and Lambda's runtime API.
+//! - [`envelope`] and [`delivery`]: events as the front doors hand them over, signed as the sources sign them.
+//! - [`function`] and [`gateway`]: the function as a process, with a gateway in front.
+//! - [`story`]: what `offboard sandbox` plays, and [`screen`] what it is printed with.
+
+#![forbid(unsafe_code)]
+
+pub mod aws;
+pub mod delivery;
+pub mod envelope;
+pub mod function;
+pub mod gateway;
+pub mod mock;
+pub mod screen;
+pub mod story;
+pub mod vendors;
