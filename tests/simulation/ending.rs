@@ -169,9 +169,8 @@ fn is_required(state: &State, record: &Record, left: &Left, now: Millis) -> bool
 fn is_ended(state: &State, record: &Record, left: &Left, key: &str, now: Millis) -> bool {
     let said = &state.said;
     let ends = |other: &&Left| {
-        let is_this = other.key == left.key && other.records.contains(&record.id) && other.claimed == left.claimed;
         other.key == key
-            && (is_this || stands(state, other, now))
+            && (other.is_in(record) || stands(state, other, now))
             && said.words_of(key).filter(|word| word.is_active).all(|word| word.span.is_surely_at_or_before(other.span))
     };
     // A departure that names an address alone may speak of several ids.

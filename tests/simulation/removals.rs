@@ -131,7 +131,7 @@ fn known_to_be_active(
         // The id whose number the account has.
         let is_numbered = provider == GAMMA && word.source == HR && word.is_strong && word.address.is_some();
         let is_meant = key == left.key || is_numbered || shares(said, left, key, account.address, provider, until);
-        let active = active_since(state, record, left, key, until, now)?;
+        let active = active_since(state, record, key, until, now)?;
         let is_ended = Said::may_end(left, word)
             && !said.last_active(key, until).is_some_and(|last| is_after(last.span, left.span));
         if !is_meant || is_ended || was_shown(record, key, active) {
@@ -162,15 +162,12 @@ fn shares(said: &Said, left: &Left, key: &str, address: usize, provider: usize, 
 }
 
 /// When an id was last said to be active, if no departure of it that stands may have ended that.
-fn active_since(state: &State, record: &Record, left: &Left, key: &str, until: Millis, now: Millis) -> Option<Span> {
+fn active_since(state: &State, record: &Record, key: &str, until: Millis, now: Millis) -> Option<Span> {
     let said = &state.said;
     let certain = || said.words_of(key).filter(|word| word.certain_at.is_some_and(|at| at <= until));
     let first = certain().min_by_key(|word| word.span.from)?;
     let last = said.last_active(key, until);
-    let ends = |other: &&Left| {
-        let is_other = !(other.key == left.key && other.records.contains(&record.id) && other.claimed == left.claimed);
-        is_other && Said::may_end(other, first) && stands(state, other, now)
-    };
+    let ends = |other: &&Left| !other.is_in(record) && Said::may_end(other, first) && stands(state, other, now);
     let is_ended =
         said.lefts.iter().filter(ends).any(|other| !last.is_some_and(|word| is_after(word.span, other.span)));
     (!is_ended).then(|| last.unwrap_or(first).span)
@@ -178,9 +175,7 @@ fn active_since(state: &State, record: &Record, left: &Left, key: &str, until: M
 
 /// Whether a departure counts as said: this is rule 3, read anew.
 pub fn stands(state: &State, left: &Left, now: Millis) -> bool {
-    let records = state.records.values().filter(|record| left.records.contains(&record.id));
-    let mut records = records.filter(|record| record.person.key.as_ref().is_some_and(|key| key.as_str() == left.key));
-    records.any(|record| {
+    state.records.values().filter(|record| left.is_in(record)).any(|record| {
         let lapses = |veto: Veto| {
             let lasting = [
                 Veto::DryRun,

@@ -74,6 +74,14 @@ pub struct Left {
     is_exact: bool,
 }
 
+impl Left {
+    /// Whether this departure is the record's: an event id may be used again, for the same id as well.
+    pub fn is_in(&self, record: &Record) -> bool {
+        let key = record.person.key.as_ref().map(|key| key.as_str());
+        self.records.contains(&record.id) && key == Some(&self.key) && self.claimed == record.event.occurred_at
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Said {
     pub words: Vec<Word>,
@@ -152,9 +160,7 @@ impl Said {
 
     /// The departure that a record is of.
     pub fn left_of(&self, record: &Record) -> Option<&Left> {
-        let key = record.person.key.as_ref()?;
-        let is_it = |left: &&Left| left.key == key.as_str() && left.claimed == record.event.occurred_at;
-        self.lefts.iter().filter(|left| left.records.contains(&record.id)).find(is_it)
+        self.lefts.iter().find(|left| left.is_in(record))
     }
 
     pub fn keys(&self) -> BTreeSet<&str> {
