@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Checks how the compiled function reads its secrets, against moto's Secrets Manager.
 
-    pip install -r tests/common/requirements.txt      # and Debian's faketime
-    cargo build && python tests/aws/check.py target/debug/offboard-lambda
+    pip install -r e2e/common/requirements.txt      # and Debian's faketime
+    cargo build && python e2e/aws/check.py target/debug/offboard-lambda
 
 moto is an implementation of Secrets Manager that is not ours, spoken to through the real AWS SDK. Between the two stands
 a gate that counts the calls and can be shut. The five providers are small doubles in here; what the suites share is in
-tests/common. Everything is on loopback, on free ports.
+e2e/common. Everything is on loopback, on free ports.
 """
 
 import base64

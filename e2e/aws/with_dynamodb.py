@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs a command with `OFFBOARD_TEST_DYNAMODB`, the endpoint of moto's DynamoDB, in its environment.
 
-    python tests/aws/with_dynamodb.py cargo test --test ledger
+    python e2e/aws/with_dynamodb.py cargo test --test it ledger
 
 moto is an implementation of DynamoDB that is not ours: it parses the expressions that `src/ledger/dynamodb` writes.
 """

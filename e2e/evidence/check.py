@@ -2,8 +2,8 @@
 """Looks at the page of `offboard evidence` in a real browser: is there something to see, and does it fit?
 
     apt-get install chromium                          # or CHROMIUM=/path/to/a/chromium
-    pip install -r tests/common/requirements.txt
-    cargo build && python tests/evidence/check.py target/debug/offboard [FOLDER FOR THE SCREENSHOTS]
+    pip install -r e2e/common/requirements.txt
+    cargo build && python e2e/evidence/check.py target/debug/offboard [FOLDER FOR THE SCREENSHOTS]
 
 Everything is on loopback, on free ports. The page runs no script; what measures it is a page around it.
 """

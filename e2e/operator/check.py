@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Checks the operator's commands against moto's DynamoDB, SQS and STS: two implementations of AWS judge the expressions.
 
-    pip install -r tests/common/requirements.txt
-    cargo build && python tests/operator/check.py target/debug/offboard
+    pip install -r e2e/common/requirements.txt
+    cargo build && python e2e/operator/check.py target/debug/offboard
 
 Everything is on loopback, on a free port.
 """

@@ -1,7 +1,7 @@
 """Judges the sandbox's stand-ins with the vendors' own clients.
 
-    python3 -m venv venv && venv/bin/pip install -r tests/sdk/requirements.txt
-    venv/bin/python tests/sdk/check.py target/debug/offboard
+    python3 -m venv venv && venv/bin/pip install -r e2e/sdk/requirements.txt
+    venv/bin/python e2e/sdk/check.py target/debug/offboard
 
 Cloudflare and Stytch are driven by their official SDKs; the others have none, so plain HTTP it is.
 """

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Delivers to the compiled function what the senders' own libraries sign.
 
-    pip install -r tests/senders/requirements.txt && npm ci --prefix tests/senders
-    cargo build && python tests/senders/check.py target/debug
+    pip install -r e2e/senders/requirements.txt && npm ci --prefix e2e/senders
+    cargo build && python e2e/senders/check.py target/debug
 
 Standard Webhooks, Svix (which signs for Clerk and Stytch), GitHub and WorkOS publish the code that signs as they do; for
 senders of JSON Web Tokens jose does. Each delivery is taken as it is, and refused if a byte of it changed, if another

@@ -15,7 +15,7 @@ import svix.webhooks
 
 from world import Delivery
 
-PAYLOADS = pathlib.Path(__file__).resolve().parents[1] / "payloads"
+PAYLOADS = pathlib.Path(__file__).resolve().parents[2] / "tests" / "data" / "payloads"
 INDEX = {entry["file"]: entry for entry in json.loads((PAYLOADS / "INDEX.json").read_text())}
 ISSUER, AUDIENCE = "https://sso.example.com/realms/acme", "https://offboard.example.com"
 PARTIES = {"issuer": ISSUER, "audience": AUDIENCE}

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Checks the whole way: template.yaml and the compiled function, deployed, delivered to, and finished by queue and tick.
 
-    pip install -r tests/stack/requirements.txt
-    cargo build && python tests/stack/check.py target/debug
+    pip install -r e2e/stack/requirements.txt
+    cargo build && python e2e/stack/check.py target/debug
 
 ministack is an AWS that is not ours: it expands and deploys the template, and runs the function behind an HTTP API, the
 queue and the schedule. The providers are those of `offboard sandbox --serve`, one of them behind a gate that can be shut.

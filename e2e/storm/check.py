@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Shows that nothing is lost and nothing is done twice: the compiled function is killed, raced, cut off and flooded.
 
-    pip install -r tests/stack/requirements.txt      # and Debian's faketime
-    cargo build && python tests/storm/check.py target/debug
+    pip install -r e2e/stack/requirements.txt      # and Debian's faketime
+    cargo build && python e2e/storm/check.py target/debug
 
 DynamoDB, SQS and Secrets Manager are an emulator's, called by the function through the real AWS SDK. The providers, the
-Lambda runtime, the schedule and the event source mapping are in tests/common and in here. Everything is on loopback.
+Lambda runtime, the schedule and the event source mapping are in e2e/common and in here. Everything is on loopback.
 """
 
 import argparse

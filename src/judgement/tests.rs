@@ -1,4 +1,4 @@
-//! Properties of the judgement over random facts, and the order of what follows. The rules have direct tests in `tests/flow`.
+//! Properties of the judgement over random facts, and the order of what follows. The rules have direct tests in `tests/it/flow`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
