@@ -15,11 +15,11 @@ check:
 test *arguments:
     cargo test {{ arguments }}
 
-# Format, lints, documentation and template, as CI does.
+# Format, lints and documentation, as CI does.
 lint:
     bash .ci/run lint
 
-# The suites in Python, against emulators of AWS and the senders' and vendors' libraries.
+# The suites in e2e and the template, against emulators of AWS and the senders' and vendors' libraries.
 e2e:
     bash .ci/run e2e
 
@@ -39,7 +39,7 @@ run *arguments:
 simulation histories="20000":
     OFFBOARD_SIM_HISTORIES={{ histories }} cargo test --profile sim --test simulation
 
-# Check that the simulation finds planted defects.
+# Check that the tests find planted defects.
 mutants *names:
     python3 .ci/mutants {{ names }}
 
