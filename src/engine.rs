@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     aws,
     config::{Config, Policy, ProviderConfig},
-    http::{Client, Http},
+    outbound::{Client, Http},
     outcome::Outcome,
     person::mask_addresses,
     providers::AnyPlace,

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     config::{Reporter, Section},
-    http::Http,
+    outbound::Http,
     outcome::{Failure, Outcome},
     person::{Email, Identity, KnownBy},
     secrets::{Secret, SecretFault},

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{BaseUrl, Reporter, Section, check_name, duration, nearest};
 use crate::{
-    http::Limits,
+    outbound::Limits,
     person::{Email, KnownBy},
     providers::{Configured, Kind},
 };

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::{Policy, ProviderConfig},
-    http::Http,
+    outbound::Http,
     outcome::{Failure, Outcome, Proof},
     person::{Email, Identity, KnownBy, mask_addresses},
     providers::{Account, Provider, Removal},
@@ -169,9 +169,9 @@ impl Removing<'_> {
     async fn remove(&self, account: &Account, named: &str) -> Result<(Removal, Lost), Failure> {
         let pass = self.barrier.pass(&self.config.name, named);
         pass.ask(self.asked).await?;
-        let (before, http) = (self.http.lost_answers(), self.http.for_removal(pass));
+        let (before, http) = (self.http.lost_responses(), self.http.for_removal(pass));
         let removal = self.provider.remove(&http, account).await?;
-        let lost = self.is_begun() || self.http.lost_answers() > before;
+        let lost = self.is_begun() || self.http.lost_responses() > before;
         Ok((removal, if lost { Lost::Perhaps } else { Lost::No }))
     }
 

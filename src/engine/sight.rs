@@ -1,7 +1,7 @@
 //! Looks one identity up in one place, so that nobody is called absent who could not have been seen.
 
 use crate::{
-    http::Http,
+    outbound::Http,
     outcome::Failure,
     person::{Email, Identity},
     providers::{Account, LookUp},

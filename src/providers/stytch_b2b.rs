@@ -8,7 +8,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{Account, Hold, LookUp, Place, Product, Provider, Removal};
 use crate::{
-    http::{Answer, Http},
+    outbound::{Http, Response},
     outcome::{Failure, FailureKind},
     person::{Identity, KnownBy},
     secrets::{Secret, SecretFault},
@@ -96,8 +96,8 @@ impl Provider for StytchB2b {
         let removal = http
             .delete(&["v1", "b2b", "organizations", &self.organization, "members", &account.id])
             .basic(self.project_id.expose_secret(), &self.secret)
-            .read(|answer| {
-                let Deleted { member_id, request_id } = accepted(answer)?;
+            .read(|response| {
+                let Deleted { member_id, request_id } = accepted(response)?;
                 if member_id != account.id {
                     return Err(Failure::not_understood("somebody else was deleted").request_id(Some(request_id)));
                 }
@@ -135,18 +135,18 @@ fn is_gone(failure: &Failure) -> bool {
     failure.kind == FailureKind::Rejected && GONE.contains(&failure.reason.as_str())
 }
 
-fn accepted<T: DeserializeOwned>(answer: &Answer) -> Result<T, Failure> {
-    if answer.is_success() {
-        return answer.json();
+fn accepted<T: DeserializeOwned>(response: &Response) -> Result<T, Failure> {
+    if response.is_success() {
+        return response.json();
     }
-    let refusal: Refusal = answer.envelope()?;
+    let refusal: Refusal = response.envelope()?;
     let Some(reason) = refusal.error_type.or(refusal.error) else {
-        return Err(answer.failure().request_id(refusal.request_id));
+        return Err(response.failure().request_id(refusal.request_id));
     };
     let kind = match reason.as_str() {
         "unauthorized_credentials" => FailureKind::Unauthorized,
         "too_many_requests" => FailureKind::RateLimited,
-        _ => FailureKind::of_status(answer.status()),
+        _ => FailureKind::of_status(response.status()),
     };
     let text = refusal.error_message.or(refusal.error_description);
     Err(Failure::new(kind, reason).detail_if(text).request_id(refusal.request_id))

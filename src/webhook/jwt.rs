@@ -24,7 +24,7 @@ use super::{
 };
 use crate::secrets::{Secret, SecretFault};
 
-mod provider;
+mod crypto;
 mod sign;
 
 pub use sign::Signed;
@@ -170,7 +170,7 @@ impl Jwt {
         keys: &JwtKeys,
         now: OffsetDateTime,
     ) -> Result<Proven, Refusal> {
-        provider::install();
+        crypto::install();
         let token = self.token(headers, body)?;
         let header = decode_header(token).map_err(|_| Refusal::NotAToken)?;
         self.check_header(&header)?;

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::JwkSet;
 use crate::{
     config::BaseUrl,
-    http::{Answer, Client, Http, Limits},
+    outbound::{Client, Http, Limits, Response},
     outcome::{Failure, FailureKind},
     secrets::Freshness,
 };
@@ -49,7 +49,7 @@ impl KeysDown {
 #[derive(Debug)]
 pub struct KeySets {
     client: Client,
-    /// Each locked while it is read: whoever else needs it waits for the same answer.
+    /// Each locked while it is read: whoever else needs it waits for the same response.
     slots: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slot>>>>,
 }
 
@@ -160,6 +160,6 @@ fn within(time: time::Duration, at: OffsetDateTime, now: OffsetDateTime) -> bool
     (now - at).abs() < time
 }
 
-fn read(answer: &Answer) -> Result<JwkSet, Failure> {
-    if answer.is_success() { answer.json() } else { Err(answer.failure()) }
+fn read(response: &Response) -> Result<JwkSet, Failure> {
+    if response.is_success() { response.json() } else { Err(response.failure()) }
 }

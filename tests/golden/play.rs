@@ -6,7 +6,7 @@ use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use offboard::{
     config::{Config, Mode},
     engine::{Action, AddressStatus, Assignment, Engine, OwnedIdentity, Target},
-    http::Client,
+    outbound::Client,
     person::Email,
     providers::{KINDS, Kind},
     report::Entry,

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use offboard::{
     config::BaseUrl,
-    http::Client,
+    outbound::Client,
     secrets::Freshness,
     webhook::{
         JwkSet, Refusal,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use offboard::{
-    http::Http,
+    outbound::Http,
     outcome::{Failure, FailureKind},
     person::{Identity, KnownBy},
     providers::{Account, AnyPlace, Configured, LookUp, Place, Provider, Removal},

@@ -2,7 +2,7 @@
 
 use offboard::{
     config::{BaseUrl, Config, ProviderConfig},
-    http::Client,
+    outbound::Client,
     outcome::{Outcome, Status},
     person::{Email, Person},
     secrets::{Secret, Secrets},
