@@ -168,7 +168,7 @@ mod tests {
         ledger::Record,
         outcome::Outcome,
         person::Person,
-        report::{DepartureReport, Entry, Finding},
+        report::{AccountResult, DepartureReport, ProviderResult},
     };
 
     fn reported(status: Status, retry_after: Option<u64>) -> Report {
@@ -176,9 +176,8 @@ mod tests {
         let departure = Departure { id: "s/1".into(), source: "s".into(), event, person: Person::default() };
         let record = Record::new(&departure, OffsetDateTime::UNIX_EPOCH, 0);
         let retry_after = retry_after.map(Duration::from_secs);
-        let finding = Finding { retry_after, ..Finding::of(Outcome::RateLimited) };
-        let entry = Entry { provider: "p".into(), finding, accounts: Vec::new(), attempts: 1, elapsed_ms: 0 };
-        let departures = vec![DepartureReport::of(&record, status, false, vec![entry])];
+        let result = AccountResult { retry_after, ..AccountResult::of(Outcome::RateLimited) };
+        let departures = vec![DepartureReport::of(&record, status, false, vec![ProviderResult::new("p", result)])];
         Report::new("r".into(), departures, Vec::new())
     }
 

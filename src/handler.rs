@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     answer::{self, Problem},
     config::Config,
-    departure::Delivery,
+    departure::DeliveryEvents,
     engine::Engine,
     flow::{Flow, NotRecorded, TickError, Worker},
     ledger::{Ledger, LedgerError, Record},
@@ -126,7 +126,7 @@ impl App {
     pub(crate) async fn act(
         &self,
         source: &Source,
-        delivery: Delivery,
+        delivery: DeliveryEvents,
         invocation: &Invocation,
     ) -> Result<Report, NotRecorded> {
         // Without a queue nobody goes on afterwards: then the sender's time is no reason to stop.

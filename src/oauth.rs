@@ -24,12 +24,12 @@ pub(crate) enum Tokens {
     /// A token that somebody else fetched, used as it is.
     Fixed(SecretString),
     /// Tokens fetched with a client's credentials.
-    Fetched(Client),
+    Fetched(ClientCredentials),
 }
 
-/// A client of an authorisation server, and the token it holds.
+/// A client of an authorization server, and the token it holds.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub(crate) struct ClientCredentials {
     url: String,
     id: SecretString,
     secret: SecretString,
@@ -43,7 +43,7 @@ struct Kept {
     until: Instant,
 }
 
-impl Client {
+impl ClientCredentials {
     /// A client that holds no token yet.
     pub(crate) fn new(url: &str, id: SecretString, secret: SecretString) -> Self {
         Self { url: url.to_owned(), id, secret, kept: Mutex::new(None) }
@@ -77,7 +77,7 @@ impl Tokens {
     }
 }
 
-impl Client {
+impl ClientCredentials {
     /// The token that is kept, unless it is the `refused` one; else a new one.
     async fn token(&self, http: &Http, refused: Option<&SecretString>) -> Result<SecretString, Failure> {
         let refused = refused.map(ExposeSecret::expose_secret);

@@ -1,4 +1,4 @@
-//! The one HTTP layer: authorisation, encoding, deadline, retry, rate limits, bounds.
+//! The one HTTP layer: authorization, encoding, deadline, retry, rate limits, bounds.
 //!
 //! A provider builds a typed [`Request`] and reads a typed [`Response`]. It formats no URL, never sleeps and cannot follow a
 //! redirect; no error that leaves this module holds a URL, because a URL may hold a key.
@@ -251,14 +251,14 @@ impl<'a> Request<'a> {
         self.query(name, value.expose_secret())
     }
 
-    /// Authorises with a bearer token (RFC 6750).
+    /// Authorizes with a bearer token (RFC 6750).
     pub fn bearer(self, token: &SecretString) -> Self {
         self.http.sends(token.expose_secret());
         let value = SecretString::from(format!("Bearer {}", token.expose_secret()));
         self.secret_header("authorization", &value)
     }
 
-    /// Authorises with a user name and a password (RFC 7617).
+    /// Authorizes with a user name and a password (RFC 7617).
     pub fn basic(self, user: &str, password: &SecretString) -> Self {
         use base64::{Engine, prelude::BASE64_STANDARD};
         let pair = BASE64_STANDARD.encode(format!("{user}:{}", password.expose_secret()));

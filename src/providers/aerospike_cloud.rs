@@ -5,16 +5,16 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::{
-    Account, LookUp, Place, Product, Provider, Removal,
+    Account, LookUp, Product, Provider, Removal, Tenant,
     pages::{Page, Pages, Total},
 };
 use crate::{
     config::BaseUrl,
-    oauth::{Client, INVALID_TOKEN, Tokens},
+    oauth::{ClientCredentials, INVALID_TOKEN, Tokens},
     outbound::{Http, Response},
     outcome::{Failure, FailureKind},
     person::Identity,
-    secrets::{Secret, SecretFault},
+    secrets::{Secret, SecretError},
 };
 
 /// The documented maximum of `limit`.
@@ -31,7 +31,7 @@ pub struct Settings {
     pub token_url: Option<BaseUrl>,
 }
 
-/// Aerospike Cloud, connected. The token decides the organisation.
+/// Aerospike Cloud, connected. The token decides the organization.
 #[derive(Debug)]
 pub struct AerospikeCloud {
     tokens: Tokens,
@@ -43,14 +43,14 @@ impl Product for AerospikeCloud {
     const SECRET_KEYS: &'static str = "`client_id` and `client_secret`, or `access_token`";
     type Settings = Settings;
 
-    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
+    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {
         let tokens = if secret.has("access_token") {
             Tokens::Fixed(secret.text("access_token")?)
         } else {
             let url = settings.token_url.as_ref().map_or(TOKEN_URL, |url| url.url().as_str());
-            Tokens::Fetched(Client::new(url, secret.text("client_id")?, secret.text("client_secret")?))
+            Tokens::Fetched(ClientCredentials::new(url, secret.text("client_id")?, secret.text("client_secret")?))
         };
-        Ok(vec![Place { scope: None, base_url: "https://api.aerospike.cloud/v2", provider: Self { tokens } }])
+        Ok(vec![Tenant { scope: None, base_url: "https://api.aerospike.cloud/v2", provider: Self { tokens } }])
     }
 }
 

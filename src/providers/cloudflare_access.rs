@@ -7,14 +7,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Account, LookUp, Place, Product, Provider, Removal,
+    Account, LookUp, Product, Provider, Removal, Tenant,
     pages::{Page, Pages, Total},
 };
 use crate::{
     outbound::{Http, Request, Response},
     outcome::{Failure, FailureKind},
     person::Identity,
-    secrets::{Secret, SecretFault},
+    secrets::{Secret, SecretError},
 };
 
 const PAGE: usize = 100;
@@ -67,14 +67,14 @@ impl Product for CloudflareAccess {
     const SECRET_KEYS: &'static str = "`api_token`, or `email` and `api_key`";
     type Settings = Settings;
 
-    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
+    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {
         let login = if secret.has("api_key") && !secret.has("api_token") {
             Login::GlobalKey { email: secret.text("email")?, key: secret.text("api_key")? }
         } else {
             Login::Token(secret.text("api_token")?)
         };
         let provider = Self { account: settings.account_id.clone(), login };
-        Ok(vec![Place { scope: None, base_url: "https://api.cloudflare.com/client/v4", provider }])
+        Ok(vec![Tenant { scope: None, base_url: "https://api.cloudflare.com/client/v4", provider }])
     }
 }
 

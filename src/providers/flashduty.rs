@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{
-    Account, LookUp, Place, Product, Provider, Removal,
+    Account, LookUp, Product, Provider, Removal, Tenant,
     pages::{Page, Pages, Total},
 };
 use crate::{
     outbound::{Http, Request, Response},
     outcome::{Failure, FailureKind, Reference},
     person::{Identity, KnownBy},
-    secrets::{Secret, SecretFault},
+    secrets::{Secret, SecretError},
 };
 
 /// The documented maximum of `limit`.
@@ -49,9 +49,9 @@ impl Product for Flashduty {
         settings.known_by
     }
 
-    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
+    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {
         let provider = Self { app_key: secret.text("app_key")?, force: settings.force };
-        Ok(vec![Place { scope: None, base_url: "https://api.flashcat.cloud", provider }])
+        Ok(vec![Tenant { scope: None, base_url: "https://api.flashcat.cloud", provider }])
     }
 }
 

@@ -6,21 +6,21 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, LookUp, Place, Product, Provider, Removal};
+use super::{Account, LookUp, Product, Provider, Removal, Tenant};
 use crate::{
     outbound::{Http, Response},
     outcome::{Failure, FailureKind},
-    secrets::{Secret, SecretFault},
+    secrets::{Secret, SecretError},
 };
 
-/// The whole of the documented response for an address that the organisation does not have.
+/// The whole of the documented response for an address that the organization does not have.
 const NOT_FOUND: &str = "User not found in organization";
 
 /// The keys that only this kind has: none.
 #[derive(Debug, Deserialize)]
 pub struct Settings {}
 
-/// Instaply, connected. The token decides the organisation.
+/// Instaply, connected. The token decides the organization.
 #[derive(Debug)]
 pub struct Instaply {
     token: SecretString,
@@ -33,9 +33,9 @@ impl Product for Instaply {
     const LOOKS_UP: bool = false;
     type Settings = Settings;
 
-    fn connect(_: &Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
+    fn connect(_: &Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {
         let provider = Self { token: secret.text("token")? };
-        Ok(vec![Place { scope: None, base_url: "https://me.instaply.com", provider }])
+        Ok(vec![Tenant { scope: None, base_url: "https://me.instaply.com", provider }])
     }
 }
 

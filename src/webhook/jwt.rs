@@ -22,7 +22,7 @@ use super::{
     signature::{BASE64_LENIENT, Encoding, KeyForm},
     single,
 };
-use crate::secrets::{Secret, SecretFault};
+use crate::secrets::{Secret, SecretError};
 
 mod crypto;
 mod sign;
@@ -149,7 +149,7 @@ impl Jwt {
     ///
     /// # Errors
     /// If there is none: what is wrong with the first.
-    pub fn keys(&self, secret: &Secret) -> Result<JwtKeys, SecretFault> {
+    pub fn keys(&self, secret: &Secret) -> Result<JwtKeys, SecretError> {
         SecretKeys::read(secret, ("signing_secret", "signing_secrets"), |text| self.key(text)).into_keys()
     }
 
