@@ -11,7 +11,7 @@ use offboard::{
     config::Config,
     engine::{Action, AddressStatus, Assignment, Engine, OwnedIdentity, Target},
     person::{Email, Person},
-    report::Entry,
+    report::ProviderResult,
 };
 use tokio::time::Instant;
 
@@ -62,7 +62,7 @@ pub fn read(path: &Path) -> Result<Config, String> {
 }
 
 /// Looks a person up at every provider, and removes nothing.
-pub async fn look_up(config: &mut Config, person: &Person) -> Result<Vec<Entry>, String> {
+pub async fn look_up(config: &mut Config, person: &Person) -> Result<Vec<ProviderResult>, String> {
     // The id that was typed is whose the operator says it is.
     for provider in &mut config.providers {
         provider.sources.insert(COMMAND_LINE.to_owned());

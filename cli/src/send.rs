@@ -12,7 +12,7 @@ use offboard::{
     config::{BaseUrl, Config},
     person::Email,
     secrets::Secrets,
-    source::{Kind, Source, Subject},
+    source::{Source, SourceKind, Subject},
 };
 use reqwest::Url;
 use secrecy::SecretString;
@@ -123,7 +123,7 @@ impl Send {
         if let Some(source) = config.sources.get(&self.source) {
             return Ok(source.clone());
         }
-        if Kind::named(&self.source).is_some() {
+        if SourceKind::named(&self.source).is_some() {
             eprintln!("{} has no source {:?}: signing as the kind of this name does", path.display(), self.source);
             return Source::of_kind(&self.source);
         }

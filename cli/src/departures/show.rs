@@ -6,8 +6,8 @@ use clap::Args;
 use comfy_table::Cell;
 use offboard::{
     config::Mode,
-    judgement::{Standing, Veto, VetoFact},
-    ledger::{Action, Record, StoredResult},
+    judgement::{RaisedVeto, Veto, VetoFact},
+    ledger::{OperatorAction, Record, StoredResult},
     person::{mask_addresses, mask_departure_id},
 };
 use serde_json::json;
@@ -52,7 +52,7 @@ impl Show {
     }
 }
 
-fn show(screen: &Screen, record: &Record, standing: &[Standing], mode: Mode) {
+fn show(screen: &Screen, record: &Record, standing: &[RaisedVeto], mode: Mode) {
     screen.section(&mask_departure_id(&record.id), attributes(record));
     if !record.state.is_settled() {
         let none = || vec!["none stands now; if it is held, `departures release` lets it go on".to_owned()];
@@ -87,7 +87,7 @@ fn attributes(record: &Record) -> Vec<String> {
         line("person", Some(Addresses::Masked.email(record)).filter(|email| !email.is_empty())),
         line("also", Some(others.join(", ")).filter(|others| !others.is_empty())),
         line("their ids", masked(person.external_id.or(person.idp_id))),
-        line("event", Some(record.event.r#type.clone())),
+        line("event", Some(record.event.kind.clone())),
         line("occurred", record.event.occurred_at.map(|at| at.to_string())),
         line("received", Some(timestamps::table(record.received_at))),
         line("due", due_at(record).map(timestamps::table)),
@@ -99,7 +99,7 @@ fn attributes(record: &Record) -> Vec<String> {
 }
 
 /// A veto, with the facts that raise it.
-fn reason(standing: &Standing) -> String {
+fn reason(standing: &RaisedVeto) -> String {
     let fact = |fact: &VetoFact| {
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(fact.at) * 1_000_000);
         format!("{} active at {}", fact.id, at.map(timestamps::table).unwrap_or_default())
@@ -114,18 +114,18 @@ fn reason(standing: &Standing) -> String {
 }
 
 fn row(result: &StoredResult) -> [Cell; 6] {
-    let finding = &result.entry.finding;
+    let finding = &result.found.worst;
     [
-        Cell::new(&result.entry.provider),
+        Cell::new(&result.found.provider),
         outcome(&finding.outcome.to_string()),
         Cell::new(finding.proof.map(|proof| proof.to_string()).unwrap_or_default()),
         Cell::new(timestamps::table(result.at)),
-        Cell::new(detail(&json!(result.entry))),
+        Cell::new(detail(&json!(result.found))),
         Cell::new(result.runs),
     ]
 }
 
-fn action(action: &Action) -> String {
+fn action(action: &OperatorAction) -> String {
     let reasons = match action.reasons.as_slice() {
         [] => String::new(),
         reasons => format!(" ({})", names(reasons)),
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn reason_is_shown_with_the_fact_that_raises_it_or_with_what_ends_it() {
-        let standing = |veto, facts| reason(&Standing { veto, facts });
+        let standing = |veto, facts| reason(&RaisedVeto { veto, facts });
         let fact = VetoFact { id: "workos/i-3fa2".into(), at: 1_769_884_920_000 };
         assert_eq!(
             standing(Veto::PersonReturned, vec![fact]),
