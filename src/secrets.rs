@@ -252,7 +252,7 @@ fn down<E>(error: SdkError<E>) -> StoreDown
 where
     SdkError<E>: ProvideErrorMetadata,
 {
-    StoreDown { code: crate::aws::told(&error) }
+    StoreDown { code: crate::aws::cause(&error) }
 }
 
 impl Secrets {

@@ -29,7 +29,7 @@ enum Command {
 
 impl Identities {
     /// Runs the command.
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.command {
             Command::Import(import) => import.run().await,
             Command::Show(show) => show.run().await,

@@ -128,8 +128,12 @@ fn what_cannot_be_sent_is_told() {
         stdout(&output, code);
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
-    let unknown = errors(&["nosuch", "lee@example.com", "--to", &webhook], 1);
+    let unknown = errors(&["nosuch", "lee@example.com", "--to", &webhook], 2);
     assert!(unknown.contains("directory, hr, workos"), "{unknown}");
+    let misspelt = errors(&["wrokos", "lee@example.com", "--to", &webhook], 2);
+    assert!(misspelt.contains("did you mean `workos`?"), "{misspelt}");
+    let unasked = errors(&["workos", "lee@example.com", "--to", "https://api.example.com"], 2);
+    assert!(unasked.contains("sending to api.example.com needs --yes"), "{unasked}");
     let down = errors(&["workos", "lee@example.com", "--to", "http://127.0.0.1:1"], 1);
     assert!(down.contains("127.0.0.1:1 does not answer"), "{down}");
     let nowhere = errors(&["workos", "lee@example.com", "--to", &webhook, "--config", "nowhere.toml"], 1);
@@ -166,7 +170,8 @@ fn every_kind_is_listed_and_signs_for_itself_unless_it_must_be_configured() {
         );
         if !sent.status.success() {
             let why = String::from_utf8_lossy(&sent.stderr).into_owned();
-            needs_more.push(format!("{name}: {}", why.lines().last().unwrap_or_default()));
+            assert_eq!(sent.status.code(), Some(2), "as a kind that is unknown: {why}");
+            needs_more.push(why.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or_default().to_owned());
             continue;
         }
         let event: Value = serde_json::from_slice(&sent.stdout).expect("an event");

@@ -31,13 +31,13 @@ pub struct Show {
 }
 
 impl Show {
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let config = self.stack.configured.load()?;
         let connected = self.stack.connect().await?;
         let record = connected.record(&self.id).await?;
         let rules = rules(&config, &record.source);
         let reviewed = connected.ledger.review(&record.id, rules, OffsetDateTime::now_utc()).await;
-        let (record, verdict) = reviewed.map_err(|refused| refused.to_string())?;
+        let (record, verdict) = reviewed?;
         // Nothing stands against what is settled.
         let standing = if record.state.is_settled() { Vec::new() } else { verdict.standing };
         let reasons: Vec<Veto> = standing.iter().map(|standing| standing.veto).collect();
