@@ -1,4 +1,4 @@
-//! What every command shares that works with a configuration.
+//! The configuration that a command works with, and look-ups at its providers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,12 +21,12 @@ use tokio::time::Instant;
 
 use crate::aws;
 
-/// How long a command waits for all providers together.
+/// Longest wait for all providers together.
 pub const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(60);
-/// Stands for the source where a person is typed.
+/// Source of a person who is named on the command line.
 const COMMAND_LINE: &str = "command-line";
 
-/// Where the configuration is, and how to show what comes of it.
+/// The options of every command that reads the configuration.
 #[derive(Args)]
 pub struct Configured {
     /// The configuration [default: $OFFBOARD_CONFIG, or config/offboard.toml]
@@ -38,13 +38,13 @@ pub struct Configured {
 }
 
 impl Configured {
-    /// Where the configuration is.
+    /// Returns the path of the configuration.
     pub fn path(&self) -> PathBuf {
         let named = std::env::var_os("OFFBOARD_CONFIG").filter(|path| !path.is_empty());
         self.config.clone().or(named.map(PathBuf::from)).unwrap_or_else(|| "config/offboard.toml".into())
     }
 
-    /// One more certificate authority, for AWS too, if there is a configuration that names one.
+    /// Returns the extra certificate authority, which AWS clients use too, if there is a configuration that names one.
     pub fn extra_ca(&self) -> anyhow::Result<Option<Vec<u8>>> {
         if self.config.is_none() && !self.path().exists() {
             return Ok(None);
@@ -77,7 +77,7 @@ pub async fn secret_store(config: &Config, names: Vec<String>) -> anyhow::Result
 
 /// Looks a person up at every provider, and removes nothing.
 pub async fn look_up(config: &mut Config, person: &Person) -> anyhow::Result<Vec<Entry>> {
-    // The id that was typed is whose the operator says it is.
+    // An id that the operator types counts for every provider.
     for provider in &mut config.providers {
         provider.sources.insert(COMMAND_LINE.to_owned());
     }

@@ -48,7 +48,7 @@ enum Command {
     Pause(pause::Pause),
     /// Let removals go on after a pause
     Resume(pause::Resume),
-    /// Import whom a source's ids stand for, or show what is known of one
+    /// Import a source's people into the identity map, or show what is known of one
     Identities(identities::Identities),
     /// Write a report for an auditor: who left, and when each account was gone
     Evidence(evidence::Evidence),

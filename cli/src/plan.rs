@@ -16,8 +16,8 @@ use offboard_sandbox::screen::{Screen, print};
 /// The options of `offboard plan`.
 #[derive(Args)]
 #[command(
-    after_help = "Nothing is removed, whatever the configuration's mode. Looked for is what is typed: not what the identity map \
-                  adds.\nExit code 1: at a provider, a person would have to act."
+    after_help = "Nothing is removed, whatever the configuration's mode. Only what is typed is looked up, not what the identity \
+                  map adds.\nExit code 1: at a provider, a person would have to act."
 )]
 pub struct Plan {
     /// The person's e-mail address

@@ -15,7 +15,7 @@ const COMMON: [&str; 7] = [
     "# timeout = \"10s\"    # for one request",
     "# attempts = 3       # for one request",
     "# base_url = \"https://…\"   # another endpoint than the vendor's",
-    "# canary = \"ops@example.com\"   # an account that is always there: unless it is in sight, nobody is taken for absent",
+    "# canary = \"ops@example.com\"   # an account that is always there: unless it is in sight, no account is called absent",
 ];
 
 /// The options of `offboard providers`.

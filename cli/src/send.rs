@@ -201,7 +201,7 @@ impl Send {
         let found = secrets.get(name).await?;
         let (one, many) = source.scheme.secret_keys();
         let first = found.and_then(|secret| secret.texts(one, many).remove(0).text);
-        first.map_err(|fault| instead(fault.into()))
+        first.map_err(|error| instead(error.into()))
     }
 }
 

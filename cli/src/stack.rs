@@ -1,4 +1,4 @@
-//! What every command shares that works with a deployed stack: its ledger, its queue, and who asks.
+//! The deployed stack that a command works with: its ledger, its queue, and the caller's AWS identity.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +9,7 @@ use std::{
 use anyhow::{anyhow, bail};
 use aws_config::SdkConfig;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
-use clap::{Args, CommandFactory, error::ErrorKind};
+use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use offboard::{
     aws::cause,
@@ -19,7 +19,7 @@ use offboard::{
 };
 use time::{OffsetDateTime, macros::datetime};
 
-use crate::{Cli, aws, configured::Configured, timestamps};
+use crate::{aws, configured::Configured, timestamps};
 
 const NO_TABLE: &str = "which stack? Name it with --stack, or set OFFBOARD_LEDGER_TABLE and OFFBOARD_QUEUE_URL to its \
                         outputs LedgerTable and QueueUrl";
@@ -187,9 +187,10 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Says what was used wrongly, and ends the process with exit code 2.
+/// Ends the process for wrong usage: says why, with exit code 2.
 pub fn wrong_usage(why: &str) -> ! {
-    Cli::command().error(ErrorKind::MissingRequiredArgument, why).exit()
+    eprintln!("offboard: {why}");
+    std::process::exit(2)
 }
 
 /// Progress of a long command: one line on standard error, if that is a terminal.

@@ -28,7 +28,7 @@ mod tests {
             ("mod", Some("mode")),
             ("max_departure", Some("max_departures")),
             ("maxevntage", Some("max_event_age")),
-            ("colour", None),
+            ("color", None),
             ("at", None),
             ("", None),
         ] {

@@ -57,7 +57,7 @@ async fn in_secret(
 ) -> CheckResult {
     match store.get(name).await {
         Ok(Ok(secret)) => padded(check(what, &secret), &secret),
-        Ok(Err(fault)) => CheckResult::error(what, fault),
+        Ok(Err(error)) => CheckResult::error(what, error),
         Err(down) => CheckResult::error(what, down),
     }
 }
@@ -79,9 +79,9 @@ fn source_keys(what: String, source: &Source, secret: &Secret) -> CheckResult {
     let count = format!("{} usable {}(s)", keys.count(), source.scheme.secret_keys().0.replace('_', " "));
     match keys.faults() {
         [] => CheckResult::ok(what, count),
-        faults => {
-            let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            CheckResult::error(what, format!("{count}; {faults}"))
+        errors => {
+            let errors = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            CheckResult::error(what, format!("{count}; {errors}"))
         }
     }
 }
@@ -89,7 +89,7 @@ fn source_keys(what: String, source: &Source, secret: &Secret) -> CheckResult {
 fn credentials(what: String, provider: &ProviderConfig, secret: &Secret) -> CheckResult {
     match provider.settings.connect(secret) {
         Ok(_) => CheckResult::ok(what, format!("secret {} has what {} needs", provider.secret, provider.kind.name)),
-        Err(fault) => CheckResult::error(what, fault),
+        Err(error) => CheckResult::error(what, error),
     }
 }
 

@@ -151,7 +151,7 @@ impl Decide {
         match stdin().is_terminal() {
             _ if self.yes => Ok(true),
             true => asked(&format!("{name} {counted}? [y/N] ")).map_err(Error::msg),
-            // Whoever names them has seen them.
+            // A person who names them has seen them.
             false if !self.all => Ok(true),
             false => wrong_usage(&format!("{name} --all needs --yes where no terminal is there to ask on ({counted})")),
         }

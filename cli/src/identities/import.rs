@@ -48,13 +48,13 @@ impl Import {
         let path = self.file.display();
         let file = File::open(&self.file).with_context(|| format!("cannot read {path}"))?;
         let people = file::read(file).map_err(|why| anyhow!("{path}: {why}"))?;
-        let is_imported = people.faults.is_empty() && !self.dry_run;
+        let is_imported = people.errors.is_empty() && !self.dry_run;
         if is_imported {
             let ledger = self.stack.connect().await?.ledger;
             self.store(&ledger, &people).await?;
         }
         self.show(&people, is_imported);
-        Ok(ExitCode::from(u8::from(!people.faults.is_empty())))
+        Ok(ExitCode::from(u8::from(!people.errors.is_empty())))
     }
 
     async fn store(&self, ledger: &Ledger, people: &People) -> anyhow::Result<()> {
@@ -75,17 +75,17 @@ impl Import {
     fn show(&self, people: &People, is_imported: bool) {
         let (count, addresses) = (people.by_id.len(), people.addresses());
         if self.stack.configured.json {
-            let faults: Vec<_> = people.faults.iter().map(|(line, why)| json!({"line": line, "why": why})).collect();
+            let errors: Vec<_> = people.errors.iter().map(|(line, why)| json!({"line": line, "why": why})).collect();
             let imported = if is_imported { count } else { 0 };
             let document = json!({
-                "source": self.source, "imported": imported, "people": count, "addresses": addresses, "faults": faults,
+                "source": self.source, "imported": imported, "people": count, "addresses": addresses, "errors": errors,
             });
             return print(&document.to_string());
         }
-        let faults: Vec<_> = people.faults.iter().map(|(line, why)| format!("line {line} {why}")).collect();
+        let errors: Vec<_> = people.errors.iter().map(|(line, why)| format!("line {line} {why}")).collect();
         let what = if is_imported { "imported" } else { "could be imported" };
         let good = format!("{count} people with {addresses} e-mail addresses {what} for {}", self.source);
-        let bad = format!("nothing is imported: {} line(s) cannot be used", faults.len());
-        Screen::new(false).verdict(&faults, &good, &bad);
+        let bad = format!("nothing is imported: {} line(s) cannot be used", errors.len());
+        Screen::new(false).verdict(&errors, &good, &bad);
     }
 }
