@@ -147,8 +147,12 @@ pub trait Product: Provider + Sized + 'static {
     const KIND: &'static str;
     /// The vendor's name of the product and the operation.
     const TITLE: &'static str;
+    /// The vendor's own page on it.
+    const PAGE: &'static str;
     /// The keys of its secret, for a person.
     const SECRET_KEYS: &'static str;
+    /// Lines of its section in the configuration beside `kind`, to be adapted; a comment where one may be left out.
+    const CONFIGURE: &'static [&'static str] = &[];
     /// Whether accounts can be looked up; else `canary` is refused.
     const LOOKS_UP: bool = true;
     /// The keys of its table in the configuration that only it has.
@@ -186,8 +190,12 @@ pub struct ProviderKind {
     pub name: &'static str,
     /// The vendor's name of the product and the operation.
     pub title: &'static str,
+    /// The vendor's own page on it.
+    pub page: &'static str,
     /// The keys of its secret, for a person.
     pub secret_keys: &'static str,
+    /// Lines of its section in the configuration beside `kind`, to be adapted; a comment where one may be left out.
+    pub configure_lines: &'static [&'static str],
     /// Whether accounts can be looked up.
     pub looks_up: bool,
     configure: fn(Section<'_>, &mut Reporter<'_>) -> Option<Box<dyn Configured>>,
@@ -217,7 +225,9 @@ impl ProviderKind {
         Self {
             name: P::KIND,
             title: P::TITLE,
+            page: P::PAGE,
             secret_keys: P::SECRET_KEYS,
+            configure_lines: P::CONFIGURE,
             looks_up: P::LOOKS_UP,
             configure: configure::<P>,
         }

@@ -55,7 +55,7 @@ enum Command {
 
 impl Departures {
     /// Runs the command.
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.command {
             Command::List(list) => list.run().await,
             Command::Show(show) => show.run().await,

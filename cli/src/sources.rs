@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Error;
 use clap::{Args, builder::PossibleValuesParser};
 use offboard::source::{KINDS, KindSpec, Reply, SourceKind};
 use serde::Serialize;
@@ -46,17 +47,19 @@ struct KindDocument {
 
 impl Sources {
     /// Lists the kinds, or explains one.
-    pub fn run(&self) -> Result<ExitCode, String> {
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
         let kinds: Vec<&SourceKind> = match &self.kind {
             None => KINDS.iter().collect(),
             Some(name) => SourceKind::named(name).into_iter().collect(),
         };
-        let specs: Vec<(&SourceKind, KindSpec)> =
-            kinds.into_iter().map(|kind| Ok((kind, kind.spec()?))).collect::<Result<_, String>>()?;
+        let specs: Vec<(&SourceKind, KindSpec)> = kinds
+            .into_iter()
+            .map(|kind| Ok((kind, kind.spec().map_err(Error::msg)?)))
+            .collect::<anyhow::Result<_>>()?;
         match (&specs[..], &self.kind) {
             _ if self.json => {
                 let kinds: Vec<_> = specs.into_iter().map(|(kind, spec)| self.document(kind, spec)).collect();
-                print(&serde_json::to_string_pretty(&kinds).map_err(|error| error.to_string())?);
+                print(&serde_json::to_string_pretty(&kinds)?);
             }
             ([(kind, spec)], Some(_)) => self.explain(kind, spec),
             _ => list(&specs),

@@ -26,7 +26,7 @@ pub struct ProviderConfig {
     pub limits: Limits,
     /// Whether a deletion is proven by a second look.
     pub confirm: bool,
-    /// An account that is always there: unless a look-up shows it, nobody is called absent.
+    /// An account that is always there: unless a look-up shows it, no account is called absent.
     pub canary: Option<Email>,
     /// The sources whose external ids the product knows, where it knows people by these.
     pub sources: BTreeSet<String>,

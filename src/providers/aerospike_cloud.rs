@@ -40,7 +40,11 @@ pub struct AerospikeCloud {
 impl Product for AerospikeCloud {
     const KIND: &'static str = "aerospike_cloud";
     const TITLE: &'static str = "Aerospike Cloud: remove org member";
+    const PAGE: &'static str = "https://aerospike.com/docs/cloud/reference/api/organization/removeorgmember";
     const SECRET_KEYS: &'static str = "`client_id` and `client_secret`, or `access_token`";
+    const CONFIGURE: &'static [&'static str] = &[
+        "# token_url = \"https://auth.example.com/oauth/token\"   # where an access token is fetched, if not at the vendor's",
+    ];
     type Settings = Settings;
 
     fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {

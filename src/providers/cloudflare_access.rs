@@ -64,7 +64,10 @@ enum Login {
 impl Product for CloudflareAccess {
     const KIND: &'static str = "cloudflare_access";
     const TITLE: &'static str = "Cloudflare Access: delete user";
+    const PAGE: &'static str = "https://developers.cloudflare.com/api/resources/zero_trust/subresources/access/subresources/users/methods/delete";
     const SECRET_KEYS: &'static str = "`api_token`, or `email` and `api_key`";
+    const CONFIGURE: &'static [&'static str] =
+        &["account_id = \"023e105f4ecef8ad9ca31a8372d0c353\"   # on the overview page of the account"];
     type Settings = Settings;
 
     fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {

@@ -42,7 +42,12 @@ pub struct Flashduty {
 impl Product for Flashduty {
     const KIND: &'static str = "flashduty";
     const TITLE: &'static str = "Flashduty: delete member";
+    const PAGE: &'static str = "https://docs.flashcat.cloud/en/api-reference/platform/members/member-delete";
     const SECRET_KEYS: &'static str = "`app_key`";
+    const CONFIGURE: &'static [&'static str] = &[
+        "# match = \"external_id\"   # find members by their ref_id; \"email\" unless given",
+        "# force = false   # true: delete members also while schedules and escalation rules refer to them",
+    ];
     type Settings = Settings;
 
     fn known_by(settings: &Settings) -> KnownBy {

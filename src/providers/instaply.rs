@@ -29,6 +29,7 @@ pub struct Instaply {
 impl Product for Instaply {
     const KIND: &'static str = "instaply";
     const TITLE: &'static str = "Instaply: delete user by e-mail";
+    const PAGE: &'static str = "https://docs.instaply.com/api/users/";
     const SECRET_KEYS: &'static str = "`token`";
     const LOOKS_UP: bool = false;
     type Settings = Settings;

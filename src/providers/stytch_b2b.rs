@@ -62,7 +62,12 @@ pub struct StytchB2b {
 impl Product for StytchB2b {
     const KIND: &'static str = "stytch_b2b";
     const TITLE: &'static str = "Stytch B2B: delete member";
+    const PAGE: &'static str = "https://stytch.com/docs/api-reference/b2b/api/members/delete-member";
     const SECRET_KEYS: &'static str = "`project_id` and `secret`";
+    const CONFIGURE: &'static [&'static str] = &[
+        "organization_ids = [\"organization-live-3f2a…\"]   # each organization in which a person has a member",
+        "# match = \"external_id\"   # find members by their external_id; \"email\" unless given",
+    ];
     type Settings = Settings;
 
     fn known_by(settings: &Settings) -> KnownBy {
