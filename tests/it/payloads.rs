@@ -115,7 +115,7 @@ fn every_recorded_body_says_what_its_index_says() {
                     continue;
                 }
                 "suspended" => "a suspension",
-                "org-removed" => "left a group or an organisation",
+                "org-removed" => "left a group or an organization",
                 // Another's item, and one that would have to be looked up: neither says that somebody left.
                 "ignore" | "reject" | "lookup" => "not a departure",
                 other => panic!("{file}: {other}"),
