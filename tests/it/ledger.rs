@@ -1,10 +1,10 @@
-//! What every store promises, and the ledger over it: in memory always, and in the DynamoDB at `OFFBOARD_TEST_DYNAMODB` (an
-//! endpoint), if it is set.
+//! What every store promises, and the ledger over it: in memory, in the mock DynamoDB, and in the DynamoDB at
+//! `OFFBOARD_TEST_DYNAMODB` (an endpoint), if it is set.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     env,
-    sync::{Arc, LazyLock},
+    sync::Arc,
 };
 
 use aws_sdk_dynamodb::types::{
@@ -26,6 +26,7 @@ use offboard::{
     person::{Email, Person},
     report::{AccountResult, ProviderResult},
 };
+use offboard_sandbox::{aws::dynamodb as mock, mock::MockServer};
 use time::{OffsetDateTime, macros::datetime};
 
 const NOW: OffsetDateTime = datetime!(2026-01-31 12:00 UTC);
@@ -34,16 +35,17 @@ const MAX_ITEM: usize = 400 * 1024;
 
 /// The stores: each empty, with a table of its own.
 async fn stores() -> Vec<Arc<dyn Store>> {
-    let mut stores: Vec<Arc<dyn Store>> = vec![Arc::new(Memory::default())];
+    let mock = mock::DynamoDb::new("offboard");
+    let server = MockServer::start("dynamodb", [127, 0, 0, 1].into(), mock).await.unwrap();
+    let mocked = DynamoDb::new(client(&server.url("")), "offboard".to_owned());
+    let mut stores: Vec<Arc<dyn Store>> = vec![Arc::new(Memory::default()), Arc::new(mocked)];
     if let Ok(endpoint) = env::var("OFFBOARD_TEST_DYNAMODB") {
         stores.push(Arc::new(table(&endpoint).await));
     }
     stores
 }
 
-async fn table(endpoint: &str) -> DynamoDb {
-    static NAMES: LazyLock<String> = LazyLock::new(|| format!("offboard-{}", fastrand::u64(..)));
-    let name = format!("{}-{}", *NAMES, fastrand::u64(..));
+fn client(endpoint: &str) -> aws_sdk_dynamodb::Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
         .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
@@ -51,7 +53,11 @@ async fn table(endpoint: &str) -> DynamoDb {
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .endpoint_url(endpoint)
         .build();
-    let client = aws_sdk_dynamodb::Client::from_conf(config);
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+async fn table(endpoint: &str) -> DynamoDb {
+    let (client, name) = (client(endpoint), format!("offboard-{}-{}", fastrand::u64(..), fastrand::u64(..)));
     let attribute = |name: &str, of: ScalarAttributeType| {
         AttributeDefinition::builder().attribute_name(name).attribute_type(of).build().unwrap()
     };
@@ -103,7 +109,7 @@ async fn swap_is_made_only_of_the_version_that_was_read() {
         }
         assert_eq!(read(&store, "a").await, Some(item("a", 2, "two")));
         // The same write sent again, because its answer was lost, is our own.
-        if env::var("OFFBOARD_TEST_DYNAMODB").is_ok() && format!("{store:?}").starts_with("DynamoDb") {
+        if format!("{store:?}").starts_with("DynamoDb") {
             assert_eq!(store.change(&[swap("a", 1, "two")]).await.unwrap(), Changed::All);
         }
     }

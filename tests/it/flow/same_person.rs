@@ -363,7 +363,7 @@ async fn departure_by_address_does_not_speak_of_an_id_that_had_moved_on() {
 #[tokio::test]
 async fn return_is_not_ended_by_a_later_departure_that_is_itself_held() {
     let world = World::new().await;
-    world.say("idp", [active(ann("u1"), -60), active(named("u1", "jones@example.com"), -40)]).await;
+    world.say("idp", [active(ann("u1"), -60), active(ann("u1"), -40)]).await;
     world.say("hr", [active(named("8931", "jones@example.com"), -45)]).await;
     world.leave_at("idp", "1", ann("u1"), at(-50)).await;
     world.leave_at("idp", "2", named("u1", "jones@example.com"), at(-30)).await;
