@@ -128,7 +128,7 @@ impl Engine {
     /// # Errors
     /// If the extra certificate authority cannot be used.
     pub async fn connect(config: &mut Config) -> Result<(Self, Arc<Secrets>), String> {
-        let extra_ca = config.extra_ca().map_err(|faults| faults.to_string())?;
+        let extra_ca = config.extra_ca().map_err(|errors| errors.to_string())?;
         let client = Client::new(extra_ca.as_deref(), config.calls_out())?;
         let aws = aws::config(extra_ca.as_deref()).await?;
         let store = aws_sdk_secretsmanager::Client::new(&aws);
@@ -250,8 +250,8 @@ impl Job {
         let connected = secret.clone().and_then(|secret| Ok((self.connection.tenants(&secret)?, secret)));
         let (tenants, secret) = match connected {
             Ok(connected) => connected,
-            Err(fault) => {
-                let account = AccountResult::of(Outcome::Unauthorized).reason(fault.reason()).detail(fault.to_string());
+            Err(error) => {
+                let account = AccountResult::of(Outcome::Unauthorized).reason(error.reason()).detail(error.to_string());
                 return self.result(account, 0);
             }
         };

@@ -110,7 +110,7 @@ impl Ledger {
         }
     }
 
-    /// The departure's place among its source's words. A time that is our own clock's (none was said, or one that is ahead)
+    /// The departure's rank among its source's facts. A time that is our own clock's (none was said, or one that is ahead)
     /// comes after the last word about the person, by whatever id: the clocks of environments differ.
     async fn rank(&self, departure: &Departure, now: OffsetDateTime) -> Result<i64, LedgerError> {
         let received = millis(now);
@@ -215,7 +215,7 @@ impl Ledger {
         items.into_iter().map(|(id, item)| Ok((id, Record::read(&item)?))).collect()
     }
 
-    /// Writes a record that was read. Returns whether nobody had changed it since.
+    /// Writes a record that was read. Returns whether it was unchanged since.
     ///
     /// # Errors
     /// If the ledger cannot be used; then it may be written.
@@ -287,7 +287,7 @@ fn departed(id: &IdentityKey, departure: &DepartureRef) -> Merge {
 
 /// Replaces the changes that found no room by a mark: departures that act on a crowded item are held.
 fn mark_crowded(changes: &mut [Change], refused: &BTreeSet<usize>) {
-    for place in refused {
-        changes[*place] = Change::Merge(holders::crowded(changes[*place].id()));
+    for position in refused {
+        changes[*position] = Change::Merge(holders::crowded(changes[*position].id()));
     }
 }

@@ -41,7 +41,7 @@ const LARGEST_LIST: usize = 16 * 1024 * 1024;
 const LONGEST_SEGMENT: usize = 256;
 /// The reason of a failure before anything was sent.
 const NO_CONNECTION: &str = "no_connection";
-/// With less time than this a call is not begun: it could be sent, but not be heard.
+/// With less time than this a call is not begun: the request could be sent, but its response not be read.
 const LEAST_TIME: Duration = Duration::from_millis(20);
 /// The first and the longest wait between two attempts, before the jitter.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));

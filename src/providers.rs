@@ -134,7 +134,7 @@ impl Removal {
         self
     }
 
-    /// Adds the account's id, where only the removal tells it.
+    /// Adds the account's id, where only the removal shows it.
     pub fn account_id(mut self, id: Option<String>) -> Self {
         self.account_id = id;
         self
@@ -157,7 +157,7 @@ pub trait Product: Provider + Sized + 'static {
     /// Makes the product from its settings and its secret: one tenant, or one per organization.
     ///
     /// # Errors
-    /// If the secret lacks a key.
+    /// If a key is missing in the secret.
     fn connect(settings: &Self::Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError>;
 
     /// Returns by what the product knows people.
@@ -180,7 +180,7 @@ pub struct Tenant<P> {
 /// A [`Tenant`] of any product.
 pub type AnyTenant = Tenant<Arc<dyn Provider>>;
 
-/// One kind of provider: a row of the registry.
+/// One kind of provider, as the registry lists it.
 pub struct ProviderKind {
     /// The name in the configuration.
     pub name: &'static str,
@@ -230,12 +230,12 @@ impl fmt::Debug for ProviderKind {
     }
 }
 
-/// A product whose settings are read; it lacks the secret to be called.
+/// A product whose settings are read, to be connected with its secret.
 pub trait Configured: fmt::Debug + Send + Sync {
     /// Makes the product from its secret: one tenant, or one per organization.
     ///
     /// # Errors
-    /// If the secret lacks a key.
+    /// If a key is missing in the secret.
     fn connect(&self, secret: &Secret) -> Result<Vec<AnyTenant>, SecretError>;
 
     /// Returns by what the product knows people.

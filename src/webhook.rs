@@ -1,7 +1,7 @@
-//! The door: proves that a delivery comes from its source, before anybody reads it.
+//! Authenticates a delivery: it comes from its source, before its body is read.
 //!
 //! One verifier, driven by a table, serves every sender that signs with an HMAC: see [`Signature`] for its parameters.
-//! Others show a secret: see [`Token`]. [`Verified`] is the only way to a body, and only [`Scheme::verify`] makes one.
+//! Others send a static token in a header: see [`Token`]. [`Verified`] is the only way to a body, and only [`Scheme::verify`] makes one.
 
 use std::fmt;
 
@@ -74,7 +74,7 @@ impl Verified {
 pub enum Refusal {
     /// A header that the scheme needs is not there.
     Missing(String),
-    /// A header that must be unique stands twice.
+    /// A header that must be unique appears twice.
     Doubled(String),
     /// A header cannot be read.
     Malformed(String),
@@ -82,9 +82,9 @@ pub enum Refusal {
     OutsideTolerance,
     /// No signature matches any of the keys.
     Mismatch,
-    /// What should be a JSON Web Token is none, or names an algorithm that nobody knows.
+    /// Not a JSON Web Token, or one with an unknown algorithm.
     NotAToken,
-    /// The token's header asks for this, which the sender's row does not allow.
+    /// The token's header asks for this, which the sender's kind does not allow.
     NotAllowed(&'static str),
     /// The key set has no key for this token: it may have been rotated since it was read.
     UnknownKey,
@@ -102,7 +102,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing(header) => write!(f, "header {header} is missing"),
-            Self::Doubled(header) => write!(f, "header {header} stands twice"),
+            Self::Doubled(header) => write!(f, "header {header} appears twice"),
             Self::Malformed(header) => write!(f, "header {header} cannot be read"),
             Self::OutsideTolerance => f.write_str("the timestamp is outside the tolerance"),
             Self::Mismatch => f.write_str("no signature matches"),
@@ -172,8 +172,8 @@ impl Scheme {
             (Self::Hmac(hmac), Keys::Shared(keys)) => Ok(verified(hmac.verify(headers, body, keys, now)?, body)),
             (Self::Token(token), Keys::Shared(keys)) => token.verify(headers, keys).map(|()| verified(None, body)),
             (Self::Jwt(jwt), keys) => {
-                let proven = jwt.verify(headers, body, keys, now)?;
-                Ok(verified(proven.id().map(str::to_owned), proven.payload()))
+                let token = jwt.verify(headers, body, keys, now)?;
+                Ok(verified(token.id().map(str::to_owned), token.payload()))
             }
             (_, Keys::Set(_)) => Err(Refusal::Mismatch),
         }

@@ -172,10 +172,10 @@ struct Member {
 }
 
 impl Member {
-    /// `None` if it cannot be told who this is, or how to remove them.
+    /// `None` without a user id or an e-mail address: the member cannot be compared or removed.
     fn account(self) -> Option<Account> {
-        let told = |text: &String| !text.trim().is_empty();
-        let (id, email) = (self.user_id.or(self.id).filter(told)?, self.email.filter(told)?);
+        let given = |text: &String| !text.trim().is_empty();
+        let (id, email) = (self.user_id.or(self.id).filter(given)?, self.email.filter(given)?);
         Some(Account { id, email: Some(email), ..Account::default() })
     }
 }

@@ -183,7 +183,7 @@ struct ResultInfo {
     total_count: Option<usize>,
 }
 
-/// All fields are optional by the specification. One who lacks either of these could be anybody.
+/// All fields are optional by the specification. A user without either of these cannot be compared.
 #[derive(Deserialize)]
 struct User {
     /// By this a user is deleted; never by `uid` or `seat_uid`.

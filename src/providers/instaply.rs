@@ -70,9 +70,9 @@ fn refused(response: &Response) -> Result<Removal, Failure> {
         (400, Refusal { error: Some(rule), .. }) => {
             Err(Failure::new(FailureKind::Blocked, "business_rule").detail(rule))
         }
-        (400, Refusal { body: Some(faults), .. }) => {
-            let faults: Vec<_> = faults.iter().map(Fault::to_string).collect();
-            Err(Failure::new(FailureKind::Rejected, "validation").detail(faults.join(", ")))
+        (400, Refusal { body: Some(errors), .. }) => {
+            let errors: Vec<_> = errors.iter().map(ValidationError::to_string).collect();
+            Err(Failure::new(FailureKind::Rejected, "validation").detail(errors.join(", ")))
         }
         (_, Refusal { error: Some(text), .. } | Refusal { developer_message: Some(text), .. }) => {
             Err(response.failure().detail(text))
@@ -99,18 +99,18 @@ struct Deleted {
 #[serde(rename_all = "camelCase")]
 struct Refusal {
     error: Option<String>,
-    body: Option<Vec<Fault>>,
+    body: Option<Vec<ValidationError>>,
     developer_message: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Fault {
+struct ValidationError {
     message: String,
     /// A path: `@.email`.
     property: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ValidationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.property.trim_start_matches("@."), self.message)
     }

@@ -14,7 +14,7 @@ use crate::{
     secrets::{Secret, SecretError},
 };
 
-/// The errors that say that a member is not there. `organization_not_found` is a 404 too, and a fault of the configuration.
+/// The errors that say that a member is not there. `organization_not_found` is a 404 too, and an error of the configuration.
 const GONE: [&str; 2] = ["member_not_found", "member_does_not_exist_in_organization"];
 /// A member who may sign in past the organization's settings, when all else fails.
 const BREAK_GLASS: Hold =
