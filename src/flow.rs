@@ -44,29 +44,14 @@ const LEASE_MARGIN: Duration = Duration::from_secs(30);
 const CLOSING: Duration = Duration::from_millis(300);
 
 /// A departure, or an identity fact, that could not be recorded: the sender has to deliver again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotRecorded {
     /// The ledger cannot be used.
-    Ledger(LedgerError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The sender's time ran out.
+    #[error("the sender's time ran out before everything was recorded")]
     Deadline,
-}
-
-impl fmt::Display for NotRecorded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ledger(error) => error.fmt(f),
-            Self::Deadline => f.write_str("the sender's time ran out before everything was recorded"),
-        }
-    }
-}
-
-impl std::error::Error for NotRecorded {}
-
-impl From<LedgerError> for NotRecorded {
-    fn from(error: LedgerError) -> Self {
-        Self::Ledger(error)
-    }
 }
 
 /// Everything that departures are worked on with. Outlives invocations; several may use it at once.

@@ -5,7 +5,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     sync::Arc,
 };
 
@@ -37,27 +36,18 @@ use store::{Change, Changed, Cursor, Due, Item, Merge, Store};
 const MAX_CAS_ATTEMPTS: u32 = 50;
 
 /// A ledger that cannot be used. No text of it holds an address or a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
     /// The store cannot be reached, or refuses: the error's code. The same call may succeed later.
+    #[error("the ledger cannot be used: {0}")]
     Unavailable(String),
     /// A stored item cannot be read: which kind.
+    #[error("a stored item ({0}) cannot be read")]
     Unreadable(&'static str),
     /// Others changed the same item again and again.
+    #[error("the item changed concurrently, again and again")]
     Contention,
 }
-
-impl fmt::Display for LedgerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unavailable(code) => write!(f, "the ledger cannot be used: {code}"),
-            Self::Unreadable(kind) => write!(f, "a stored item ({kind}) cannot be read"),
-            Self::Contention => f.write_str("the item changed concurrently, again and again"),
-        }
-    }
-}
-
-impl std::error::Error for LedgerError {}
 
 /// The ledger.
 #[derive(Clone, Debug)]

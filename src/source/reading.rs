@@ -1,7 +1,5 @@
 //! What stands in an event: its id, its time, and the person whom it is about.
 
-use std::fmt;
-
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -41,42 +39,37 @@ pub(super) struct Reader {
 }
 
 /// An authenticated delivery, or an event in it, that cannot be read. Names the pointer, never the value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// It is no JSON.
+    #[error("the body is not JSON")]
     NotJson,
     /// It is JSON, but an object in it names a key twice: which of the two counts is undefined.
+    #[error("the body names a key twice in one object")]
     KeyTwice,
     /// A field that is needed is missing.
+    #[error("field {0} is missing")]
     Missing(String),
     /// A field has another form than the source promises.
+    #[error("{}", malformed(.0))]
     Malformed(String),
     /// The source does not say that the person's e-mail address is verified.
+    #[error("field {0} does not say that the e-mail address is verified")]
     Unverified(String),
     /// The id stands for somebody else's departure in the same delivery.
+    #[error("two departures in the delivery have one id")]
     IdOfAnother,
     /// The delivery holds more than `MAX_EVENTS` events.
+    #[error("the delivery holds more than {MAX_EVENTS} events: let its sender make smaller batches")]
     TooManyEvents,
 }
 
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotJson => f.write_str("the body is not JSON"),
-            Self::KeyTwice => f.write_str("the body names a key twice in one object"),
-            Self::Missing(pointer) => write!(f, "field {pointer} is missing"),
-            Self::Malformed(pointer) if pointer.is_empty() => f.write_str("the body is not of the source's form"),
-            Self::Malformed(pointer) => write!(f, "field {pointer} cannot be read"),
-            Self::Unverified(pointer) => write!(f, "field {pointer} does not say that the e-mail address is verified"),
-            Self::IdOfAnother => f.write_str("two departures in the delivery have one id"),
-            Self::TooManyEvents => {
-                write!(f, "the delivery holds more than {MAX_EVENTS} events: let its sender make smaller batches")
-            }
-        }
+fn malformed(pointer: &str) -> String {
+    match pointer {
+        "" => "the body is not of the source's form".to_owned(),
+        _ => format!("field {pointer} cannot be read"),
     }
 }
-
-impl std::error::Error for Unreadable {}
 
 impl Reader {
     /// The events in a delivery, each as far as it can be read at all.
