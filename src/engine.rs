@@ -20,7 +20,7 @@ use crate::{
     outbound::{Client, Http},
     outcome::Outcome,
     person::mask_addresses,
-    providers::AnyTenant,
+    providers::Tenant,
     report::{AccountResult, ProviderResult},
     secrets::{Secret, SecretResult, SecretStoreError, Secrets},
 };
@@ -268,7 +268,7 @@ impl Job {
     }
 
     /// What is found in one tenant: an account for each of the person's addresses.
-    async fn in_tenant(&self, tenant: &AnyTenant, secret: &Secret) -> (Vec<AccountResult>, u32) {
+    async fn in_tenant(&self, tenant: &Tenant, secret: &Secret) -> (Vec<AccountResult>, u32) {
         let config = self.connection.config();
         let scoped = |name: Option<String>, account| {
             let scope: Vec<_> = tenant.scope.clone().into_iter().chain(name).collect();
@@ -303,7 +303,7 @@ impl Job {
     }
 }
 
-fn tenant_url(config: &ProviderConfig, tenant: &AnyTenant) -> Option<reqwest::Url> {
+fn tenant_url(config: &ProviderConfig, tenant: &Tenant) -> Option<reqwest::Url> {
     match &config.base_url {
         Some(base) => Some(base.url().clone()),
         None => reqwest::Url::parse(tenant.base_url).ok(),

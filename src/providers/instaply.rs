@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, LookUp, Product, Provider, Removal, Tenant};
+use super::{Account, LookUp, Product, Provider, ProviderKind, Removal, Tenant, settings};
 use crate::{
     outbound::{Http, Response},
     outcome::{Failure, FailureKind},
@@ -16,26 +16,29 @@ use crate::{
 /// The whole of the documented response for an address that the organization does not have.
 const NOT_FOUND: &str = "User not found in organization";
 
+/// The kind in the registry.
+pub(super) const KIND: ProviderKind = ProviderKind {
+    name: "instaply",
+    title: "Instaply: delete user by e-mail",
+    secret_keys: "`token`",
+    looks_up: false,
+    configure: settings::<Settings>,
+};
+
 /// The keys that only this kind has: none.
 #[derive(Debug, Deserialize)]
-pub struct Settings {}
+pub(super) struct Settings {}
 
 /// Instaply, connected. The token decides the organization.
 #[derive(Debug)]
-pub struct Instaply {
+pub(super) struct Instaply {
     token: SecretString,
 }
 
-impl Product for Instaply {
-    const KIND: &'static str = "instaply";
-    const TITLE: &'static str = "Instaply: delete user by e-mail";
-    const SECRET_KEYS: &'static str = "`token`";
-    const LOOKS_UP: bool = false;
-    type Settings = Settings;
-
-    fn connect(_: &Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {
-        let provider = Self { token: secret.text("token")? };
-        Ok(vec![Tenant { scope: None, base_url: "https://me.instaply.com", provider }])
+impl Product for Settings {
+    fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError> {
+        let provider = Instaply { token: secret.text("token")? };
+        Ok(Tenant::only("https://me.instaply.com", provider))
     }
 }
 

@@ -1,12 +1,12 @@
 //! Stytch B2B, delete member: <https://stytch.com/docs/api-reference/b2b/api/members/delete-member>.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{Account, Hold, LookUp, Product, Provider, Removal, Tenant};
+use super::{Account, Hold, LookUp, Product, Provider, ProviderKind, Removal, Tenant, settings};
 use crate::{
     outbound::{Http, Response},
     outcome::{Failure, FailureKind},
@@ -20,9 +20,18 @@ const GONE: [&str; 2] = ["member_not_found", "member_does_not_exist_in_organizat
 const BREAK_GLASS: Hold =
     Hold { reason: "break_glass", detail: "this is the organization's emergency account (is_breakglass)" };
 
+/// The kind in the registry.
+pub(super) const KIND: ProviderKind = ProviderKind {
+    name: "stytch_b2b",
+    title: "Stytch B2B: delete member",
+    secret_keys: "`project_id` and `secret`",
+    looks_up: true,
+    configure: settings::<Settings>,
+};
+
 /// The keys that only this kind has.
 #[derive(Debug, Deserialize)]
-pub struct Settings {
+pub(super) struct Settings {
     /// The organizations in which a person has a member each.
     pub organization_ids: OrganizationIds,
     /// Whether members are found by their address or by their `external_id`.
@@ -33,7 +42,7 @@ pub struct Settings {
 /// At least one organization, each once.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Vec<String>")]
-pub struct OrganizationIds(Vec<String>);
+pub(super) struct OrganizationIds(Vec<String>);
 
 impl TryFrom<Vec<String>> for OrganizationIds {
     type Error = String;
@@ -53,36 +62,31 @@ impl TryFrom<Vec<String>> for OrganizationIds {
 
 /// One organization at Stytch, connected.
 #[derive(Debug)]
-pub struct StytchB2b {
+pub(super) struct StytchB2b {
     organization: String,
     project_id: SecretString,
     secret: SecretString,
 }
 
-impl Product for StytchB2b {
-    const KIND: &'static str = "stytch_b2b";
-    const TITLE: &'static str = "Stytch B2B: delete member";
-    const SECRET_KEYS: &'static str = "`project_id` and `secret`";
-    type Settings = Settings;
-
-    fn known_by(settings: &Settings) -> KnownBy {
-        settings.known_by
+impl Product for Settings {
+    fn known_by(&self) -> KnownBy {
+        self.known_by
     }
 
-    fn connect(settings: &Settings, keys: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {
+    fn connect(&self, keys: &Secret) -> Result<Vec<Tenant>, SecretError> {
         let (project_id, secret) = (keys.text("project_id")?, keys.text("secret")?);
         let live = project_id.expose_secret().starts_with("project-live-");
         let base_url = if live { "https://api.stytch.com" } else { "https://test.stytch.com" };
         let tenant = |organization: &String| Tenant {
             scope: Some(organization.clone()),
             base_url,
-            provider: Self {
+            provider: Arc::new(StytchB2b {
                 organization: organization.clone(),
                 project_id: project_id.clone(),
                 secret: secret.clone(),
-            },
+            }),
         };
-        Ok(settings.organization_ids.0.iter().map(tenant).collect())
+        Ok(self.organization_ids.0.iter().map(tenant).collect())
     }
 }
 
