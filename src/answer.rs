@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{outcome::Status, report::Report, source::Reply};
 
-/// When a sender shall deliver again, if nobody knows better.
+/// When a sender is asked to deliver again, if no provider asks for longer.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// The longest that a sender is asked to wait, whatever a provider asks for: a sender that is sent away for days never comes back.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);

@@ -61,8 +61,8 @@ pub enum Word {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verification {
     /// They are verified: the organization assigned them, or their owner answered a message.
-    Proven,
-    /// The main address was entered and nothing more; nobody is removed by it until it is confirmed.
+    Verified,
+    /// The main address was entered and nothing more; no account is removed by it until it is confirmed.
     Claimed,
     /// There is no address: the last one that this id claimed is verified.
     Confirms,

@@ -20,7 +20,7 @@ use crate::{
     outbound::{Client, Http},
     outcome::Outcome,
     person::mask_addresses,
-    providers::AnyTenant,
+    providers::Tenant,
     report::{AccountResult, ProviderResult},
     secrets::{Secret, SecretResult, SecretStoreError, Secrets},
 };
@@ -128,7 +128,7 @@ impl Engine {
     /// # Errors
     /// If the extra certificate authority cannot be used.
     pub async fn connect(config: &mut Config) -> Result<(Self, Arc<Secrets>), String> {
-        let extra_ca = config.extra_ca().map_err(|faults| faults.to_string())?;
+        let extra_ca = config.extra_ca().map_err(|errors| errors.to_string())?;
         let client = Client::new(extra_ca.as_deref(), config.calls_out())?;
         let aws = aws::config(extra_ca.as_deref()).await?;
         let store = aws_sdk_secretsmanager::Client::new(&aws);
@@ -250,8 +250,8 @@ impl Job {
         let connected = secret.clone().and_then(|secret| Ok((self.connection.tenants(&secret)?, secret)));
         let (tenants, secret) = match connected {
             Ok(connected) => connected,
-            Err(fault) => {
-                let account = AccountResult::of(Outcome::Unauthorized).reason(fault.reason()).detail(fault.to_string());
+            Err(error) => {
+                let account = AccountResult::of(Outcome::Unauthorized).reason(error.reason()).detail(error.to_string());
                 return self.result(account, 0);
             }
         };
@@ -268,7 +268,7 @@ impl Job {
     }
 
     /// What is found in one tenant: an account for each of the person's addresses.
-    async fn in_tenant(&self, tenant: &AnyTenant, secret: &Secret) -> (Vec<AccountResult>, u32) {
+    async fn in_tenant(&self, tenant: &Tenant, secret: &Secret) -> (Vec<AccountResult>, u32) {
         let config = self.connection.config();
         let scoped = |name: Option<String>, account| {
             let scope: Vec<_> = tenant.scope.clone().into_iter().chain(name).collect();
@@ -303,7 +303,7 @@ impl Job {
     }
 }
 
-fn tenant_url(config: &ProviderConfig, tenant: &AnyTenant) -> Option<reqwest::Url> {
+fn tenant_url(config: &ProviderConfig, tenant: &Tenant) -> Option<reqwest::Url> {
     match &config.base_url {
         Some(base) => Some(base.url().clone()),
         None => reqwest::Url::parse(tenant.base_url).ok(),

@@ -102,15 +102,15 @@ impl App {
         };
         let verified = self.authenticator.verify(source, request, invocation, &log).await?;
         // Some senders never repeat what was refused: who left is then known from this line alone.
-        let cannot_read = |fault: &Unreadable, what: &str| {
+        let cannot_read = |error: &Unreadable, what: &str| {
             metrics::count("Unreadable");
-            tracing::error!(request_id = invocation.request_id, source = source.name, reason = %fault, "{what}");
+            tracing::error!(request_id = invocation.request_id, source = source.name, reason = %error, "{what}");
         };
-        let delivery = source.delivery(&verified).map_err(|fault| {
-            cannot_read(&fault, "an authenticated delivery could not be read");
-            Problem::Unreadable(fault.to_string())
+        let delivery = source.delivery(&verified).map_err(|error| {
+            cannot_read(&error, "an authenticated delivery could not be read");
+            Problem::Unreadable(error.to_string())
         })?;
-        delivery.unreadable.iter().for_each(|fault| cannot_read(fault, "an event could not be read"));
+        delivery.unreadable.iter().for_each(|error| cannot_read(error, "an event could not be read"));
         let report = self.act(source, delivery, invocation).await.map_err(|why| {
             log(&why, "a delivery could not be recorded");
             Problem::NotRecorded
@@ -129,7 +129,7 @@ impl App {
         delivery: DeliveryEvents,
         invocation: &Invocation,
     ) -> Result<Report, NotRecorded> {
-        // Without a queue nobody goes on afterwards: then the sender's time is no reason to stop.
+        // Without a queue nothing goes on afterwards: then the sender's time is no reason to stop.
         let timeout = source.response_timeout.saturating_sub(ANSWERING);
         let deadline = if self.flow.queue.is_some() { invocation.started + timeout } else { invocation.deadline };
         let departures = self.flow.receive(source, &delivery, invocation.worker(deadline)).await?;
@@ -168,7 +168,7 @@ impl App {
     }
 }
 
-/// Gives back what a sender asks to see that the address is ours. Whoever asks may be anybody: nothing else is told.
+/// Echoes the challenge with which a sender checks that the URL is ours. The caller is not authenticated: nothing else is shown.
 fn challenge(source: &Source, request: &Request<Vec<u8>>) -> Result<Response<String>, Problem> {
     let Some(Challenge { header, field }) = &source.challenge else { return Err(Problem::MethodNotAllowed("POST")) };
     let asked = request.headers().get(header).and_then(|value| value.to_str().ok()).map(str::trim);

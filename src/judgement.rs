@@ -302,7 +302,7 @@ fn next(
     let lapses = |veto: Veto| veto.can_lapse() || waits(veto).is_some() || (veto == Veto::DryRun && is_dry_run);
     let due_at = vetoes.iter().filter_map(|veto| waits(*veto)).max();
     match due_at {
-        // Nobody knows any more which providers the source reaches.
+        // Which providers the source reaches is not known any more.
         _ if stands(Veto::Protected) || rules.settle.is_none() => Next::Attend,
         _ if vetoes.is_empty() => Next::Remove,
         _ if is_dry_run && !stands(Veto::Paused) => Next::LookUp,

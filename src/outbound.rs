@@ -8,14 +8,13 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use reqwest::{
     Method, Url,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
-use retry_policies::{Jitter, RetryDecision, RetryPolicy, policies::ExponentialBackoff};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout};
@@ -41,7 +40,7 @@ const LARGEST_LIST: usize = 16 * 1024 * 1024;
 const LONGEST_SEGMENT: usize = 256;
 /// The reason of a failure before anything was sent.
 const NO_CONNECTION: &str = "no_connection";
-/// With less time than this a call is not begun: it could be sent, but not be heard.
+/// With less time than this a call is not begun: the request could be sent, but its response not be read.
 const LEAST_TIME: Duration = Duration::from_millis(20);
 /// The first and the longest wait between two attempts, before the jitter.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
@@ -176,9 +175,9 @@ impl Http {
         Request::new(self, method, below(&self.base, path))
     }
 
-    /// How long to wait before another attempt; `None` if there shall be none.
+    /// Returns how long to wait before another attempt; `None` after the last.
     fn pause(&self, failure: &Failure, attempt: u32) -> Option<Duration> {
-        let wait = failure.retry_after.or_else(|| backoff(self.limits.attempts, attempt))?;
+        let wait = failure.retry_after.unwrap_or_else(|| backoff(attempt));
         let again = failure.kind.is_transient() && attempt < self.limits.attempts;
         // A vendor may ask for longer than a clock can count.
         let fits = Instant::now().checked_add(wait).is_some_and(|then| then + LEAST_TIME < self.deadline);
@@ -186,17 +185,11 @@ impl Http {
     }
 }
 
-/// Exponential backoff with full jitter.
-fn backoff(attempts: u32, attempt: u32) -> Option<Duration> {
-    let policy = ExponentialBackoff::builder()
-        .retry_bounds(BACKOFF.0, BACKOFF.1)
-        .jitter(Jitter::Full)
-        .build_with_max_retries(attempts);
-    let now = SystemTime::now();
-    match policy.should_retry(now, attempt - 1) {
-        RetryDecision::Retry { execute_after } => Some(execute_after.duration_since(now).unwrap_or_default()),
-        RetryDecision::DoNotRetry => None,
-    }
+/// Returns the wait after the `attempt`th attempt, counted from 1: exponential backoff with full jitter.
+fn backoff(attempt: u32) -> Duration {
+    let (first, longest) = BACKOFF;
+    let doubled = first.saturating_mul(1 << attempt.saturating_sub(1).min(20));
+    doubled.min(longest).mul_f64(fastrand::f64())
 }
 
 /// The URL of `path` below `base`.

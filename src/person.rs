@@ -21,7 +21,7 @@ impl Email {
     ///
     /// Refuses white space, control and invisible characters, a second `@`, everything that RFC 5322 3.2.3 allows in
     /// quotes only (`mailto:ann@…`), and a domain with an empty label (`…@example.com.`), also where IDNA would map another
-    /// character to one of these. No SaaS account is known by such an address: nobody would be found, and "nobody is there"
+    /// character to one of these. No SaaS account is known by such an address: none would be found, and "no account is there"
     /// would be said of somebody else.
     pub fn parse(text: &str) -> Option<Self> {
         let written = text.trim();

@@ -13,12 +13,12 @@ use crate::{
     secrets::{Secret, SecretError},
 };
 
-pub mod aerospike_cloud;
-pub mod cloudflare_access;
-pub mod flashduty;
-pub mod instaply;
+mod aerospike_cloud;
+mod cloudflare_access;
+mod flashduty;
+mod instaply;
 mod pages;
-pub mod stytch_b2b;
+mod stytch_b2b;
 
 /// One product from which a departed person is removed.
 ///
@@ -134,57 +134,46 @@ impl Removal {
         self
     }
 
-    /// Adds the account's id, where only the removal tells it.
+    /// Adds the account's id, where only the removal shows it.
     pub fn account_id(mut self, id: Option<String>) -> Self {
         self.account_id = id;
         self
     }
 }
 
-/// What the registry needs of a product beyond [`Provider`].
-pub trait Product: Provider + Sized + 'static {
-    /// The name of the kind in the configuration.
-    const KIND: &'static str;
-    /// The vendor's name of the product and the operation.
-    const TITLE: &'static str;
-    /// The vendor's own page on it.
-    const PAGE: &'static str;
-    /// The keys of its secret, for a person.
-    const SECRET_KEYS: &'static str;
-    /// Lines of its section in the configuration beside `kind`, to be adapted; a comment where one may be left out.
-    const CONFIGURE: &'static [&'static str] = &[];
-    /// Whether accounts can be looked up; else `canary` is refused.
-    const LOOKS_UP: bool = true;
-    /// The keys of its table in the configuration that only it has.
-    type Settings: DeserializeOwned + fmt::Debug + Send + Sync;
-
-    /// Makes the product from its settings and its secret: one tenant, or one per organization.
+/// A product as the configuration describes it, to be connected with its secret.
+pub trait Product: fmt::Debug + Send + Sync {
+    /// Connects the product: one tenant, or one per organization.
     ///
     /// # Errors
-    /// If the secret lacks a key.
-    fn connect(settings: &Self::Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError>;
+    /// If a key is missing in the secret.
+    fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError>;
 
     /// Returns by what the product knows people.
-    fn known_by(_: &Self::Settings) -> KnownBy {
+    fn known_by(&self) -> KnownBy {
         KnownBy::Email
     }
 }
 
-/// One tenant where a person can have one account: a product, or one organization in it.
+/// One product, or one organization in it: a person can have one account there.
 #[derive(Debug)]
-pub struct Tenant<P> {
+pub struct Tenant {
     /// The organization, where there are several by design.
     pub scope: Option<String>,
     /// The vendor's own base URL; the configuration's wins.
     pub base_url: &'static str,
     /// The product, connected.
-    pub provider: P,
+    pub provider: Arc<dyn Provider>,
 }
 
-/// A [`Tenant`] of any product.
-pub type AnyTenant = Tenant<Arc<dyn Provider>>;
+impl Tenant {
+    /// Returns the only tenant of a product.
+    pub fn only(base_url: &'static str, provider: impl Provider + 'static) -> Vec<Self> {
+        vec![Self { scope: None, base_url, provider: Arc::new(provider) }]
+    }
+}
 
-/// One kind of provider: a row of the registry.
+/// One kind of provider, as the registry lists it.
 pub struct ProviderKind {
     /// The name in the configuration.
     pub name: &'static str,
@@ -196,41 +185,20 @@ pub struct ProviderKind {
     pub secret_keys: &'static str,
     /// Lines of its section in the configuration beside `kind`, to be adapted; a comment where one may be left out.
     pub configure_lines: &'static [&'static str],
-    /// Whether accounts can be looked up.
+    /// Whether accounts can be looked up; else `canary` is refused.
     pub looks_up: bool,
-    configure: fn(Section<'_>, &mut Reporter<'_>) -> Option<Box<dyn Configured>>,
+    /// Reads the keys that only this kind has.
+    pub(crate) configure: fn(Section<'_>, &mut Reporter<'_>) -> Option<Box<dyn Product>>,
 }
 
 /// All kinds, sorted by name.
-pub const KINDS: &[ProviderKind] = &[
-    ProviderKind::of::<aerospike_cloud::AerospikeCloud>(),
-    ProviderKind::of::<cloudflare_access::CloudflareAccess>(),
-    ProviderKind::of::<flashduty::Flashduty>(),
-    ProviderKind::of::<instaply::Instaply>(),
-    ProviderKind::of::<stytch_b2b::StytchB2b>(),
-];
+pub const KINDS: &[ProviderKind] =
+    &[aerospike_cloud::KIND, cloudflare_access::KIND, flashduty::KIND, instaply::KIND, stytch_b2b::KIND];
 
 impl ProviderKind {
-    /// The kind of this name.
+    /// Returns the kind of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         KINDS.iter().find(|kind| kind.name == name)
-    }
-
-    /// Reads the keys that only this kind has.
-    pub(crate) fn configure(&self, own: Section<'_>, reporter: &mut Reporter<'_>) -> Option<Box<dyn Configured>> {
-        (self.configure)(own, reporter)
-    }
-
-    const fn of<P: Product>() -> Self {
-        Self {
-            name: P::KIND,
-            title: P::TITLE,
-            page: P::PAGE,
-            secret_keys: P::SECRET_KEYS,
-            configure_lines: P::CONFIGURE,
-            looks_up: P::LOOKS_UP,
-            configure: configure::<P>,
-        }
     }
 }
 
@@ -240,39 +208,10 @@ impl fmt::Debug for ProviderKind {
     }
 }
 
-/// A product whose settings are read; it lacks the secret to be called.
-pub trait Configured: fmt::Debug + Send + Sync {
-    /// Makes the product from its secret: one tenant, or one per organization.
-    ///
-    /// # Errors
-    /// If the secret lacks a key.
-    fn connect(&self, secret: &Secret) -> Result<Vec<AnyTenant>, SecretError>;
-
-    /// Returns by what the product knows people.
-    fn known_by(&self) -> KnownBy {
-        KnownBy::Email
-    }
-}
-
-#[derive(Debug)]
-struct SettingsOf<P: Product>(P::Settings);
-
-impl<P: Product> Configured for SettingsOf<P> {
-    fn connect(&self, secret: &Secret) -> Result<Vec<AnyTenant>, SecretError> {
-        let any = |tenant: Tenant<P>| Tenant {
-            scope: tenant.scope,
-            base_url: tenant.base_url,
-            provider: Arc::new(tenant.provider) as Arc<dyn Provider>,
-        };
-        Ok(P::connect(&self.0, secret)?.into_iter().map(any).collect())
-    }
-
-    fn known_by(&self) -> KnownBy {
-        P::known_by(&self.0)
-    }
-}
-
-fn configure<P: Product>(own: Section<'_>, reporter: &mut Reporter<'_>) -> Option<Box<dyn Configured>> {
-    let settings = own.read::<P::Settings>(reporter)?;
-    Some(Box::new(SettingsOf::<P>(settings)))
+/// Reads a kind's own keys into its settings.
+fn settings<P: Product + DeserializeOwned + 'static>(
+    own: Section<'_>,
+    reporter: &mut Reporter<'_>,
+) -> Option<Box<dyn Product>> {
+    Some(Box::new(own.read::<P>(reporter)?))
 }

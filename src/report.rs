@@ -285,7 +285,7 @@ impl DepartureReport {
             let source = &self.source;
             error!(
                 request_id,
-                departure_id, source, "a departure names nobody who is known: no account was looked for"
+                departure_id, source, "a departure identifies no known person: no account was looked up"
             );
         }
         match self.status {

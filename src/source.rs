@@ -43,7 +43,7 @@ pub struct Source {
     pub keys: KeySource,
     /// How it proves that a delivery is its own.
     pub scheme: Scheme,
-    /// What it wants to be told.
+    /// What its sender gets as an answer.
     pub reply: Reply,
     /// How long its sender waits for an answer. What is not done by then is left to the queue, where there is one.
     pub response_timeout: Duration,
@@ -123,7 +123,7 @@ struct Table {
     /// Types of events that count as departures as well.
     #[serde(default)]
     also: Vec<String>,
-    /// Whether an address is believed that its sender calls unproven.
+    /// Whether an e-mail address counts that its sender calls unverified.
     #[serde(default)]
     accept_unverified: bool,
     event: Option<EventTable>,
@@ -207,13 +207,13 @@ impl Source {
         self.coverage.contains(provider)
     }
 
-    /// Returns whether this source knows people by an id. One that knows them by e-mail address alone cannot tell two
+    /// Returns whether this source knows people by an id. One that knows them by e-mail address alone cannot distinguish two
     /// holders of an address apart.
     pub fn knows_ids(&self) -> bool {
         self.reader.person.idp_id.is_some() || self.reader.person.external_id.is_some()
     }
 
-    /// Returns whether its events have an id or a time. Those of one that has neither are told apart by their content alone.
+    /// Returns whether its events have an id or a time. Those of a source with neither differ by their content alone.
     pub fn identifies_events(&self) -> bool {
         let event = &self.reader.event;
         event.id.is_some() || event.occurred_at.is_some() || self.scheme.signs_ids()
@@ -274,7 +274,7 @@ fn reader(known: &SourceKind, given: &mut Table, spec: &KindSpec, errors: &mut V
         let kind = known.name;
         errors.push((
             "accept_unverified",
-            format!("`accept_unverified` changes nothing: `{kind}` does not say whether an address is proven"),
+            format!("`accept_unverified` changes nothing: `{kind}` does not say whether an e-mail address is verified"),
         ));
         return None;
     }
@@ -289,7 +289,7 @@ fn reader(known: &SourceKind, given: &mut Table, spec: &KindSpec, errors: &mut V
 }
 
 /// How a source proves to be itself, and with which keys. A sender that signs is not believed without its signature; one
-/// that shows a secret lets its administrator choose the header; one that publishes its keys has none to share.
+/// that sends a static token lets its administrator choose the header; one that publishes its keys has none to share.
 fn authentication(
     name: &str,
     kind: &SourceKind,
@@ -335,7 +335,7 @@ fn check_authentication(kind: &SourceKind, spec: &KindSpec, given: &Table) -> Re
         return Err(format!("`signature` goes with kind `hmac`: how `{kind_name}` signs is known"));
     }
     if given.token.is_some() && kind_name != "token" && spec.token.is_none() {
-        return Err(format!("`token` goes with senders that show a secret; `{kind_name}` does not"));
+        return Err(format!("`token` goes with senders of a static token; `{kind_name}` is not one"));
     }
     if given.jwks.is_some() && spec.jwt.is_none() {
         return Err(format!("`jwks` goes with senders that sign JSON Web Tokens; `{kind_name}` does not"));

@@ -8,7 +8,7 @@ use super::{BaseUrl, Reporter, Section, check_name, duration, nearest};
 use crate::{
     outbound::Limits,
     person::{Email, KnownBy},
-    providers::{Configured, ProviderKind},
+    providers::{Product, ProviderKind},
 };
 
 /// `[providers.NAME]`: one product.
@@ -31,7 +31,7 @@ pub struct ProviderConfig {
     /// The sources whose external ids the product knows, where it knows people by these.
     pub sources: BTreeSet<String>,
     /// The keys that only this kind has.
-    pub settings: Box<dyn Configured>,
+    pub settings: Box<dyn Product>,
 }
 
 /// The keys that every provider takes.
@@ -117,7 +117,7 @@ fn provider(
         reporter.add(Some(span), format!("`{}`: unknown kind `{kind}`: {suggestion}", own.name));
         return None;
     };
-    let settings = kind.configure(own, reporter);
+    let settings = (kind.configure)(own, reporter);
     if canary_at.is_some() && !kind.looks_up {
         let message = format!("`{section}`: `canary` needs a look-up, and {} has none: take it out", kind.name);
         reporter.add(canary_at, message);

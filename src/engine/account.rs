@@ -22,7 +22,7 @@ const PROOFS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Durat
 
 /// What is said of an account that was gone when it was looked up: the intent is noted for all providers at once, so that an
 /// interrupted run may have announced a removal that it did not begin.
-const ANNOUNCED: &str = "a removal had been announced, or begun, by an earlier run that did not learn how it ended";
+const ANNOUNCED: &str = "a removal had been announced, or begun, by an earlier run whose end is not known";
 
 /// What one person's removal from one tenant needs.
 pub(super) struct Removing<'a> {
@@ -61,7 +61,7 @@ impl Removing<'_> {
                     met.extend(accounts.iter().map(|account| account.id.clone()));
                     results.push((name, self.found(sight, target, accounts).await));
                 }
-                Ok(Seen::Nobody) => results.push((name, self.nobody(target))),
+                Ok(Seen::NoAccount) => results.push((name, self.no_account(target))),
                 Ok(Seen::NotEvenCanary) => {
                     results.push((name, canary_not_found(AccountResult::of(Outcome::Unconfirmed))))
                 }
@@ -71,7 +71,7 @@ impl Removing<'_> {
         results
     }
 
-    /// Why nobody is looked up.
+    /// Why no look-up is made.
     fn refusal(&self, targets: &[&Target]) -> Option<AccountResult> {
         let by_id = self.config.settings.known_by() == KnownBy::ExternalId;
         let canary = |email: &Email| self.config.canary.as_ref() == Some(email);
@@ -89,8 +89,8 @@ impl Removing<'_> {
         }
     }
 
-    /// What it means that nobody is there.
-    fn nobody(&self, target: &Target) -> AccountResult {
+    /// The result where no account is there.
+    fn no_account(&self, target: &Target) -> AccountResult {
         // An account under a former address was removed only if a release showed it.
         let may_be_ours =
             target.status == AddressStatus::Current || self.assignment.released.contains_key(&self.config.name);
@@ -107,7 +107,7 @@ impl Removing<'_> {
     /// What becomes of the accounts that were found under one identity.
     async fn found(&self, sight: Sight<'_>, target: &Target, mut accounts: Vec<Account>) -> AccountResult {
         let several = accounts.len();
-        let Some(account) = accounts.pop() else { return self.nobody(target) };
+        let Some(account) = accounts.pop() else { return self.no_account(target) };
         if self.assignment.action == Action::Resolve {
             return AccountResult { account_id: Some(account.id), ..held() };
         }
@@ -118,7 +118,7 @@ impl Removing<'_> {
         let result = match self.objection(target, &account) {
             Some(objection) => objection,
             None => match self.remove(&account, &account.id).await {
-                Ok((removal, lost)) => self.proven(sight, target.identity.borrowed(), removal, lost).await,
+                Ok((removal, lost)) => self.prove(sight, target.identity.borrowed(), removal, lost).await,
                 Err(failure) => failed(failure),
             },
         };
@@ -178,10 +178,10 @@ impl Removing<'_> {
     }
 
     /// What a removal comes to after a second look.
-    async fn proven(&self, sight: Sight<'_>, identity: Identity<'_>, removal: Removal, lost: Lost) -> AccountResult {
+    async fn prove(&self, sight: Sight<'_>, identity: Identity<'_>, removal: Removal, lost: Lost) -> AccountResult {
         let (result, proof) = removed(removal, lost, Proof::SecondLook);
         if !self.config.confirm {
-            return unproven(result, proof);
+            return not_confirmed(result, proof);
         }
         let mut listed = false;
         for pause in PROOFS {
@@ -190,7 +190,7 @@ impl Removing<'_> {
             }
             sleep(pause).await;
             match sight.look(identity).await {
-                Ok(Seen::Nobody) => return result.proof(proof),
+                Ok(Seen::NoAccount) => return result.proof(proof),
                 Ok(Seen::NotEvenCanary) => return canary_not_found(result),
                 Ok(Seen::Accounts(_)) => listed = true,
                 Err(failure) => return proof_failed(result, &failure),
@@ -222,7 +222,7 @@ impl Removing<'_> {
         if results.is_empty() { vec![(None, held())] } else { results }
     }
 
-    /// Removes an account that cannot be looked up: its id is the address, its proof a second removal that finds nobody.
+    /// Removes an account that cannot be looked up: its id is the address, its proof a second removal that finds no account.
     async fn unlisted(&self, email: &Email) -> Result<AccountResult, Failure> {
         match self.assignment.action {
             Action::Remove => {}
@@ -256,7 +256,7 @@ impl Removing<'_> {
             return Ok(result.proof(proof));
         }
         if !self.config.confirm {
-            return Ok(unproven(result, proof));
+            return Ok(not_confirmed(result, proof));
         }
         Ok(match self.remove(&account, &named).await {
             Ok((second, _)) if second.now == Outcome::AlreadyAbsent => result.proof(proof),
@@ -285,7 +285,7 @@ fn removed(removal: Removal, lost: Lost, proof: Proof) -> (AccountResult, Proof)
 }
 
 /// What is not looked at again, as configured.
-fn unproven(result: AccountResult, proof: Proof) -> AccountResult {
+fn not_confirmed(result: AccountResult, proof: Proof) -> AccountResult {
     match proof {
         Proof::FoundAbsentAfterRemoval => result.proof(proof),
         _ => result.proof(Proof::NotConfirmed).detail("not looked at again, as configured"),

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{
     config::ProviderConfig,
-    providers::AnyTenant,
+    providers::Tenant,
     secrets::{Secret, SecretError},
 };
 
 /// Where one provider removes people.
-pub(super) type Tenants = Arc<Vec<AnyTenant>>;
+pub(super) type Tenants = Arc<Vec<Tenant>>;
 
 /// One provider. What it keeps between departures (an access token, say) lives as long as its secret stays the same.
 #[derive(Debug)]

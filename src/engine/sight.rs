@@ -1,4 +1,4 @@
-//! Looks one identity up in one tenant, so that nobody is called absent who could not have been seen.
+//! Looks one identity up in one tenant, so that a person who could not have been seen is not called absent.
 
 use crate::{
     outbound::Http,
@@ -19,9 +19,9 @@ pub(super) struct Sight<'a> {
 pub(super) enum Seen {
     /// These accounts, at least one, each once, sorted by id.
     Accounts(Vec<Account>),
-    /// Nobody, and the canary, if one is configured, was in sight.
-    Nobody,
-    /// Nobody, and the canary was not in sight either.
+    /// No account, and the canary, if one is configured, was in sight.
+    NoAccount,
+    /// No account, and the canary was not in sight either.
     NotEvenCanary,
 }
 
@@ -36,7 +36,7 @@ impl Sight<'_> {
         Ok(match self.canary {
             _ if !accounts.is_empty() => Seen::Accounts(accounts),
             Some(canary) if !in_sight && (everybody || !self.shows(canary).await?) => Seen::NotEvenCanary,
-            _ => Seen::Nobody,
+            _ => Seen::NoAccount,
         })
     }
 

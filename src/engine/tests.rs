@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     outcome::{Failure, FailureKind, Proof},
     person::{Email, Identity},
-    providers::{Account, Configured, LookUp, Provider, Removal, Tenant},
+    providers::{Account, LookUp, Product, Provider, Removal, Tenant},
     secrets::SecretError,
 };
 
@@ -72,8 +72,8 @@ impl LookUp for Scripted {
     }
 }
 
-impl Configured for Shared {
-    fn connect(&self, _: &Secret) -> Result<Vec<AnyTenant>, SecretError> {
+impl Product for Shared {
+    fn connect(&self, _: &Secret) -> Result<Vec<Tenant>, SecretError> {
         Ok(vec![Tenant { scope: None, base_url: "http://127.0.0.1:9", provider: self.0.clone() }])
     }
 }

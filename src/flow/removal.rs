@@ -241,7 +241,7 @@ impl<'a> Removal<'a> {
     /// Ends the run: the state follows from the last judgement and from what is true at the providers.
     async fn close(&mut self) {
         let Some(verdict) = self.verdict.clone() else { return };
-        // An intent was noted for providers that turned out to have nobody, or were not reached.
+        // An intent was noted for providers that turned out to have no account, or were not reached.
         let (asked, begun, results) = (&self.asked, &self.begun, &self.results);
         let may_have_begun = |name: &String| {
             asked.contains(name) || begun.contains(name) || !results.iter().any(|result| result.provider == *name)

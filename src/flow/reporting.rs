@@ -31,7 +31,7 @@ impl Flow {
         ProviderResult::new(name, account)
     }
 
-    /// What a sender is told of a record.
+    /// Returns the status of a record in the report.
     fn status(&self, record: &Record) -> Status {
         let is_planned = record.vetoes.iter().flatten().all(|standing| standing.veto == Veto::DryRun);
         match record.state {

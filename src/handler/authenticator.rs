@@ -140,9 +140,9 @@ fn may_be_newer(verdict: &Verdict) -> bool {
 /// The usable keys of a source's secret. What is wrong with the others goes to the log.
 fn usable_keys(source: &Source, secret: &Secret, invocation: &Invocation) -> Result<Keys, SecretError> {
     let keys = source.scheme.secret_keys_of(secret);
-    for fault in keys.faults() {
+    for error in keys.errors() {
         let request_id = &invocation.request_id;
-        tracing::error!(request_id, source = source.name, reason = %fault, "a key of a source's secret is not used");
+        tracing::error!(request_id, source = source.name, reason = %error, "a key of a source's secret is not used");
     }
     keys.into_keys()
 }

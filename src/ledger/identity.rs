@@ -104,7 +104,7 @@ impl IdentityRecord {
         }
         let emails: Vec<String> = fact.person.emails().take(MAX_EMAILS).map(Email::canonical).collect();
         match fact.verified {
-            Verification::Proven => record(&mut self.emails, at, emails),
+            Verification::Verified => record(&mut self.emails, at, emails),
             Verification::Claimed => record(&mut self.claims, at, emails.into_iter().take(1).collect()),
             Verification::Confirms => {
                 self.confirmations.insert(at);
@@ -186,7 +186,7 @@ fn record(statements: &mut Vec<Statement>, at: i64, texts: Vec<String>) {
                 }
             }
         }
-        Err(place) => statements.insert(place, Statement { at, texts }),
+        Err(position) => statements.insert(position, Statement { at, texts }),
     }
     // Between two equal neighbors a third says nothing new.
     let mut n = 1;
@@ -288,7 +288,7 @@ mod tests {
     }
 
     fn known(emails: &[&str]) -> IdentityFact {
-        fact(Word::Known, Verification::Proven, emails)
+        fact(Word::Known, Verification::Verified, emails)
     }
 
     fn shown(identity: &IdentityRecord) -> Vec<(String, i64, Option<i64>)> {

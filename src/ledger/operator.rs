@@ -1,6 +1,6 @@
 //! What a person decides about a recorded departure: release it, dismiss it, have it tried again.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
@@ -31,20 +31,26 @@ pub struct Shown {
 }
 
 /// Why a decision was not carried out. The departure is as it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// There is no such departure.
+    #[error("the ledger has no such departure")]
     Unknown,
     /// It is not in a state in which this can be decided.
+    #[error("{}", not_decidable(*.0))]
     State(State),
     /// A worker has it; the lease ends then.
+    #[error("it is being worked on, until {0} at the latest")]
     Busy(OffsetDateTime),
     /// These stand against any release.
+    #[error("no release overrides {}", names(.0))]
     NotReleasable(Vec<Veto>),
     /// None of the vetoes to override stands.
+    #[error("nothing that can be released stands against it")]
     NothingToRelease,
     /// The ledger cannot be used.
-    Down(LedgerError),
+    #[error(transparent)]
+    Down(#[from] LedgerError),
 }
 
 impl Decision {
@@ -134,8 +140,8 @@ impl Ledger {
     /// # Errors
     /// If there is no such departure, or the ledger cannot be used.
     pub async fn review(&self, id: &str, rules: Rules<'_>, now: OffsetDateTime) -> Result<(Record, Verdict), Refused> {
-        let record = self.get(id).await.map_err(Refused::Down)?.ok_or(Refused::Unknown)?;
-        let facts: Facts = self.facts(&record, rules.policy.max_departures.as_ref()).await.map_err(Refused::Down)?;
+        let record = self.get(id).await?.ok_or(Refused::Unknown)?;
+        let facts: Facts = self.facts(&record, rules.policy.max_departures.as_ref()).await?;
         let verdict = judgement::judge(&record, &facts, rules, now);
         Ok((record, verdict))
     }
@@ -154,7 +160,7 @@ impl Ledger {
         now: OffsetDateTime,
     ) -> Result<Record, Refused> {
         for _ in 0..MAX_CAS_ATTEMPTS {
-            let mut record = self.get(id).await.map_err(Refused::Down)?.ok_or(Refused::Unknown)?;
+            let mut record = self.get(id).await?.ok_or(Refused::Unknown)?;
             if let Some(lease) = record.lease.as_ref().filter(|_| record.is_leased(now)) {
                 return Err(Refused::Busy(lease.until + SKEW));
             }
@@ -162,7 +168,7 @@ impl Ledger {
             record.lease = None;
             let (who, what) = (who.to_owned(), decision.name().to_owned());
             record.note(OperatorAction { at: now, who, what, reasons });
-            if self.save(&mut record).await.map_err(Refused::Down)? {
+            if self.save(&mut record).await? {
                 if record.state == State::Dismissed {
                     // A reference that stays counts as nothing: the record says that it was dismissed.
                     let _ = self.forget_references(&record).await;
@@ -181,24 +187,19 @@ impl Release {
     }
 }
 
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |vetoes: &[Veto]| vetoes.iter().map(|veto| veto.as_str()).collect::<Vec<_>>().join(", ");
-        match self {
-            Self::Unknown => f.write_str("the ledger has no such departure"),
-            Self::State(State::Done) => f.write_str("it is done: nothing is left to decide"),
-            Self::State(State::Dismissed) => f.write_str("it was dismissed, and its person is no longer known"),
-            Self::State(State::Held) => f.write_str("it is held: release or dismiss it"),
-            Self::State(state) => write!(f, "it is {state}"),
-            Self::Busy(until) => write!(f, "it is being worked on, until {until} at the latest"),
-            Self::NotReleasable(vetoes) => write!(f, "no release overrides {}", names(vetoes)),
-            Self::NothingToRelease => f.write_str("nothing that can be released stands against it"),
-            Self::Down(error) => error.fmt(f),
-        }
+fn not_decidable(state: State) -> &'static str {
+    match state {
+        State::Done => "it is done: nothing is left to decide",
+        State::Dismissed => "it was dismissed, and its person is no longer known",
+        State::Held => "it is held: release or dismiss it",
+        State::Pending => "it is pending",
+        State::NeedsAttention => "it is needs_attention",
     }
 }
 
-impl std::error::Error for Refused {}
+fn names(vetoes: &[Veto]) -> String {
+    vetoes.iter().map(|veto| veto.as_str()).collect::<Vec<_>>().join(", ")
+}
 
 #[cfg(test)]
 mod tests {

@@ -56,7 +56,7 @@ pub struct Record {
     /// When its first delivery arrived.
     #[serde(with = "time::serde::rfc3339")]
     pub received_at: OffsetDateTime,
-    /// Its place among its source's words, in milliseconds since 1970: when it happened, or was reported if that is earlier.
+    /// Its rank among its source's facts, in milliseconds since 1970: when it happened, or was reported if that is earlier.
     pub rank: i64,
     /// Who left. In full while there is work to do; masked once there is none.
     pub person: StoredPerson,
@@ -79,7 +79,7 @@ pub struct Record {
     /// Whether a dry run planned it: then it is carried out after a release alone.
     #[serde(default)]
     pub planned: bool,
-    /// Addresses of the person that became known while it was open, and by which nobody was looked up yet.
+    /// Addresses of the person that became known while it was open, and by which no account was looked up yet.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub late: BTreeSet<TraitKey>,
     /// Whether the safeguard has counted it.
@@ -171,7 +171,7 @@ fn seconds(duration: Duration) -> i64 {
 }
 
 impl Record {
-    /// A record of a departure that was received at `now`, due at once. `rank` is its place among its source's words.
+    /// A record of a departure that was received at `now`, due at once. `rank` orders it among its source's facts.
     pub fn new(departure: &Departure, now: OffsetDateTime, rank: i64) -> Self {
         let Departure { id, source, event, person } = departure;
         Self {
@@ -254,7 +254,7 @@ impl Record {
         self.intent.iter().filter(|provider| self.is_open_at(provider)).cloned().collect()
     }
 
-    /// Records by what accounts are looked up from now on. Where nobody was, or nobody could be looked up, a new trait is looked
+    /// Records by what accounts are looked up from now on. Where no account was found, or none could be looked up, a new trait is looked
     /// up as well.
     pub fn looks_up_by(&mut self, traits: BTreeSet<TraitKey>) {
         if !self.looked_up.is_empty() && !traits.is_subset(&self.looked_up) {
@@ -271,7 +271,7 @@ impl Record {
         let runs = before.map_or(0, |result| result.runs) + 1;
         if let Some(before) = before {
             found.keep_removed(&before.found);
-            // What was removed, and how that is known, stays: a later look finds nobody.
+            // What was removed, and how that is known, stays: a later look-up finds no account.
             if found.worst.outcome == Outcome::AlreadyAbsent && before.found.worst.is_removal() {
                 found = before.found.clone();
             }

@@ -36,7 +36,7 @@ impl Response {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         let not_understood =
             |what: &str| Failure::not_understood(format!("HTTP {}: {what}", self.status)).request_id(self.request_id());
-        // serde reads a list into a struct, by position; `[]` would be an object that lacks everything optional.
+        // serde reads a list into a struct, by position; `[]` would be an object without anything optional.
         if self.body.trim_ascii_start().first() != Some(&b'{') {
             return Err(not_understood("not a JSON object"));
         }
@@ -63,7 +63,7 @@ impl Response {
         Failure::new(FailureKind::of_status(self.status), reason).request_id(self.request_id())
     }
 
-    /// The provider's id of the request, where a header tells it.
+    /// The provider's id of the request, where a header has it.
     pub fn request_id(&self) -> Option<String> {
         REQUEST_ID_HEADERS.iter().find_map(|name| self.header(name)).map(str::to_owned)
     }

@@ -5,8 +5,9 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::{
-    Account, LookUp, Product, Provider, Removal, Tenant,
+    Account, LookUp, Product, Provider, ProviderKind, Removal, Tenant,
     pages::{Page, Pages, Total},
+    settings,
 };
 use crate::{
     config::BaseUrl,
@@ -24,37 +25,41 @@ const ERROR_TYPES: &str = "urn:aerospike:errors:";
 const NOT_FOUND: &str = "resource:not-found";
 const TOKEN_URL: &str = "https://auth.control.aerospike.cloud/oauth/token";
 
+/// The kind in the registry.
+pub(super) const KIND: ProviderKind = ProviderKind {
+    name: "aerospike_cloud",
+    title: "Aerospike Cloud: remove org member",
+    page: "https://aerospike.com/docs/cloud/reference/api/organization/removeorgmember",
+    secret_keys: "`client_id` and `client_secret`, or `access_token`",
+    configure_lines: &[
+        "# token_url = \"https://auth.example.com/oauth/token\"   # where an access token is fetched, if not at the vendor's",
+    ],
+    looks_up: true,
+    configure: settings::<Settings>,
+};
+
 /// The keys that only this kind has.
 #[derive(Debug, Deserialize)]
-pub struct Settings {
+pub(super) struct Settings {
     /// Where tokens are fetched, if not at the vendor's own address.
     pub token_url: Option<BaseUrl>,
 }
 
 /// Aerospike Cloud, connected. The token decides the organization.
 #[derive(Debug)]
-pub struct AerospikeCloud {
+pub(super) struct AerospikeCloud {
     tokens: Tokens,
 }
 
-impl Product for AerospikeCloud {
-    const KIND: &'static str = "aerospike_cloud";
-    const TITLE: &'static str = "Aerospike Cloud: remove org member";
-    const PAGE: &'static str = "https://aerospike.com/docs/cloud/reference/api/organization/removeorgmember";
-    const SECRET_KEYS: &'static str = "`client_id` and `client_secret`, or `access_token`";
-    const CONFIGURE: &'static [&'static str] = &[
-        "# token_url = \"https://auth.example.com/oauth/token\"   # where an access token is fetched, if not at the vendor's",
-    ];
-    type Settings = Settings;
-
-    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {
+impl Product for Settings {
+    fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError> {
         let tokens = if secret.has("access_token") {
             Tokens::Fixed(secret.text("access_token")?)
         } else {
-            let url = settings.token_url.as_ref().map_or(TOKEN_URL, |url| url.url().as_str());
+            let url = self.token_url.as_ref().map_or(TOKEN_URL, |url| url.url().as_str());
             Tokens::Fetched(ClientCredentials::new(url, secret.text("client_id")?, secret.text("client_secret")?))
         };
-        Ok(vec![Tenant { scope: None, base_url: "https://api.aerospike.cloud/v2", provider: Self { tokens } }])
+        Ok(Tenant::only("https://api.aerospike.cloud/v2", AerospikeCloud { tokens }))
     }
 }
 
@@ -176,10 +181,10 @@ struct Member {
 }
 
 impl Member {
-    /// `None` if it cannot be told who this is, or how to remove them.
+    /// `None` without a user id or an e-mail address: the member cannot be compared or removed.
     fn account(self) -> Option<Account> {
-        let told = |text: &String| !text.trim().is_empty();
-        let (id, email) = (self.user_id.or(self.id).filter(told)?, self.email.filter(told)?);
+        let given = |text: &String| !text.trim().is_empty();
+        let (id, email) = (self.user_id.or(self.id).filter(given)?, self.email.filter(given)?);
         Some(Account { id, email: Some(email), ..Account::default() })
     }
 }

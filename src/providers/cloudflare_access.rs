@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Account, LookUp, Product, Provider, Removal, Tenant,
+    Account, LookUp, Product, Provider, ProviderKind, Removal, Tenant,
     pages::{Page, Pages, Total},
+    settings,
 };
 use crate::{
     outbound::{Http, Request, Response},
@@ -23,9 +24,20 @@ const LONGEST_ID: usize = 36;
 /// What an error's message contains if the user is gone; no code is documented for it.
 const NOT_FOUND: &str = "not_found";
 
+/// The kind in the registry.
+pub(super) const KIND: ProviderKind = ProviderKind {
+    name: "cloudflare_access",
+    title: "Cloudflare Access: delete user",
+    page: "https://developers.cloudflare.com/api/resources/zero_trust/subresources/access/subresources/users/methods/delete",
+    secret_keys: "`api_token`, or `email` and `api_key`",
+    configure_lines: &["account_id = \"023e105f4ecef8ad9ca31a8372d0c353\"   # on the overview page of the account"],
+    looks_up: true,
+    configure: settings::<Settings>,
+};
+
 /// The keys that only this kind has.
 #[derive(Debug, Deserialize)]
-pub struct Settings {
+pub(super) struct Settings {
     /// The account whose Access users these are.
     pub account_id: AccountId,
 }
@@ -33,7 +45,7 @@ pub struct Settings {
 /// The id of an account: up to 32 letters and digits.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub struct AccountId(String);
+pub(super) struct AccountId(String);
 
 impl TryFrom<String> for AccountId {
     type Error = &'static str;
@@ -50,7 +62,7 @@ impl TryFrom<String> for AccountId {
 
 /// Cloudflare Access, connected.
 #[derive(Debug)]
-pub struct CloudflareAccess {
+pub(super) struct CloudflareAccess {
     account: AccountId,
     login: Login,
 }
@@ -61,23 +73,15 @@ enum Login {
     GlobalKey { email: SecretString, key: SecretString },
 }
 
-impl Product for CloudflareAccess {
-    const KIND: &'static str = "cloudflare_access";
-    const TITLE: &'static str = "Cloudflare Access: delete user";
-    const PAGE: &'static str = "https://developers.cloudflare.com/api/resources/zero_trust/subresources/access/subresources/users/methods/delete";
-    const SECRET_KEYS: &'static str = "`api_token`, or `email` and `api_key`";
-    const CONFIGURE: &'static [&'static str] =
-        &["account_id = \"023e105f4ecef8ad9ca31a8372d0c353\"   # on the overview page of the account"];
-    type Settings = Settings;
-
-    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {
+impl Product for Settings {
+    fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError> {
         let login = if secret.has("api_key") && !secret.has("api_token") {
             Login::GlobalKey { email: secret.text("email")?, key: secret.text("api_key")? }
         } else {
             Login::Token(secret.text("api_token")?)
         };
-        let provider = Self { account: settings.account_id.clone(), login };
-        Ok(vec![Tenant { scope: None, base_url: "https://api.cloudflare.com/client/v4", provider }])
+        let provider = CloudflareAccess { account: self.account_id.clone(), login };
+        Ok(Tenant::only("https://api.cloudflare.com/client/v4", provider))
     }
 }
 
@@ -186,7 +190,7 @@ struct ResultInfo {
     total_count: Option<usize>,
 }
 
-/// All fields are optional by the specification. One who lacks either of these could be anybody.
+/// All fields are optional by the specification. A user without either of these cannot be compared.
 #[derive(Deserialize)]
 struct User {
     /// By this a user is deleted; never by `uid` or `seat_uid`.

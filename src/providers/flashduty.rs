@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{
-    Account, LookUp, Product, Provider, Removal, Tenant,
+    Account, LookUp, Product, Provider, ProviderKind, Removal, Tenant,
     pages::{Page, Pages, Total},
+    settings,
 };
 use crate::{
     outbound::{Http, Request, Response},
@@ -21,9 +22,23 @@ use crate::{
 /// The documented maximum of `limit`.
 const PAGE: usize = 100;
 
+/// The kind in the registry.
+pub(super) const KIND: ProviderKind = ProviderKind {
+    name: "flashduty",
+    title: "Flashduty: delete member",
+    page: "https://docs.flashcat.cloud/en/api-reference/platform/members/member-delete",
+    secret_keys: "`app_key`",
+    configure_lines: &[
+        "# match = \"external_id\"   # find members by their ref_id; \"email\" unless given",
+        "# force = false   # true: delete members also while schedules and escalation rules refer to them",
+    ],
+    looks_up: true,
+    configure: settings::<Settings>,
+};
+
 /// The keys that only this kind has.
 #[derive(Debug, Deserialize)]
-pub struct Settings {
+pub(super) struct Settings {
     /// Deletes members also while schedules and escalation rules refer to them (`is_force`).
     #[serde(default)]
     pub force: bool,
@@ -34,29 +49,19 @@ pub struct Settings {
 
 /// Flashduty, connected.
 #[derive(Debug)]
-pub struct Flashduty {
+pub(super) struct Flashduty {
     app_key: SecretString,
     force: bool,
 }
 
-impl Product for Flashduty {
-    const KIND: &'static str = "flashduty";
-    const TITLE: &'static str = "Flashduty: delete member";
-    const PAGE: &'static str = "https://docs.flashcat.cloud/en/api-reference/platform/members/member-delete";
-    const SECRET_KEYS: &'static str = "`app_key`";
-    const CONFIGURE: &'static [&'static str] = &[
-        "# match = \"external_id\"   # find members by their ref_id; \"email\" unless given",
-        "# force = false   # true: delete members also while schedules and escalation rules refer to them",
-    ];
-    type Settings = Settings;
-
-    fn known_by(settings: &Settings) -> KnownBy {
-        settings.known_by
+impl Product for Settings {
+    fn known_by(&self) -> KnownBy {
+        self.known_by
     }
 
-    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {
-        let provider = Self { app_key: secret.text("app_key")?, force: settings.force };
-        Ok(vec![Tenant { scope: None, base_url: "https://api.flashcat.cloud", provider }])
+    fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError> {
+        let provider = Flashduty { app_key: secret.text("app_key")?, force: self.force };
+        Ok(Tenant::only("https://api.flashcat.cloud", provider))
     }
 }
 

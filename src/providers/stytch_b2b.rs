@@ -1,12 +1,12 @@
 //! Stytch B2B, delete member: <https://stytch.com/docs/api-reference/b2b/api/members/delete-member>.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{Account, Hold, LookUp, Product, Provider, Removal, Tenant};
+use super::{Account, Hold, LookUp, Product, Provider, ProviderKind, Removal, Tenant, settings};
 use crate::{
     outbound::{Http, Response},
     outcome::{Failure, FailureKind},
@@ -14,15 +14,29 @@ use crate::{
     secrets::{Secret, SecretError},
 };
 
-/// The errors that say that a member is not there. `organization_not_found` is a 404 too, and a fault of the configuration.
+/// The errors that say that a member is not there. `organization_not_found` is a 404 too, and an error of the configuration.
 const GONE: [&str; 2] = ["member_not_found", "member_does_not_exist_in_organization"];
 /// A member who may sign in past the organization's settings, when all else fails.
 const BREAK_GLASS: Hold =
     Hold { reason: "break_glass", detail: "this is the organization's emergency account (is_breakglass)" };
 
+/// The kind in the registry.
+pub(super) const KIND: ProviderKind = ProviderKind {
+    name: "stytch_b2b",
+    title: "Stytch B2B: delete member",
+    page: "https://stytch.com/docs/api-reference/b2b/api/members/delete-member",
+    secret_keys: "`project_id` and `secret`",
+    configure_lines: &[
+        "organization_ids = [\"organization-live-3f2a…\"]   # each organization in which a person has a member",
+        "# match = \"external_id\"   # find members by their external_id; \"email\" unless given",
+    ],
+    looks_up: true,
+    configure: settings::<Settings>,
+};
+
 /// The keys that only this kind has.
 #[derive(Debug, Deserialize)]
-pub struct Settings {
+pub(super) struct Settings {
     /// The organizations in which a person has a member each.
     pub organization_ids: OrganizationIds,
     /// Whether members are found by their address or by their `external_id`.
@@ -33,7 +47,7 @@ pub struct Settings {
 /// At least one organization, each once.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Vec<String>")]
-pub struct OrganizationIds(Vec<String>);
+pub(super) struct OrganizationIds(Vec<String>);
 
 impl TryFrom<Vec<String>> for OrganizationIds {
     type Error = String;
@@ -53,41 +67,31 @@ impl TryFrom<Vec<String>> for OrganizationIds {
 
 /// One organization at Stytch, connected.
 #[derive(Debug)]
-pub struct StytchB2b {
+pub(super) struct StytchB2b {
     organization: String,
     project_id: SecretString,
     secret: SecretString,
 }
 
-impl Product for StytchB2b {
-    const KIND: &'static str = "stytch_b2b";
-    const TITLE: &'static str = "Stytch B2B: delete member";
-    const PAGE: &'static str = "https://stytch.com/docs/api-reference/b2b/api/members/delete-member";
-    const SECRET_KEYS: &'static str = "`project_id` and `secret`";
-    const CONFIGURE: &'static [&'static str] = &[
-        "organization_ids = [\"organization-live-3f2a…\"]   # each organization in which a person has a member",
-        "# match = \"external_id\"   # find members by their external_id; \"email\" unless given",
-    ];
-    type Settings = Settings;
-
-    fn known_by(settings: &Settings) -> KnownBy {
-        settings.known_by
+impl Product for Settings {
+    fn known_by(&self) -> KnownBy {
+        self.known_by
     }
 
-    fn connect(settings: &Settings, keys: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {
+    fn connect(&self, keys: &Secret) -> Result<Vec<Tenant>, SecretError> {
         let (project_id, secret) = (keys.text("project_id")?, keys.text("secret")?);
         let live = project_id.expose_secret().starts_with("project-live-");
         let base_url = if live { "https://api.stytch.com" } else { "https://test.stytch.com" };
         let tenant = |organization: &String| Tenant {
             scope: Some(organization.clone()),
             base_url,
-            provider: Self {
+            provider: Arc::new(StytchB2b {
                 organization: organization.clone(),
                 project_id: project_id.clone(),
                 secret: secret.clone(),
-            },
+            }),
         };
-        Ok(settings.organization_ids.0.iter().map(tenant).collect())
+        Ok(self.organization_ids.0.iter().map(tenant).collect())
     }
 }
 

@@ -104,15 +104,15 @@ impl Cache {
     }
 }
 
-fn text(fault: Option<super::SecretError>) -> String {
-    fault.map(|fault| fault.to_string()).unwrap_or_default()
+fn text(error: Option<super::SecretError>) -> String {
+    error.map(|error| error.to_string()).unwrap_or_default()
 }
 
-/// Whether an answer tells what the secret is: its value, or that it does not exist.
+/// Whether it is known what the secret is: its value, or that it does not exist.
 pub(super) fn is_settled(reading: &Reading) -> bool {
     match reading {
         Ok(Ok(_)) => true,
-        Ok(Err(fault)) => fault.is_absence(),
+        Ok(Err(error)) => error.is_absence(),
         Err(_) => false,
     }
 }

@@ -113,7 +113,7 @@ fn key(secret: &Secret) -> String {
 }
 
 async fn held(secrets: &Secrets) -> Result<String, SecretStoreError> {
-    secrets.get(HR).await.map(|lookup| lookup.map_or_else(|fault| fault.reason().to_owned(), |secret| key(&secret)))
+    secrets.get(HR).await.map(|lookup| lookup.map_or_else(|error| error.reason().to_owned(), |secret| key(&secret)))
 }
 
 fn down() -> Result<String, SecretStoreError> {

@@ -33,21 +33,21 @@ impl Secret {
     /// # Errors
     /// If it is missing, empty, or no text.
     pub fn text(&self, key: &'static str) -> Result<SecretString, SecretError> {
-        let value = self.value.get(key).ok_or_else(|| self.fault(key, Problem::Missing))?;
+        let value = self.value.get(key).ok_or_else(|| self.error(key, Problem::Missing))?;
         self.non_empty(key, value)
     }
 
     /// Returns the text under `one` and those in the list under `many`, each by itself: an unusable one spoils no other.
-    /// Never empty: without any, the one entry says what is missing.
+    /// Never empty: without any, the one element says what is missing.
     pub fn texts(&self, one: &'static str, many: &'static str) -> Vec<KeyText> {
         let single = self.value.get(one).map(|value| self.key_text(one, value));
         let listed = match self.value.get(many) {
             Some(Value::Array(values)) => values.iter().map(|value| self.key_text(many, value)).collect(),
-            Some(_) => vec![KeyText { key: many, text: Err(self.fault(many, Problem::NotAList)) }],
+            Some(_) => vec![KeyText { key: many, text: Err(self.error(many, Problem::NotAList)) }],
             None => Vec::new(),
         };
         let texts: Vec<_> = single.into_iter().chain(listed).collect();
-        let missing = || KeyText { key: one, text: Err(self.fault(one, Problem::Missing)) };
+        let missing = || KeyText { key: one, text: Err(self.error(one, Problem::Missing)) };
         if texts.is_empty() { vec![missing()] } else { texts }
     }
 
@@ -76,12 +76,12 @@ impl Secret {
 
     /// Returns an error about a key of this secret that a caller found unusable.
     pub fn unusable(&self, key: &'static str) -> SecretError {
-        self.fault(key, Problem::Unusable)
+        self.error(key, Problem::Unusable)
     }
 
     /// Returns an error about a key of this secret that is short enough to be guessed.
     pub(crate) fn guessable(&self, key: &'static str) -> SecretError {
-        self.fault(key, Problem::Guessable)
+        self.error(key, Problem::Guessable)
     }
 
     fn key_text(&self, key: &'static str, value: &Value) -> KeyText {
@@ -90,13 +90,13 @@ impl Secret {
 
     fn non_empty(&self, key: &'static str, value: &Value) -> Result<SecretString, SecretError> {
         match value.as_str() {
-            None => Err(self.fault(key, Problem::NotAText)),
-            Some(text) if text.trim().is_empty() => Err(self.fault(key, Problem::Empty)),
+            None => Err(self.error(key, Problem::NotAText)),
+            Some(text) if text.trim().is_empty() => Err(self.error(key, Problem::Empty)),
             Some(text) => Ok(SecretString::from(text.trim())),
         }
     }
 
-    fn fault(&self, key: &'static str, problem: Problem) -> SecretError {
+    fn error(&self, key: &'static str, problem: Problem) -> SecretError {
         SecretError { secret: self.name.clone(), key: Some(key), problem }
     }
 }
@@ -232,7 +232,7 @@ mod tests {
         let both = secret(r#"{"signing_secret": "first", "signing_secrets": ["second", 7, " third\n"]}"#);
         let texts = both.texts("signing_secret", "signing_secrets");
         let texts: Vec<_> = texts.iter().map(|one| one.text.as_ref().map(ExposeSecret::expose_secret)).collect();
-        let number = both.fault("signing_secrets", Problem::NotAText);
+        let number = both.error("signing_secrets", Problem::NotAText);
         assert_eq!(texts, [Ok("first"), Ok("second"), Err(&number), Ok("third")]);
     }
 

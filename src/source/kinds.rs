@@ -206,18 +206,18 @@ impl SourceKind {
     /// What is known of it.
     ///
     /// # Errors
-    /// If its file is faulty, which a test would have told.
+    /// If its file has an error, which a test would have found.
     pub fn spec(&self) -> Result<KindSpec, String> {
-        let fault = |why: String| format!("what is known of kind `{}` is faulty: {why}", self.name);
-        let table = toml::Deserializer::parse(self.spec).map_err(|error| fault(error.to_string()))?;
+        let unusable = |why: String| format!("the file of kind `{}` has an error: {why}", self.name);
+        let table = toml::Deserializer::parse(self.spec).map_err(|error| unusable(error.to_string()))?;
         let mut unknown = Vec::new();
         let spec = serde_ignored::deserialize(table, |path| unknown.push(path.to_string()));
-        let mut spec: KindSpec = spec.map_err(|error| fault(error.to_string()))?;
+        let mut spec: KindSpec = spec.map_err(|error| unusable(error.to_string()))?;
         if !unknown.is_empty() {
-            return Err(fault(format!("unknown key {}", unknown.join(", "))));
+            return Err(unusable(format!("unknown key {}", unknown.join(", "))));
         }
         if let Some(other) = &spec.like {
-            let other = Self::named(other).ok_or_else(|| fault(format!("no kind {other}")))?.spec()?;
+            let other = Self::named(other).ok_or_else(|| unusable(format!("no kind {other}")))?.spec()?;
             spec.signature = spec.signature.or(other.signature);
             spec.event = spec.event.or(other.event);
             spec.person = spec.person.or(other.person);

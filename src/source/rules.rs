@@ -43,7 +43,7 @@ pub(super) struct PersonTable {
     pub(super) email: Option<Pointers>,
     /// A list of the person's addresses, the main one first. Where it stands, `email` is not read.
     pub(super) emails: Option<Pointers>,
-    /// Where the sender says whether the address is proven to be the person's.
+    /// Where the sender says whether the e-mail address is verified.
     pub(super) verified: Option<Pointers>,
 }
 
@@ -62,9 +62,9 @@ pub(super) enum EventClass {
     Return,
     /// Has these addresses.
     Person,
-    /// Says to have this address; nobody has proven it yet.
+    /// Claims this e-mail address, which is not verified yet.
     Claim,
-    /// What was claimed is proven.
+    /// The claimed address is verified.
     Confirmation,
 }
 
@@ -110,7 +110,7 @@ impl Rule {
     }
 }
 
-/// As an administrator is told of it: `user.updated, if /data/blocked is true`.
+/// As shown to an administrator: `user.updated, if /data/blocked is true`.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.kind)?;

@@ -1,6 +1,6 @@
 //! The key sets of the senders that publish one: fetched within bounds, kept, and read again when a key is new.
 //!
-//! Nobody outside can make us fetch much: a set is read every ten minutes, once more a minute for keys that it does not
+//! A sender cannot make us fetch much: a set is read every ten minutes, once more a minute for keys that it does not
 //! hold, and not at once again where that failed.
 
 use std::{
@@ -21,7 +21,7 @@ use crate::{
 
 /// How long a set is believed without being read again.
 const FRESH: time::Duration = time::Duration::minutes(10);
-/// How long a set is used while nobody can say whether it still holds.
+/// How long a set is used while it cannot be read again.
 const KEPT: time::Duration = time::Duration::hours(24);
 /// A key that is not in a set may cost one fetch in this time, and no more.
 const SECOND_LOOK: time::Duration = time::Duration::minutes(1);
@@ -91,7 +91,7 @@ impl KeySets {
     /// once a minute, else as it was read last, and whether it was read since the delivery arrived.
     ///
     /// # Errors
-    /// If the last fetch failed: then nobody knows whether the key is good.
+    /// If the last fetch failed: whether the key is good is not known.
     pub async fn again(
         &self,
         url: &BaseUrl,

@@ -11,7 +11,7 @@
 //! | `=== secret` | the secret's value |
 //! | `=== person` | who left: `email`, `external_id`, `former` and `former_in_use` addresses; the account ids that a release showed (`released`); whether a removal was `begun`, and whether that is all to find out (`resolve`). Begins a departure; there may be several, one after the other |
 //! | `>>> METHOD TARGET` | the next request exactly: all headers but the ones that every request has, and the body |
-//! | `>>> [LANE] METHOD TARGET` | the same, in an organisation of its own: lanes run side by side |
+//! | `>>> [LANE] METHOD TARGET` | the same, in an organization of its own: lanes run side by side |
 //! | `<<< STATUS` | its answer |
 //! | `=== outcome` | what the report says |
 //!

@@ -266,7 +266,7 @@ fn departure(event: &str, person: Person) -> Departure {
 
 fn fact(person: Person) -> IdentityFact {
     let at = Some(EventTime::Instant(NOW - time::Duration::HOUR));
-    IdentityFact { person, word: Word::Active, verified: Verification::Proven, at }
+    IdentityFact { person, word: Word::Active, verified: Verification::Verified, at }
 }
 
 async fn recorded(ledger: &Ledger, departure: &Departure) -> Record {

@@ -242,7 +242,7 @@ fn a_batch_is_read_event_by_event() {
         (json!([event(1, "paused")]), "paused: not a departure"),
         (
             json!([with(1, "gone", json!({ "proven": 0 }))]),
-            "left #1; fault: field /proven does not say that the address is proven",
+            "left #1; fault: field /proven does not say that the e-mail address is verified",
         ),
         // What is taught and cannot be read costs nothing but itself.
         (json!([with(1, "changed", json!({ "mail": {} }))]), "changed: unreadable; fault: field /mail cannot be read"),
@@ -447,7 +447,7 @@ fn a_configuration_that_cannot_work_is_told_why() {
         (BATCH.replace("\"/test\"", "\"test\""), "`test` is not a JSON Pointer: it begins with a /"),
         (
             "kind = \"okta\"\naccept_unverified = true".to_owned(),
-            "`accept_unverified` changes nothing: `okta` does not say whether an address is proven",
+            "`accept_unverified` changes nothing: `okta` does not say whether an e-mail address is verified",
         ),
         (
             HR.replace("\"/data/email\"", "\"/emails/*/value\""),
@@ -487,7 +487,7 @@ fn an_event_that_cannot_be_read_and_stands_twice_is_one_departure() {
     let delivery = read(&onelogin, json!([good, unreadable, unreadable]).to_string().as_bytes()).unwrap();
     let ids: Vec<_> = delivery.departures.iter().map(|departure| &departure.id).collect();
     assert!(ids.len() == 2 && ids[0] != ids[1], "{ids:?}");
-    assert_eq!(delivery.ignored[0].reason, "stands twice in this delivery");
+    assert_eq!(delivery.ignored[0].reason, "duplicate in this delivery");
 }
 
 #[test]

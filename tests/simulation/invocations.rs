@@ -86,7 +86,7 @@ impl Driver {
                 Says::Active => Word::Active,
                 Says::Known => Word::Known,
             };
-            let verified = Verification::Proven;
+            let verified = Verification::Verified;
             delivery.facts.push(IdentityFact { person: event.named(), word, verified, at: event.claimed });
         }
         delivery

@@ -7,7 +7,7 @@ use offboard::{
     outbound::Http,
     outcome::{Failure, FailureKind},
     person::{Identity, KnownBy},
-    providers::{Account, AnyTenant, Configured, LookUp, Provider, Removal, Tenant},
+    providers::{Account, LookUp, Provider, Removal, Tenant},
     secrets::{Secret, SecretError},
 };
 
@@ -26,8 +26,8 @@ pub struct Product {
     pub provider: usize,
 }
 
-impl Configured for Product {
-    fn connect(&self, _: &Secret) -> Result<Vec<AnyTenant>, SecretError> {
+impl offboard::providers::Product for Product {
+    fn connect(&self, _: &Secret) -> Result<Vec<Tenant>, SecretError> {
         Ok(vec![Tenant { scope: None, base_url: "https://product.example.com", provider: Arc::new(self.clone()) }])
     }
 

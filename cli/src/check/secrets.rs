@@ -77,7 +77,7 @@ fn padded(result: CheckResult, secret: &Secret) -> CheckResult {
 fn source_keys(what: String, source: &Source, secret: &Secret) -> CheckResult {
     let keys = source.scheme.secret_keys_of(secret);
     let count = format!("{} usable {}(s)", keys.count(), source.scheme.secret_keys().0.replace('_', " "));
-    match keys.faults() {
+    match keys.errors() {
         [] => CheckResult::ok(what, count),
         errors => {
             let errors = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");

@@ -315,7 +315,7 @@ pub fn active(person: Person, minutes: i64) -> IdentityFact {
 }
 
 pub fn known(person: Person, minutes: i64) -> IdentityFact {
-    IdentityFact { person, word: Word::Known, verified: Verification::Proven, at: at(minutes) }
+    IdentityFact { person, word: Word::Known, verified: Verification::Verified, at: at(minutes) }
 }
 
 pub fn claim(person: Person, minutes: i64) -> IdentityFact {

@@ -18,7 +18,7 @@ fn keycloak_names_the_user_in_the_path_and_the_administrator_beside() {
     let none = "admin.USER-DELETE: not a departure";
     let returned = "active, proven #u1 ann@example.com; admin.USER-UPDATE: not a departure";
     let taught = "proven #u1 ann@example.com; admin.USER-UPDATE: not a departure";
-    let unproven = "fault: field /representation/emailVerified does not say that the address is proven";
+    let unproven = "fault: field /representation/emailVerified does not say that the e-mail address is verified";
     check(
         "kind = \"keycloak\"",
         [
@@ -227,7 +227,10 @@ fn workos_says_by_the_state_whether_somebody_is_there() {
         [
             (group, "left #u1 +8931 ann@example.com"),
             (membership, "left #u1"),
-            (authkit.clone(), "left #u1; fault: field /data/email_verified does not say that the address is proven"),
+            (
+                authkit.clone(),
+                "left #u1; fault: field /data/email_verified does not say that the e-mail address is verified",
+            ),
             (with(&authkit, "/data/email_verified", json!(true)), "left #u1 ann@example.com"),
         ],
     );
