@@ -98,7 +98,7 @@ impl Send {
             print(&format!("{key_set:#}"));
             return Ok(ExitCode::SUCCESS);
         }
-        let delivery = Delivery::sign(&source, &self.sample, &secret, self.subject(), &id, self.at.unwrap_or(now))?;
+        let delivery = Delivery::sample(&source, &self.sample, &secret, self.subject(), &id, self.at.unwrap_or(now))?;
         let url = self.to.as_ref().map(|to| self.webhook(to.url()).to_string());
         if let Some(to) = self.to.as_ref().filter(|_| !self.print_curl && !self.print_event)
             && !self.is_confirmed(to)?

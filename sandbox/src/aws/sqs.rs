@@ -82,6 +82,12 @@ impl Sqs {
         Some(self.messages.remove(next))
     }
 
+    /// Returns whether no message is to be delivered now.
+    pub fn is_idle(&self) -> bool {
+        let now = Instant::now();
+        self.messages.iter().all(|message| message.visible_at > now)
+    }
+
     /// Takes all messages, whatever their delay.
     pub fn take(&mut self) -> Vec<Message> {
         std::mem::take(&mut self.messages)

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     delivery::Delivery,
-    function::{Function, environment},
+    function::{Function, Start},
+    mapping::{Mapping, schedule},
     screen::{Screen, print},
 };
 
@@ -24,13 +25,16 @@ pub(super) async fn serve(
     options: &Options,
     world: &World,
     config: &Config,
-    path: &Path,
+    start: Start<'_>,
     screen: &Screen,
 ) -> Result<ExitCode, String> {
-    let mut function = Function::start(options.start(world, path, None)).await?;
+    let path = start.config;
+    let mut function = Function::start(start).await?;
+    let _mapping = Mapping::start(world.aws.sqs.clone(), function.api().clone());
+    tokio::spawn(schedule(function.api().clone()));
     let source = config.sources.get(TIMELESS).ok_or("the sandbox's configuration lacks a source")?;
     let (secret, now) = (world::signing_secret(TIMELESS).into(), OffsetDateTime::now_utc());
-    let sample = Delivery::sign(source, "departure", &secret, cast::LEE, "hr-sandbox-sample", now)?;
+    let sample = Delivery::sample(source, "departure", &secret, cast::LEE, "hr-sandbox-sample", now)?;
     let curl = sample.curl(&function.webhook(TIMELESS));
     if options.json {
         print(&document(world, &function, path, &curl).to_string());
@@ -46,16 +50,14 @@ fn document(world: &World, function: &Function, path: &Path, curl: &str) -> Valu
         let pairs = SOURCES.iter().map(|source| (source.to_string(), Value::String(of(source))));
         Value::Object(pairs.collect::<Map<_, _>>())
     };
-    let environment: Map<_, _> = environment(path, &world.secrets.url(""))
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), Value::String(value)))
-        .collect();
+    let environment: Map<_, _> =
+        environment(world, path).into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
     json!({
         "webhooks": by_source(&|source| function.webhook(source)),
         "signing_secrets": by_source(&|source| world::signing_secret(source).into()),
         "base_urls": base_urls(world),
         "credentials": world.credentials(),
-        "secrets_manager": world.secrets.url(""),
+        "secrets_manager": world.aws.secrets.url(""),
         "config": path,
         "environment": environment,
         "curl": curl,
@@ -68,10 +70,15 @@ fn describe(world: &World, function: &Function, path: &Path, curl: &str, screen:
     screen.section("A signed departure, ready to paste", [curl.to_owned()]);
     let urls = serde_json::to_string_pretty(&base_urls(world)).unwrap_or_default();
     screen.section("The providers' base URLs", urls.lines().map(str::to_owned));
-    let exports = environment(path, &world.secrets.url(""));
+    let exports = environment(world, path);
     let exports = exports.into_iter().map(|(name, value)| format!("export {name}={value}"));
-    screen.section("To run the function elsewhere, or `offboard send`", exports);
+    screen.section("So that every other command works against it", exports);
     screen.line("\nUp until Ctrl-C; the function's log follows.");
+}
+
+fn environment(world: &World, path: &Path) -> Vec<(&'static str, String)> {
+    let own = [("OFFBOARD_CONFIG", path.display().to_string()), ("OFFBOARD_MODE", "live".to_owned())];
+    own.into_iter().chain(world.aws.environment()).collect()
 }
 
 fn base_urls(world: &World) -> Value {

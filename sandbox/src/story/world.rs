@@ -1,11 +1,11 @@
-//! The world outside the function: six mock services, their members, their credentials, and the configuration for them.
+//! The world outside the function: AWS, five providers, their members, their credentials, and the configuration for them.
 
 use std::{io, net::IpAddr};
 
 use serde_json::{Value, json};
 
 use super::cast;
-use crate::aws::secrets_manager::SecretsManager;
+use crate::aws::Aws;
 use crate::mock::{MockServer, Watched};
 use crate::vendors::{
     aerospike_cloud::{self, AerospikeCloud},
@@ -19,6 +19,7 @@ use crate::vendors::{
 const DIRECTORY_SECRET: &str = "whsec_c2FuZGJveC1kaXJlY3Rvcnktc2lnbmluZy1zZWNyZXQ=";
 const WORKOS_SECRET: &str = "sandbox-workos-signing-secret";
 const HR_SECRET: &str = "sandbox-hr-signing-secret";
+const PAYROLL_SECRET: &str = "sandbox-payroll-signing-secret";
 
 const FLASHDUTY_KEY: &str = "sandbox-flashduty-app-key";
 const INSTAPLY_TOKEN: &str = "sandbox-instaply-token";
@@ -36,15 +37,15 @@ const STYTCH_ORGANIZATIONS: [&str; 2] = [
 
 /// All mock services.
 pub(super) struct World {
-    /// AWS Secrets Manager.
-    pub secrets: MockServer<SecretsManager>,
+    /// AWS.
+    pub aws: Aws,
     /// Flashduty.
     pub flashduty: MockServer<Flashduty>,
     /// Instaply.
     pub instaply: MockServer<Instaply>,
     /// Cloudflare Access.
     pub cloudflare: MockServer<CloudflareAccess>,
-    /// Aerospike Cloud and its authorisation server.
+    /// Aerospike Cloud and its authorization server.
     pub aerospike: MockServer<AerospikeCloud>,
     /// Stytch B2B.
     pub stytch: MockServer<StytchB2b>,
@@ -53,8 +54,10 @@ pub(super) struct World {
 impl World {
     /// Starts all mock services with everybody in them.
     pub(super) async fn start(host: IpAddr) -> io::Result<Self> {
+        let aws = Aws::start(host).await?;
+        put_secrets(&aws);
         Ok(Self {
-            secrets: MockServer::start("secretsmanager", host, secrets()).await?,
+            aws,
             flashduty: MockServer::start("flashduty", host, flashduty()).await?,
             instaply: MockServer::start("instaply", host, instaply()).await?,
             cloudflare: MockServer::start("cloudflare", host, cloudflare()).await?,
@@ -76,19 +79,25 @@ impl World {
     /// The calls that no mock service knew.
     pub(super) fn unknown(&self) -> Vec<String> {
         let providers = self.providers().into_iter().flat_map(|provider| provider.unknown());
-        providers.chain(self.secrets.unknown()).collect()
+        providers.chain(self.aws.unknown()).collect()
     }
 
     /// Gives out a new Cloudflare token: the old one is worthless from now on.
     pub(super) fn rotate_cloudflare(&self) {
         self.cloudflare.with(|service| service.api_token = CLOUDFLARE_NEXT_TOKEN.into());
         let value = json!({ "api_token": CLOUDFLARE_NEXT_TOKEN });
-        self.secrets.with(|service| service.put("offboard/providers/cloudflare", value));
+        self.aws.secrets.with(|service| service.put("offboard/providers/cloudflare", value));
+    }
+
+    /// Takes Dana off the Flashduty schedule, and gives Instaply another representative.
+    pub(super) fn relieve_dana(&self) {
+        self.flashduty.with(|service| service.members.iter_mut().for_each(|member| member.schedules.clear()));
+        self.instaply.with(|service| service.users.iter_mut().for_each(|user| user.kept_by = None));
     }
 
     /// Everything that must never be seen outside Secrets Manager, tokens included that were issued meanwhile.
     pub(super) fn confidential(&self) -> Vec<String> {
-        let mut all = self.secrets.with(|service| service.values());
+        let mut all = self.aws.secrets.with(|service| service.values());
         // A project's id and a client's id name something; they open nothing.
         all.retain(|value| value != STYTCH_PROJECT && value != AEROSPIKE_ID);
         all.extend(self.aerospike.with(|service| service.issued.clone()));
@@ -139,14 +148,15 @@ pub(super) fn signing_secret(source: &str) -> &'static str {
     match source {
         "directory" => DIRECTORY_SECRET,
         "workos" => WORKOS_SECRET,
+        "payroll" => PAYROLL_SECRET,
         _ => HR_SECRET,
     }
 }
 
-fn secrets() -> SecretsManager {
-    let mut secrets = SecretsManager::default();
+fn put_secrets(aws: &Aws) {
     for source in super::SOURCES {
-        secrets.put(&format!("offboard/sources/{source}"), json!({ "signing_secret": signing_secret(source) }));
+        let value = json!({ "signing_secret": signing_secret(source) });
+        aws.secrets.with(|secrets| secrets.put(&format!("offboard/sources/{source}"), value));
     }
     let providers = [
         ("flashduty", json!({ "app_key": FLASHDUTY_KEY })),
@@ -156,9 +166,8 @@ fn secrets() -> SecretsManager {
         ("stytch", json!({ "project_id": STYTCH_PROJECT, "secret": STYTCH_SECRET })),
     ];
     for (provider, value) in providers {
-        secrets.put(&format!("offboard/providers/{provider}"), value);
+        aws.secrets.with(|secrets| secrets.put(&format!("offboard/providers/{provider}"), value));
     }
-    secrets
 }
 
 fn flashduty() -> Flashduty {
@@ -216,8 +225,8 @@ fn stytch() -> StytchB2b {
     };
     let [first, second] = STYTCH_ORGANIZATIONS;
     let mut members: Vec<_> = cast::everybody().zip(1..).map(|(email, n)| member(first, n, email, false)).collect();
-    // Some people belong to both organisations, with a record in each.
-    let both = [cast::LEE, cast::SAM, cast::NEIGHBOURS[0]];
+    // Some people belong to both organizations, with a record in each.
+    let both = [cast::LEE, cast::SAM, cast::NEIGHBORS[0]];
     members.extend(both.into_iter().zip(101..).map(|(email, n)| member(second, n, email, false)));
     members.push(member(first, 201, "breakglass@example.com", true));
     StytchB2b {
