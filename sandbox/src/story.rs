@@ -1,6 +1,7 @@
 //! `offboard sandbox`: the real function among mock services, on loopback.
 
 mod cast;
+mod own;
 mod pages;
 mod play;
 mod scenes;
@@ -20,7 +21,9 @@ use std::{
 use offboard::config::Config;
 use time::OffsetDateTime;
 
+use own::Own;
 use play::Story;
+use serve::Served;
 use world::World;
 
 use crate::{
@@ -45,6 +48,8 @@ pub struct Options {
     pub host: IpAddr,
     /// The gateway's port; 0 takes a free one.
     pub port: u16,
+    /// A configuration of the user's own to serve.
+    pub config: Option<PathBuf>,
     /// Where the configuration for the mock services is written and kept.
     pub config_out: Option<PathBuf>,
 }
@@ -62,29 +67,29 @@ impl Options {
     async fn play_or_serve(&self) -> Result<ExitCode, String> {
         let begun = Instant::now();
         let screen = Screen::new(self.json);
+        let own = match &self.config {
+            Some(file) => Some(Own::start(file, self.host).await?),
+            None => None,
+        };
+        if let Some(own) = &own {
+            let (file, config) = self.configuration(&own.configuration)?;
+            return Served::own(own).serve(self, &config, &file.path, &screen).await;
+        }
         screen.line(&format!("Starting mocks of AWS and of five providers, and the function, on {} …", self.host));
         let world =
             World::start(self.host).await.map_err(|error| format!("cannot listen on {}: {error}", self.host))?;
         let policy = if self.serve { "" } else { POLICY };
-        let file = ConfigFile::write(self.config_out.as_deref(), &(world.configuration() + policy))?;
-        let config =
-            Config::load(&file.path, None).map_err(|errors| format!("the sandbox's configuration: {errors}"))?;
-        let start = Start {
-            host: self.host,
-            port: self.port,
-            config: &file.path,
-            aws: &world.aws,
-            mode: Some("live"),
-            show_log: self.serve && !self.json,
-        };
+        let (file, config) = self.configuration(&(world.configuration() + policy))?;
         if self.serve {
-            return serve::serve(self, &world, &config, start, &screen).await;
+            return Served::world(&world).serve(self, &config, &file.path, &screen).await;
         }
+        let (host, config_path) = (self.host, file.path.as_path());
+        let start = Start { host, port: 0, config: config_path, aws: &world.aws, mode: Some("live"), show_log: false };
         let mut function = Function::start(start).await?;
         let mut story = Story {
             world: &world,
             config: &config,
-            path: &file.path,
+            path: config_path,
             function: &mut function,
             start,
             evidence: temporary("evidence", "html"),
@@ -102,6 +107,13 @@ impl Options {
         }
         eprintln!("\nThe end of the function's log:\n{}", function.log().tail());
         Ok(ExitCode::FAILURE)
+    }
+
+    /// Writes a configuration, and reads it as the function does.
+    fn configuration(&self, text: &str) -> Result<(ConfigFile, Config), String> {
+        let file = ConfigFile::write(self.config_out.as_deref(), text)?;
+        let config = Config::load(&file.path, None);
+        Ok((file, config.map_err(|errors| format!("the configuration for the mock services: {errors}"))?))
     }
 }
 
