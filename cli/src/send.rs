@@ -98,7 +98,7 @@ impl Send {
             return Ok(ExitCode::SUCCESS);
         }
         let at = self.at.unwrap_or(now);
-        let signed = Delivery::sign(&source, &self.sample, &secret, self.subject(), &id, at);
+        let signed = Delivery::sample(&source, &self.sample, &secret, self.subject(), &id, at);
         let delivery = signed.map_err(Error::msg)?;
         let url = self.to.as_ref().map(|to| self.webhook(to.url()).to_string());
         if let Some(to) = self.to.as_ref().filter(|_| !self.print_curl && !self.print_event)

@@ -26,8 +26,8 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Returns a sample of what this source sends about something that happened at `at`, signed now.
-    pub fn sign<'a>(
+    /// Returns a sample of what this source sends about an event of `at`, signed now.
+    pub fn sample<'a>(
         source: &Source,
         what: &str,
         secret: &SecretString,
@@ -36,8 +36,19 @@ impl Delivery {
         at: OffsetDateTime,
     ) -> Result<Self, String> {
         let known = || format!("{} has no sample `{what}`: it has {}", source.kind.name, source.samples().join(", "));
-        let (mut headers, body) = source.sample(what, subject, id, at).ok_or_else(known)?;
-        let signed = source.scheme.sign(secret, id, OffsetDateTime::now_utc(), &body);
+        let (headers, body) = source.sample(what, subject, id, at).ok_or_else(known)?;
+        Self::sign(source, secret, id, headers, &body)
+    }
+
+    /// Signs a body as this source does.
+    pub fn sign(
+        source: &Source,
+        secret: &SecretString,
+        id: &str,
+        mut headers: Vec<(String, String)>,
+        body: &[u8],
+    ) -> Result<Self, String> {
+        let signed = source.scheme.sign(secret, id, OffsetDateTime::now_utc(), body);
         let signed = signed.ok_or_else(|| form(&source.scheme).to_owned())?;
         headers.extend(signed.headers);
         if !headers.iter().any(|(name, _)| name == "content-type") {
@@ -53,6 +64,17 @@ impl Delivery {
         let headers = headers.map(|(name, value)| format!(" -H {}", quoted(&format!("{name}: {value}"))));
         let body = String::from_utf8_lossy(&self.body);
         format!("curl -sS{} --data-binary {} {}", headers.collect::<String>(), quoted(&body), quoted(url))
+    }
+
+    /// The same delivery as it goes over the wire; the body pretty-printed if it is JSON.
+    pub fn lines(&self, url: &str) -> Vec<String> {
+        let headers = self.headers.iter().map(|(name, value)| format!("{name}: {value}"));
+        let body = match serde_json::from_slice::<Value>(&self.body) {
+            Ok(body) => format!("{body:#}"),
+            Err(_) => String::from_utf8_lossy(&self.body).into_owned(),
+        };
+        let lines = std::iter::once(format!("POST {url}")).chain(headers).chain([String::new()]);
+        lines.chain(body.lines().map(str::to_owned)).collect()
     }
 
     /// Sends it and reads the whole answer.

@@ -60,6 +60,12 @@ struct Running<S> {
     unknown: Vec<String>,
 }
 
+impl<S> Clone for MockServer<S> {
+    fn clone(&self) -> Self {
+        Self { name: self.name, address: self.address, state: self.state.clone() }
+    }
+}
+
 impl<S: Service> MockServer<S> {
     /// Starts a service on a free port of `host`.
     pub async fn start(name: &'static str, host: IpAddr, service: S) -> io::Result<Self> {

@@ -155,7 +155,7 @@ pub fn detail(entry: &Value) -> String {
     let references = references.filter_map(|one| Some(format!("{} {}", one["kind"].as_str()?, one["name"].as_str()?)));
     let account = match entry["accounts"].as_array() {
         Some(accounts) => Some(several(accounts)),
-        None => text(&entry["account_id"]).filter(|id| !id.contains('@')).map(|id| shortened(&id)),
+        None => text(&entry["account_id"]).filter(|id| !id.contains('@')).map(|id| shortened_to(&id, LONGEST_ID)),
     };
     let parts = [text(&entry["reason"]), text(&entry["detail"]), account];
     parts.into_iter().flatten().chain(references).collect::<Vec<_>>().join(", ")
@@ -171,10 +171,11 @@ fn several(accounts: &[Value]) -> String {
     format!("accounts: {}", counts.collect::<Vec<_>>().join(", "))
 }
 
-fn shortened(id: &str) -> String {
-    match id.char_indices().nth(LONGEST_ID) {
-        Some((end, _)) => format!("{}…", &id[..end]),
-        None => id.to_owned(),
+/// Returns the text, cut if it has more characters than `width`.
+pub fn shortened_to(text: &str, width: usize) -> String {
+    match text.chars().count() > width {
+        true => text.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
+        false => text.to_owned(),
     }
 }
 

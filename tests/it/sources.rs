@@ -392,7 +392,7 @@ fn a_configuration_that_cannot_work_is_told_why() {
         ),
         (
             format!("{known}\ntoken = {{ header = \"x\" }}"),
-            "`token` goes with senders that show a secret; `standard_webhooks` does not",
+            "`token` goes with senders of a static token; `standard_webhooks` is not one",
         ),
         (
             format!("{known}\n{published}"),

@@ -51,6 +51,7 @@ struct Shared {
 struct Invocation {
     request_id: String,
     event: Value,
+    deadline: OffsetDateTime,
 }
 
 impl RuntimeApi {
@@ -101,10 +102,16 @@ impl RuntimeApi {
 
     /// Hands one event to the function and waits for what it says.
     pub async fn invoke(&self, request_id: String, event: Value) -> Said {
+        self.invoke_within(request_id, event, TIMEOUT).await
+    }
+
+    /// Hands one event to the function, with so much time, and waits for what it says.
+    pub async fn invoke_within(&self, request_id: String, event: Value, time: Duration) -> Said {
         self.ready().await?;
         let (say, said) = oneshot::channel();
         lock(&self.shared.waiting).insert(request_id.clone(), say);
-        let invocation = Invocation { request_id: request_id.clone(), event };
+        let deadline = OffsetDateTime::now_utc() + time;
+        let invocation = Invocation { request_id: request_id.clone(), event, deadline };
         self.shared.queue.send(invocation).map_err(|_| "the runtime API has stopped")?;
         let said = tokio::time::timeout(TIMEOUT, said).await;
         lock(&self.shared.waiting).remove(&request_id);
@@ -127,10 +134,9 @@ async fn next_event(State(shared): State<Arc<Shared>>) -> Response {
         first
     });
     let mut next = shared.next.lock().await;
-    let Some(Invocation { request_id, event }) = next.recv().await else {
+    let Some(Invocation { request_id, event, deadline }) = next.recv().await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let deadline = OffsetDateTime::now_utc() + TIMEOUT;
     let deadline = (deadline.unix_timestamp_nanos() / 1_000_000).to_string();
     let seconds = OffsetDateTime::now_utc().unix_timestamp();
     let trace = format!("Root=1-{seconds:08x}-5a4db0c55a4db0c55a4db0c5;Sampled=0");
