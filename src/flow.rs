@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     config::{Config, Mode, Policy},
-    departure::{Delivery, Departure},
+    departure::{DeliveryEvents, Departure},
     engine::Engine,
     judgement::Rules,
     ledger::{Lease, Ledger, LedgerError, Record, Recorded, State},
@@ -145,7 +145,7 @@ impl Flow {
     pub async fn receive(
         &self,
         source: &Source,
-        delivery: &Delivery,
+        delivery: &DeliveryEvents,
         worker: Worker<'_>,
     ) -> Result<Vec<DepartureReport>, NotRecorded> {
         let recorded = timeout_at(worker.deadline, self.record_all(source, delivery, worker)).await;
@@ -165,7 +165,7 @@ impl Flow {
     async fn record_all(
         &self,
         source: &Source,
-        delivery: &Delivery,
+        delivery: &DeliveryEvents,
         worker: Worker<'_>,
     ) -> Result<Vec<Received>, NotRecorded> {
         let now = worker.now();
@@ -359,7 +359,7 @@ impl Flow {
     fn worst(&self, record: &Record) -> Status {
         let is_reached = |name: &str| self.engine.names().any(|known| known == name) && self.covers(record, name);
         let status = |name: &str| match record.providers.get(name) {
-            Some(result) if !result.again => result.entry.finding.outcome.status(),
+            Some(result) if !result.again => result.found.worst.outcome.status(),
             _ => Status::Incomplete,
         };
         let tried = record.providers.keys().chain(&record.intent).map(String::as_str);

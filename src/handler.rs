@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     answer::{self, Problem},
     config::Config,
-    departure::Delivery,
+    departure::DeliveryEvents,
     engine::Engine,
     flow::{Flow, NotRecorded, TickError, Worker},
     ledger::{Ledger, LedgerError, Record},
@@ -32,7 +32,7 @@ const LONGEST_CHALLENGE: usize = 512;
 
 /// Everything that outlives an invocation. Several may run at once.
 #[derive(Debug)]
-pub struct App {
+pub(crate) struct App {
     sources: BTreeMap<String, Source>,
     max_body: usize,
     authenticator: Authenticator,
@@ -41,17 +41,17 @@ pub struct App {
 
 /// What one invocation brings along.
 #[derive(Clone, Debug)]
-pub struct Invocation {
+pub(crate) struct Invocation {
     /// Its id.
-    pub request_id: String,
+    pub(crate) request_id: String,
     /// When it began.
-    pub started: Instant,
+    pub(crate) started: Instant,
     /// When the answer must be ready.
-    pub deadline: Instant,
+    pub(crate) deadline: Instant,
     /// When the delivery arrived.
-    pub now: OffsetDateTime,
+    pub(crate) now: OffsetDateTime,
     /// The wall clock.
-    pub clock: fn() -> OffsetDateTime,
+    pub(crate) clock: fn() -> OffsetDateTime,
 }
 
 impl Invocation {
@@ -63,14 +63,20 @@ impl Invocation {
 
 impl App {
     /// Puts the parts together.
-    pub fn new(config: Config, secrets: Arc<Secrets>, engine: Engine, ledger: Ledger, queue: Option<Queue>) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        secrets: Arc<Secrets>,
+        engine: Engine,
+        ledger: Ledger,
+        queue: Option<Queue>,
+    ) -> Self {
         let authenticator = Authenticator::new(secrets.clone(), KeySets::new(engine.client()));
         let flow = Flow::new(&config, engine, secrets, ledger, queue);
         Self { sources: config.sources, max_body: config.http.max_body, authenticator, flow }
     }
 
     /// Answers one request.
-    pub async fn handle(&self, request: &Request<Vec<u8>>, invocation: &Invocation) -> Response<String> {
+    pub(crate) async fn handle(&self, request: &Request<Vec<u8>>, invocation: &Invocation) -> Response<String> {
         let answered = match self.source(request) {
             Ok(source) if request.method() == Method::GET => challenge(source, request),
             Ok(source) => self.deliver(source, request, invocation).await,
@@ -117,10 +123,10 @@ impl App {
     ///
     /// # Errors
     /// If not everything could be recorded.
-    pub async fn act(
+    pub(crate) async fn act(
         &self,
         source: &Source,
-        delivery: Delivery,
+        delivery: DeliveryEvents,
         invocation: &Invocation,
     ) -> Result<Report, NotRecorded> {
         // Without a queue nobody goes on afterwards: then the sender's time is no reason to stop.
@@ -134,7 +140,7 @@ impl App {
     ///
     /// # Errors
     /// If the ledger cannot be used. Nothing is lost: the tick finds what is due.
-    pub async fn advance(&self, id: &str, invocation: &Invocation) -> Result<Option<Record>, LedgerError> {
+    pub(crate) async fn advance(&self, id: &str, invocation: &Invocation) -> Result<Option<Record>, LedgerError> {
         self.flow.advance(id, invocation.worker(invocation.deadline)).await
     }
 
@@ -142,7 +148,7 @@ impl App {
     ///
     /// # Errors
     /// If the ledger or the queue cannot be used.
-    pub async fn tick(&self, invocation: &Invocation) -> Result<(), TickError> {
+    pub(crate) async fn tick(&self, invocation: &Invocation) -> Result<(), TickError> {
         self.flow.tick(invocation.worker(invocation.deadline)).await
     }
 

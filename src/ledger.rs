@@ -25,9 +25,9 @@ pub mod store;
 pub use facts::{Facts, Pause};
 pub use holders::{Holder, Holders};
 pub use identities::KnownIdentity;
-pub use identity::{Held, Holding, Identity, MAX_EMAILS, StoredIdentity};
+pub use identity::{Held, Holding, IdentityRecord, MAX_EMAILS, StoredIdentity};
 pub use key::{DepartureRef, IdentityKey, TraitKey};
-pub use record::{Action, Lease, NEVER, Record, SKEW, State, StoredPerson, StoredResult, millis};
+pub use record::{Lease, NEVER, OperatorAction, Record, SKEW, State, StoredPerson, StoredResult, millis};
 
 use crate::departure::{Departure, EventTime};
 use identity::DEPARTURES;

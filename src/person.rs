@@ -126,7 +126,7 @@ impl fmt::Debug for Email {
 pub struct Person {
     /// The source's own id of the person.
     pub idp_id: Option<String>,
-    /// The id that the organisation gave the person: a personnel number, the directory's id.
+    /// The id that the organization gave the person: a personnel number, the directory's id.
     pub external_id: Option<String>,
     /// The person's address.
     pub email: Option<Email>,

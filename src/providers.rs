@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     config::{Reporter, Section},
-    http::Http,
+    outbound::Http,
     outcome::{Failure, Outcome},
     person::{Email, Identity, KnownBy},
-    secrets::{Secret, SecretFault},
+    secrets::{Secret, SecretError},
 };
 
 pub mod aerospike_cloud;
@@ -60,7 +60,7 @@ pub struct Account {
     pub id: String,
     /// Its address, if it has one.
     pub email: Option<String>,
-    /// The organisation's own id of the person, if the product keeps one.
+    /// The organization's own id of the person, if the product keeps one.
     pub external_id: Option<String>,
     /// Why this account must not be removed by a machine: an emergency account, say.
     pub hold: Option<Hold>,
@@ -158,11 +158,11 @@ pub trait Product: Provider + Sized + 'static {
     /// The keys of its table in the configuration that only it has.
     type Settings: DeserializeOwned + fmt::Debug + Send + Sync;
 
-    /// Makes the product from its settings and its secret: one place, or one per organisation.
+    /// Makes the product from its settings and its secret: one tenant, or one per organization.
     ///
     /// # Errors
     /// If the secret lacks a key.
-    fn connect(settings: &Self::Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault>;
+    fn connect(settings: &Self::Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError>;
 
     /// Returns by what the product knows people.
     fn known_by(_: &Self::Settings) -> KnownBy {
@@ -170,10 +170,10 @@ pub trait Product: Provider + Sized + 'static {
     }
 }
 
-/// One place where a person can have one account: a product, or one organisation in it.
+/// One tenant where a person can have one account: a product, or one organization in it.
 #[derive(Debug)]
-pub struct Place<P> {
-    /// The organisation, where there are several by design.
+pub struct Tenant<P> {
+    /// The organization, where there are several by design.
     pub scope: Option<String>,
     /// The vendor's own base URL; the configuration's wins.
     pub base_url: &'static str,
@@ -181,11 +181,11 @@ pub struct Place<P> {
     pub provider: P,
 }
 
-/// A [`Place`] of any product.
-pub type AnyPlace = Place<Arc<dyn Provider>>;
+/// A [`Tenant`] of any product.
+pub type AnyTenant = Tenant<Arc<dyn Provider>>;
 
 /// One kind of provider: a row of the registry.
-pub struct Kind {
+pub struct ProviderKind {
     /// The name in the configuration.
     pub name: &'static str,
     /// The vendor's name of the product and the operation.
@@ -202,15 +202,15 @@ pub struct Kind {
 }
 
 /// All kinds, sorted by name.
-pub const KINDS: &[Kind] = &[
-    Kind::of::<aerospike_cloud::AerospikeCloud>(),
-    Kind::of::<cloudflare_access::CloudflareAccess>(),
-    Kind::of::<flashduty::Flashduty>(),
-    Kind::of::<instaply::Instaply>(),
-    Kind::of::<stytch_b2b::StytchB2b>(),
+pub const KINDS: &[ProviderKind] = &[
+    ProviderKind::of::<aerospike_cloud::AerospikeCloud>(),
+    ProviderKind::of::<cloudflare_access::CloudflareAccess>(),
+    ProviderKind::of::<flashduty::Flashduty>(),
+    ProviderKind::of::<instaply::Instaply>(),
+    ProviderKind::of::<stytch_b2b::StytchB2b>(),
 ];
 
-impl Kind {
+impl ProviderKind {
     /// The kind of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         KINDS.iter().find(|kind| kind.name == name)
@@ -234,19 +234,19 @@ impl Kind {
     }
 }
 
-impl fmt::Debug for Kind {
+impl fmt::Debug for ProviderKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Kind({})", self.name)
+        write!(f, "ProviderKind({})", self.name)
     }
 }
 
 /// A product whose settings are read; it lacks the secret to be called.
 pub trait Configured: fmt::Debug + Send + Sync {
-    /// Makes the product from its secret: one place, or one per organisation.
+    /// Makes the product from its secret: one tenant, or one per organization.
     ///
     /// # Errors
     /// If the secret lacks a key.
-    fn connect(&self, secret: &Secret) -> Result<Vec<AnyPlace>, SecretFault>;
+    fn connect(&self, secret: &Secret) -> Result<Vec<AnyTenant>, SecretError>;
 
     /// Returns by what the product knows people.
     fn known_by(&self) -> KnownBy {
@@ -258,11 +258,11 @@ pub trait Configured: fmt::Debug + Send + Sync {
 struct SettingsOf<P: Product>(P::Settings);
 
 impl<P: Product> Configured for SettingsOf<P> {
-    fn connect(&self, secret: &Secret) -> Result<Vec<AnyPlace>, SecretFault> {
-        let any = |place: Place<P>| Place {
-            scope: place.scope,
-            base_url: place.base_url,
-            provider: Arc::new(place.provider) as Arc<dyn Provider>,
+    fn connect(&self, secret: &Secret) -> Result<Vec<AnyTenant>, SecretError> {
+        let any = |tenant: Tenant<P>| Tenant {
+            scope: tenant.scope,
+            base_url: tenant.base_url,
+            provider: Arc::new(tenant.provider) as Arc<dyn Provider>,
         };
         Ok(P::connect(&self.0, secret)?.into_iter().map(any).collect())
     }

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use crate::{
     config::{BaseUrl, Reporter, Section, duration, nearest::suggestion},
-    departure::Delivery,
+    departure::DeliveryEvents,
     webhook::{Scheme, Signature, Token, Verified},
 };
 
@@ -26,7 +26,7 @@ mod sample;
 
 use coverage::Coverage;
 use kinds::Samples;
-pub use kinds::{KINDS, Kind, KindSpec};
+pub use kinds::{KINDS, KindSpec, SourceKind};
 use reading::Reader;
 pub use reading::Unreadable;
 use rules::{EventTable, PersonTable};
@@ -38,7 +38,7 @@ pub struct Source {
     /// Its name, in the webhook's address.
     pub name: String,
     /// What it is.
-    pub kind: &'static Kind,
+    pub kind: &'static SourceKind,
     /// Where the keys are that its deliveries are checked with.
     pub keys: KeySource,
     /// How it proves that a delivery is its own.
@@ -171,7 +171,7 @@ impl Source {
     }
 
     fn of(name: &str, kind: &str, mut given: Table, providers: &[String]) -> Result<Self, Vec<KeyError>> {
-        let known = Kind::named(kind).ok_or_else(|| {
+        let known = SourceKind::named(kind).ok_or_else(|| {
             let known: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
             vec![("kind", format!("unknown kind `{kind}`: {}", suggestion(kind, &known)))]
         })?;
@@ -231,7 +231,7 @@ impl Source {
     ///
     /// # Errors
     /// Which field is missing or cannot be read.
-    pub fn delivery(&self, verified: &Verified) -> Result<Delivery, Unreadable> {
+    pub fn delivery(&self, verified: &Verified) -> Result<DeliveryEvents, Unreadable> {
         self.reader.delivery(&self.name, verified)
     }
 
@@ -263,7 +263,7 @@ impl Source {
 }
 
 /// Returns how a source's deliveries are read, or adds to `errors`.
-fn reader(known: &Kind, given: &mut Table, spec: &KindSpec, errors: &mut Vec<KeyError>) -> Option<Reader> {
+fn reader(known: &SourceKind, given: &mut Table, spec: &KindSpec, errors: &mut Vec<KeyError>) -> Option<Reader> {
     let (event, person) = (given.event.take().unwrap_or_default(), given.person.take().unwrap_or_default());
     let event = event.over(spec.event.clone().unwrap_or_default());
     let items = event.items.clone();
@@ -290,7 +290,12 @@ fn reader(known: &Kind, given: &mut Table, spec: &KindSpec, errors: &mut Vec<Key
 
 /// How a source proves to be itself, and with which keys. A sender that signs is not believed without its signature; one
 /// that shows a secret lets its administrator choose the header; one that publishes its keys has none to share.
-fn authentication(name: &str, kind: &Kind, spec: &KindSpec, given: &mut Table) -> Result<(Scheme, KeySource), String> {
+fn authentication(
+    name: &str,
+    kind: &SourceKind,
+    spec: &KindSpec,
+    given: &mut Table,
+) -> Result<(Scheme, KeySource), String> {
     check_authentication(kind, spec, given)?;
     let published = given.jwks.take();
     let signature = given.signature.take().or(spec.signature.clone());
@@ -324,7 +329,7 @@ fn authentication(name: &str, kind: &Kind, spec: &KindSpec, given: &mut Table) -
 }
 
 /// Refuses what does not go with the kind, and what does not go together.
-fn check_authentication(kind: &Kind, spec: &KindSpec, given: &Table) -> Result<(), String> {
+fn check_authentication(kind: &SourceKind, spec: &KindSpec, given: &Table) -> Result<(), String> {
     let kind_name = kind.name;
     if given.signature.is_some() && kind_name != "hmac" {
         return Err(format!("`signature` goes with kind `hmac`: how `{kind_name}` signs is known"));

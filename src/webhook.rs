@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName};
 use secrecy::{SecretSlice, SecretString};
 use time::OffsetDateTime;
 
-use crate::secrets::{Secret, SecretFault};
+use crate::secrets::{Secret, SecretError};
 
 mod hmac;
 mod jwk_set;
@@ -139,7 +139,7 @@ impl Scheme {
     ///
     /// # Errors
     /// If there is none: what is wrong with the first.
-    pub fn keys(&self, secret: &Secret) -> Result<Keys, SecretFault> {
+    pub fn keys(&self, secret: &Secret) -> Result<Keys, SecretError> {
         self.secret_keys_of(secret).into_keys()
     }
 

@@ -12,9 +12,9 @@ use clap::Args;
 use offboard::{
     config::Config,
     engine::{Action, AddressStatus, Assignment, Engine, OwnedIdentity, Target},
-    http::Client,
+    outbound::Client,
     person::{Email, Person},
-    report::Entry,
+    report::ProviderResult,
     secrets::Secrets,
 };
 use tokio::time::Instant;
@@ -76,7 +76,7 @@ pub async fn secret_store(config: &Config, names: Vec<String>) -> anyhow::Result
 }
 
 /// Looks a person up at every provider, and removes nothing.
-pub async fn look_up(config: &mut Config, person: &Person) -> anyhow::Result<Vec<Entry>> {
+pub async fn look_up(config: &mut Config, person: &Person) -> anyhow::Result<Vec<ProviderResult>> {
     // An id that the operator types counts for every provider.
     for provider in &mut config.providers {
         provider.sources.insert(COMMAND_LINE.to_owned());

@@ -6,7 +6,7 @@ use clap::Args;
 use offboard::{
     outcome::{Outcome, Status},
     person::{Email, Person},
-    report::Finding,
+    report::AccountResult,
 };
 use serde_json::json;
 
@@ -39,10 +39,10 @@ impl Plan {
         let person =
             Person { external_id: self.external_id.clone(), email: Some(self.email.clone()), ..Person::default() };
         let entries = look_up(&mut config, &person).await?;
-        let worst = entries.iter().map(|entry| entry.finding.outcome.status()).max().unwrap_or(Status::Incomplete);
+        let worst = entries.iter().map(|entry| entry.worst.outcome.status()).max().unwrap_or(Status::Incomplete);
         // A product without a look-up plans with a reason: no account was found there.
-        let found = |finding: &Finding| finding.outcome == Outcome::Planned && finding.reason.is_none();
-        let found = entries.iter().filter(|entry| found(&entry.finding)).count();
+        let found = |finding: &AccountResult| finding.outcome == Outcome::Planned && finding.reason.is_none();
+        let found = entries.iter().filter(|entry| found(&entry.worst)).count();
         let rows = serde_json::to_value(&entries)?;
         screen.show(&screen.outcomes(rows.as_array().map(Vec::as_slice).unwrap_or_default()));
         let findings =

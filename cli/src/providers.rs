@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
-use offboard::providers::{KINDS, Kind};
+use offboard::providers::{KINDS, ProviderKind};
 use offboard_sandbox::screen::{Ink, Screen, print};
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ impl Providers {
     /// Lists the kinds, or shows one.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         let shown = match &self.command {
-            Some(Command::Show { kind }) => Kind::named(kind),
+            Some(Command::Show { kind }) => ProviderKind::named(kind),
             _ => None,
         };
         match shown {
@@ -59,7 +59,7 @@ impl Providers {
     }
 }
 
-fn document(kind: &Kind) -> Value {
+fn document(kind: &ProviderKind) -> Value {
     json!({
         "kind": kind.name,
         "title": kind.title,
@@ -71,7 +71,7 @@ fn document(kind: &Kind) -> Value {
 }
 
 /// Returns a section that can be taken as it is, or adapted.
-fn configuration(kind: &Kind) -> Vec<String> {
+fn configuration(kind: &ProviderKind) -> Vec<String> {
     // A canary is found by a look-up.
     let common = if kind.looks_up { &COMMON[..] } else { &COMMON[..COMMON.len() - 1] };
     let common = common.iter().map(|line| line.replace("NAME", kind.name));
@@ -83,7 +83,7 @@ fn configuration(kind: &Kind) -> Vec<String> {
         .collect()
 }
 
-fn show(kind: &Kind) {
+fn show(kind: &ProviderKind) {
     let screen = Screen::new(false);
     screen.line(&screen.paint(Ink::Bold, &format!("{}: {}", kind.name, kind.title)));
     screen.line(kind.page);

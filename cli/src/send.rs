@@ -11,7 +11,7 @@ use clap::Args;
 use offboard::{
     config::{BaseUrl, Config, suggestion},
     person::Email,
-    source::{KINDS, Kind, Source, Subject},
+    source::{KINDS, Source, SourceKind, Subject},
 };
 use reqwest::Url;
 use secrecy::SecretString;
@@ -125,7 +125,7 @@ impl Send {
             return source.clone();
         }
         let (name, path) = (&self.source, path.display());
-        if Kind::named(name).is_none() {
+        if SourceKind::named(name).is_none() {
             let configured = config.sources.keys().map(String::as_str);
             let known: Vec<&str> = configured.chain(KINDS.iter().map(|kind| kind.name)).collect();
             wrong_usage(&format!(

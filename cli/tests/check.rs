@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use offboard_sandbox::{aws::secrets_manager::SecretsManager, mock::Standin};
+use offboard_sandbox::{aws::secrets_manager::SecretsManager, mock::MockServer};
 use serde_json::{Value, json};
 
 const GOOD: &str =
@@ -176,7 +176,7 @@ async fn with_secret(test: &str, secret: Value) -> (Option<i32>, Value) {
     let mut store = SecretsManager::default();
     store.put("offboard/sources/hr", secret);
     store.put("offboard/providers/instaply", json!({"token": "instaply-token-1"}));
-    let store = Standin::start("secrets", [127, 0, 0, 1].into(), store).await.unwrap();
+    let store = MockServer::start("secrets", [127, 0, 0, 1].into(), store).await.unwrap();
     let secrets = store.url("");
     let config = configuration(test, GOOD);
     let run = tokio::task::spawn_blocking(move || check_with(&secrets, &config, &["--json"]));

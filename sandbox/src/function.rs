@@ -32,7 +32,7 @@ pub struct Start<'a> {
     pub port: u16,
     /// The configuration file.
     pub config: &'a Path,
-    /// The stand-in for Secrets Manager.
+    /// The mock service for Secrets Manager.
     pub secrets: String,
     /// The mode, if not the configuration's.
     pub mode: Option<&'a str>,
@@ -111,7 +111,7 @@ impl Drop for Function {
     }
 }
 
-/// The variables with which a function finds the stand-ins, here and elsewhere.
+/// The variables with which a function finds the mock services, here and elsewhere.
 pub fn environment(config: &Path, secrets: &str) -> Vec<(&'static str, String)> {
     vec![
         ("OFFBOARD_CONFIG", config.display().to_string()),

@@ -1,6 +1,6 @@
-//! Stand-ins: servers with state that answer on loopback as a vendor's API does.
+//! Mock services: servers with state that answer on loopback as a vendor's API does.
 //!
-//! A stand-in never guesses. A call that it does not know in every part is answered with 501 and
+//! A mock service never guesses. A call that it does not know in every part is answered with 501 and
 //! remembered, so that a wrong path can never pass for "this person is gone".
 
 use std::{
@@ -34,7 +34,7 @@ pub trait Service: Send + 'static {
     }
 }
 
-/// What a stand-in does not know about a call.
+/// What a mock service does not know about a call.
 #[derive(Debug)]
 pub struct Unknown(pub String);
 
@@ -46,7 +46,7 @@ impl Unknown {
 }
 
 /// A running service.
-pub struct Standin<S> {
+pub struct MockServer<S> {
     name: &'static str,
     address: SocketAddr,
     state: Arc<Mutex<Running<S>>>,
@@ -60,7 +60,7 @@ struct Running<S> {
     unknown: Vec<String>,
 }
 
-impl<S: Service> Standin<S> {
+impl<S: Service> MockServer<S> {
     /// Starts a service on a free port of `host`.
     pub async fn start(name: &'static str, host: IpAddr, service: S) -> io::Result<Self> {
         let listener = TcpListener::bind((host, 0)).await?;
@@ -93,7 +93,7 @@ impl<S: Service> Standin<S> {
     }
 }
 
-/// What the sandbox watches at every stand-in, whatever it stands for.
+/// What the sandbox watches at every mock service, whatever it stands for.
 pub trait Watched {
     /// Its name in the configuration.
     fn name(&self) -> &'static str;
@@ -105,7 +105,7 @@ pub trait Watched {
     fn members(&self) -> Vec<String>;
 }
 
-impl<S: Service> Watched for Standin<S> {
+impl<S: Service> Watched for MockServer<S> {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -159,7 +159,7 @@ async fn serve<S: Service>(
         .into_response()
 }
 
-/// One call to a stand-in.
+/// One call to a mock service.
 pub struct Call {
     number: u64,
     method: Method,
@@ -233,6 +233,21 @@ impl Call {
         serde_json::from_slice(&self.body).map_err(|fault| Unknown(format!("body: {fault}")))
     }
 
+    /// A form's fields, each once.
+    pub fn form(&self) -> Result<BTreeMap<String, String>, Unknown> {
+        let sent = self.header(header::CONTENT_TYPE.as_str())?;
+        if sent != "application/x-www-form-urlencoded" {
+            return Err(Unknown(format!("content type {sent}, not a form's")));
+        }
+        let (pairs, mut fields) = (form_urlencoded::parse(&self.body), BTreeMap::new());
+        for (name, value) in pairs.into_owned() {
+            if fields.insert(name.clone(), value).is_some() {
+                return Err(Unknown(format!("field {name} comes twice")));
+            }
+        }
+        Ok(fields)
+    }
+
     /// No body; `{}` counts as none, some clients send it with a DELETE.
     pub fn no_body(&self) -> Result<(), Unknown> {
         match self.body.as_ref() {
@@ -242,23 +257,38 @@ impl Call {
     }
 }
 
-/// One answer of a stand-in.
+/// One answer of a mock service.
 #[derive(Clone)]
 pub struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,
-    body: Option<Value>,
+    body: String,
 }
 
 impl Answer {
     /// An answer with a JSON body.
     pub fn json(status: u16, body: Value) -> Self {
-        Self { status, headers: vec![("content-type", "application/json".into())], body: Some(body) }
+        Self { status, headers: vec![("content-type", "application/json".into())], body: body.to_string() }
+    }
+
+    /// A good answer with an XML body.
+    pub fn xml(body: String) -> Self {
+        Self { status: 200, headers: vec![("content-type", "text/xml".into())], body }
     }
 
     /// An answer without a body.
     pub fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: None }
+        Self { status, headers: Vec::new(), body: String::new() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    #[cfg(test)]
+    pub(crate) fn document(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_default()
     }
 
     /// Sets one header.
@@ -272,8 +302,7 @@ impl Answer {
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = self.body.map(|body| body.to_string()).unwrap_or_default();
-        let mut response = (status, body).into_response();
+        let mut response = (status, self.body).into_response();
         response.headers_mut().remove(header::CONTENT_TYPE);
         for (name, value) in self.headers {
             if let Ok(value) = value.parse() {
@@ -287,3 +316,5 @@ impl IntoResponse for Answer {
 #[cfg(test)]
 #[path = "mock_tests.rs"]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::call;

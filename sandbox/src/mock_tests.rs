@@ -1,4 +1,4 @@
-//! A stand-in answers what it knows and refuses the rest.
+//! A mock service answers what it knows and refuses the rest.
 
 use axum::http::{HeaderName, HeaderValue};
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::{
     vendors::{cloudflare_access::CloudflareAccess, flashduty::Flashduty, stytch_b2b::StytchB2b},
 };
 
-fn call(method: &str, uri: &str, headers: &[(&str, &str)], body: &str) -> Call {
+pub(crate) fn call(method: &str, uri: &str, headers: &[(&str, &str)], body: &str) -> Call {
     let pair = |(name, value): &(&str, &str)| {
         (name.parse::<HeaderName>().expect("a name"), value.parse::<HeaderValue>().expect("a value"))
     };
@@ -29,13 +29,13 @@ fn flashduty() -> Flashduty {
 #[tokio::test]
 async fn an_unknown_call_is_501_and_remembered_without_its_key() {
     let host = IpAddr::from([127, 0, 0, 1]);
-    let standin = Standin::start("flashduty", host, flashduty()).await.expect("a free port");
+    let server = MockServer::start("flashduty", host, flashduty()).await.expect("a free port");
     let delivery = Delivery { headers: Vec::new(), body: Vec::new() };
-    let reply = delivery.send(&standin.url("/member/lst?app_key=key")).await.expect("an answer");
-    assert_eq!((reply.status, standin.calls()), (501, 1));
-    assert_eq!(standin.unknown(), ["flashduty: POST /member/lst: no such call"]);
-    standin.answer_next([Answer::empty(503)]);
-    assert_eq!(delivery.send(&standin.url("/member/list?app_key=key")).await.expect("an answer").status, 503);
+    let reply = delivery.send(&server.url("/member/lst?app_key=key")).await.expect("an answer");
+    assert_eq!((reply.status, server.calls()), (501, 1));
+    assert_eq!(server.unknown(), ["flashduty: POST /member/lst: no such call"]);
+    server.answer_next([Answer::empty(503)]);
+    assert_eq!(delivery.send(&server.url("/member/list?app_key=key")).await.expect("an answer").status, 503);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_rotated_secret_keeps_its_previous_version() {
             ("authorization", "AWS4-HMAC-SHA256 Credential=k/20260101/eu-central-1/secretsmanager/aws4_request"),
         ];
         let answer = secrets.answer(&call("POST", "/", &headers, &body.to_string())).expect("a known call");
-        (answer.status, answer.body.unwrap_or_default())
+        (answer.status, answer.document())
     };
     let previous = json!({ "SecretId": "a", "VersionStage": "AWSPREVIOUS" });
     assert_eq!(ask(&mut secrets, "GetSecretValue", previous.clone()).1["__type"], "ResourceNotFoundException");

@@ -6,9 +6,9 @@ use serde::Deserialize;
 
 use super::{BaseUrl, Reporter, Section, check_name, duration, nearest};
 use crate::{
-    http::Limits,
+    outbound::Limits,
     person::{Email, KnownBy},
-    providers::{Configured, Kind},
+    providers::{Configured, ProviderKind},
 };
 
 /// `[providers.NAME]`: one product.
@@ -17,7 +17,7 @@ pub struct ProviderConfig {
     /// The name in the configuration and in reports.
     pub name: String,
     /// What it is.
-    pub kind: &'static Kind,
+    pub kind: &'static ProviderKind,
     /// The name of its secret.
     pub secret: String,
     /// Where it is, if not at the vendor's own address.
@@ -111,7 +111,7 @@ fn provider(
     let section = own.name.clone();
     let common: Option<Common> = own.split(&COMMON).read(reporter);
     let kind = own.kind(reporter)?;
-    let Some(kind) = Kind::named(&kind) else {
+    let Some(kind) = ProviderKind::named(&kind) else {
         let known: Vec<_> = crate::providers::KINDS.iter().map(|kind| kind.name).collect();
         let suggestion = nearest::suggestion(&kind, &known);
         reporter.add(Some(span), format!("`{}`: unknown kind `{kind}`: {suggestion}", own.name));

@@ -1,13 +1,13 @@
-//! Looks one identity up in one place, so that nobody is called absent who could not have been seen.
+//! Looks one identity up in one tenant, so that nobody is called absent who could not have been seen.
 
 use crate::{
-    http::Http,
+    outbound::Http,
     outcome::Failure,
     person::{Email, Identity},
     providers::{Account, LookUp},
 };
 
-/// A place that can be looked at.
+/// A tenant that can be looked at.
 #[derive(Clone, Copy)]
 pub(super) struct Sight<'a> {
     pub(super) look_up: &'a dyn LookUp,

@@ -230,11 +230,13 @@ enum Relation {
 }
 
 fn relation(own: &Own, other: &Holding, record: &Record) -> Relation {
-    let (from, until) = own.time.unwrap_or((record.rank, None));
-    let until = match own.status {
-        AddressStatus::Current => None,
+    let from = own.time.map_or(record.rank, |(from, _)| from);
+    let until = match (own.status, own.time) {
+        // Replaced by the departure's event alone, which may be late: the person may have the address still.
+        (AddressStatus::Current, _) | (_, Some((_, None))) => None,
+        (_, Some((_, until))) => until,
         // What a scheduled departure's event replaced may have been said again before it took effect.
-        _ => until.or(Some(record.time())),
+        (_, None) => Some(record.time()),
     };
     let overlap = until.is_none_or(|until| other.from <= until) && other.until.is_none_or(|other| other >= from);
     match (overlap, other.until) {

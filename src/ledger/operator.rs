@@ -4,9 +4,9 @@ use std::{fmt, time::Duration};
 
 use time::OffsetDateTime;
 
-use super::{Action, Facts, Ledger, LedgerError, MAX_CAS_ATTEMPTS, Record, SKEW, State};
+use super::{Facts, Ledger, LedgerError, MAX_CAS_ATTEMPTS, OperatorAction, Record, SKEW, State};
 use crate::{
-    judgement::{self, Release, Rules, Standing, Verdict, Veto},
+    judgement::{self, RaisedVeto, Release, Rules, Verdict, Veto},
     outcome::{Outcome, Status},
 };
 
@@ -25,7 +25,7 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
     /// The vetoes that stood, with their facts.
-    pub standing: Vec<Standing>,
+    pub standing: Vec<RaisedVeto>,
     /// The vetoes to override; `None` for all that were shown, but for those that are a matter of time.
     pub only: Option<Vec<Veto>>,
 }
@@ -121,10 +121,8 @@ fn is_free(record: &Record, shown: &Shown) -> bool {
 /// The accounts under former addresses that the record shows, by provider.
 fn former_accounts(record: &Record) -> Vec<(String, Vec<String>)> {
     let shown = |result: &super::StoredResult| {
-        let entry = &result.entry;
-        let findings = [&entry.finding].into_iter().chain(entry.accounts.iter().map(|account| &account.finding));
-        let former = findings.filter(|finding| finding.reason.as_deref() == Some("former_address"));
-        former.filter_map(|finding| finding.account_id.clone()).collect::<Vec<_>>()
+        let former = result.found.all().filter(|account| account.reason.as_deref() == Some("former_address"));
+        former.filter_map(|account| account.account_id.clone()).collect::<Vec<_>>()
     };
     let shown = record.providers.iter().map(|(name, result)| (name.clone(), shown(result)));
     shown.filter(|(_, accounts)| !accounts.is_empty()).collect()
@@ -163,7 +161,7 @@ impl Ledger {
             let reasons = decision.apply(&mut record, retention, now)?;
             record.lease = None;
             let (who, what) = (who.to_owned(), decision.name().to_owned());
-            record.note(Action { at: now, who, what, reasons });
+            record.note(OperatorAction { at: now, who, what, reasons });
             if self.save(&mut record).await.map_err(Refused::Down)? {
                 if record.state == State::Dismissed {
                     // A reference that stays counts as nothing: the record says that it was dismissed.
@@ -225,8 +223,8 @@ mod tests {
         record
     }
 
-    fn standing(vetoes: &[Veto]) -> Vec<Standing> {
-        vetoes.iter().map(|veto| Standing { veto: *veto, facts: Vec::new() }).collect()
+    fn standing(vetoes: &[Veto]) -> Vec<RaisedVeto> {
+        vetoes.iter().map(|veto| RaisedVeto { veto: *veto, facts: Vec::new() }).collect()
     }
 
     fn released(record: &mut Record, stands: &[Veto], only: Option<&[Veto]>) -> Result<Vec<Veto>, Refused> {

@@ -5,16 +5,16 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::{
-    Account, LookUp, Place, Product, Provider, Removal,
+    Account, LookUp, Product, Provider, Removal, Tenant,
     pages::{Page, Pages, Total},
 };
 use crate::{
     config::BaseUrl,
-    http::{Answer, Http},
-    oauth::{Client, INVALID_TOKEN, Tokens},
+    oauth::{ClientCredentials, INVALID_TOKEN, Tokens},
+    outbound::{Http, Response},
     outcome::{Failure, FailureKind},
     person::Identity,
-    secrets::{Secret, SecretFault},
+    secrets::{Secret, SecretError},
 };
 
 /// The documented maximum of `limit`.
@@ -31,7 +31,7 @@ pub struct Settings {
     pub token_url: Option<BaseUrl>,
 }
 
-/// Aerospike Cloud, connected. The token decides the organisation.
+/// Aerospike Cloud, connected. The token decides the organization.
 #[derive(Debug)]
 pub struct AerospikeCloud {
     tokens: Tokens,
@@ -47,14 +47,14 @@ impl Product for AerospikeCloud {
     ];
     type Settings = Settings;
 
-    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
+    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {
         let tokens = if secret.has("access_token") {
             Tokens::Fixed(secret.text("access_token")?)
         } else {
             let url = settings.token_url.as_ref().map_or(TOKEN_URL, |url| url.url().as_str());
-            Tokens::Fetched(Client::new(url, secret.text("client_id")?, secret.text("client_secret")?))
+            Tokens::Fetched(ClientCredentials::new(url, secret.text("client_id")?, secret.text("client_secret")?))
         };
-        Ok(vec![Place { scope: None, base_url: "https://api.aerospike.cloud/v2", provider: Self { tokens } }])
+        Ok(vec![Tenant { scope: None, base_url: "https://api.aerospike.cloud/v2", provider: Self { tokens } }])
     }
 }
 
@@ -78,7 +78,7 @@ impl LookUp for AerospikeCloud {
         while pages.next()?.is_some() {
             let (limit, offset) = (PAGE.to_string(), pages.len().to_string());
             let call = http.get(&["organization", "members"]).query("limit", &limit).query("offset", &offset);
-            let call = call.large_answer();
+            let call = call.large_response();
             pages.add(self.tokens.read(http, call, listed).await?, |account: &Account| account.id.clone())?;
         }
         match pages.into_items() {
@@ -93,25 +93,25 @@ impl LookUp for AerospikeCloud {
     }
 }
 
-fn removed(answer: &Answer) -> Result<Removal, Failure> {
-    let failure = match answer.status() {
-        204 => return Ok(Removal::deleted().request_id(answer.request_id())),
-        _ => refused(answer),
+fn removed(response: &Response) -> Result<Removal, Failure> {
+    let failure = match response.status() {
+        204 => return Ok(Removal::deleted().request_id(response.request_id())),
+        _ => refused(response),
     };
-    match answer.status() {
+    match response.status() {
         // Not documented for this call; the second look agrees or not.
-        404 if failure.reason == NOT_FOUND => Ok(Removal::absent().request_id(answer.request_id())),
+        404 if failure.reason == NOT_FOUND => Ok(Removal::absent().request_id(response.request_id())),
         // An owner leaves by the vendor's support only; a member who is listed is refused for no other documented reason.
         400 | 403 => Err(Failure { kind: FailureKind::Blocked, ..failure }),
         _ => Err(failure),
     }
 }
 
-fn listed(answer: &Answer) -> Result<Page<Account>, Failure> {
-    if !answer.is_success() {
-        return Err(refused(answer));
+fn listed(response: &Response) -> Result<Page<Account>, Failure> {
+    if !response.is_success() {
+        return Err(refused(response));
     }
-    let list: List = answer.json()?;
+    let list: List = response.json()?;
     let came = list.members.len();
     let items = list.members.into_iter().map(Member::account).collect::<Option<_>>();
     let items = items.ok_or_else(|| Failure::not_understood("a member without an id or an address"))?;
@@ -125,9 +125,9 @@ fn listed(answer: &Answer) -> Result<Page<Account>, Failure> {
     }
 }
 
-fn refused(answer: &Answer) -> Failure {
-    let refusal: Refusal = match answer.envelope() {
-        Ok(_) if answer.is_success() => return Failure::not_understood("a success that is not the documented one"),
+fn refused(response: &Response) -> Failure {
+    let refusal: Refusal = match response.envelope() {
+        Ok(_) if response.is_success() => return Failure::not_understood("a success that is not the documented one"),
         Ok(refusal) => refusal,
         Err(failure) => return failure,
     };
@@ -135,11 +135,11 @@ fn refused(answer: &Answer) -> Failure {
         refusal.r#type.as_deref().and_then(|r#type| r#type.strip_prefix(ERROR_TYPES)).or(refusal.code.as_deref());
     let failure = match code {
         // The younger generation's word for it, and the older one's.
-        Some("auth:token-expired" | INVALID_TOKEN) if answer.status() == 401 => {
+        Some("auth:token-expired" | INVALID_TOKEN) if response.status() == 401 => {
             Failure::new(FailureKind::Unauthorized, INVALID_TOKEN)
         }
-        Some(code) => Failure::new(kind(code, answer.status()), code),
-        None => answer.failure(),
+        Some(code) => Failure::new(kind(code, response.status()), code),
+        None => response.failure(),
     };
     failure.detail_if(refusal.detail.or(refusal.message).or(refusal.title))
 }

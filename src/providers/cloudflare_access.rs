@@ -7,14 +7,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Account, LookUp, Place, Product, Provider, Removal,
+    Account, LookUp, Product, Provider, Removal, Tenant,
     pages::{Page, Pages, Total},
 };
 use crate::{
-    http::{Answer, Call, Http},
+    outbound::{Http, Request, Response},
     outcome::{Failure, FailureKind},
     person::Identity,
-    secrets::{Secret, SecretFault},
+    secrets::{Secret, SecretError},
 };
 
 const PAGE: usize = 100;
@@ -70,14 +70,14 @@ impl Product for CloudflareAccess {
         &["account_id = \"023e105f4ecef8ad9ca31a8372d0c353\"   # on the overview page of the account"];
     type Settings = Settings;
 
-    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
+    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {
         let login = if secret.has("api_key") && !secret.has("api_token") {
             Login::GlobalKey { email: secret.text("email")?, key: secret.text("api_key")? }
         } else {
             Login::Token(secret.text("api_token")?)
         };
         let provider = Self { account: settings.account_id.clone(), login };
-        Ok(vec![Place { scope: None, base_url: "https://api.cloudflare.com/client/v4", provider }])
+        Ok(vec![Tenant { scope: None, base_url: "https://api.cloudflare.com/client/v4", provider }])
     }
 }
 
@@ -92,9 +92,9 @@ impl Provider for CloudflareAccess {
             return Err(Failure::new(FailureKind::Rejected, "unusable_id").detail("longer than a user's id can be"));
         }
         let call = http.delete(&["accounts", &self.account.0, "access", "users", &account.id]);
-        let removal = self.authorized(call).read(|answer| {
-            accepted(answer)?;
-            Ok(Removal::deleted().request_id(answer.request_id()))
+        let removal = self.authorized(call).read(|response| {
+            accepted(response)?;
+            Ok(Removal::deleted().request_id(response.request_id()))
         });
         Removal::or_absent(removal.await, |failure| failure.reason == NOT_FOUND)
     }
@@ -111,7 +111,7 @@ impl LookUp for CloudflareAccess {
             let call = http.get(&["accounts", &self.account.0, "access", "users"]);
             // How `email` matches is not documented: it narrows, it does not decide.
             let call = call.query("email", email.expose()).query("page", &page.to_string());
-            let call = self.authorized(call.query("per_page", &PAGE.to_string())).large_answer();
+            let call = self.authorized(call.query("per_page", &PAGE.to_string())).large_response();
             pages.add(call.read(listed).await?, |user: &User| user.id.clone())?;
         }
         let account = |user: User| Account { id: user.id, email: Some(user.email), ..Account::default() };
@@ -120,7 +120,7 @@ impl LookUp for CloudflareAccess {
 }
 
 impl CloudflareAccess {
-    fn authorized<'a>(&self, call: Call<'a>) -> Call<'a> {
+    fn authorized<'a>(&self, call: Request<'a>) -> Request<'a> {
         match &self.login {
             Login::Token(token) => call.bearer(token),
             Login::GlobalKey { email, key } => {
@@ -130,22 +130,22 @@ impl CloudflareAccess {
     }
 }
 
-fn listed(answer: &Answer) -> Result<Page<User>, Failure> {
-    let envelope = accepted(answer)?;
+fn listed(response: &Response) -> Result<Page<User>, Failure> {
+    let envelope = accepted(response)?;
     let not_understood = || Failure::not_understood("not a list of users with an id and an address each");
     let result = envelope.result.ok_or_else(not_understood)?;
     let items = serde_json::from_str(result.get()).map_err(|_| not_understood())?;
     Ok(Page { items, total: envelope.result_info.and_then(|info| info.total_count) })
 }
 
-/// The envelope of an answer that agrees: that takes `success: true`, and no errors.
-fn accepted(answer: &Answer) -> Result<Envelope, Failure> {
-    let envelope: Envelope = answer.envelope()?;
+/// The envelope of a response that agrees: that takes `success: true`, and no errors.
+fn accepted(response: &Response) -> Result<Envelope, Failure> {
+    let envelope: Envelope = response.envelope()?;
     match envelope.errors.as_deref().unwrap_or_default() {
-        [] if envelope.success && answer.is_success() => Ok(envelope),
-        [] if answer.is_success() => Err(Failure::not_understood("neither a success nor an error")),
-        [] => Err(answer.failure()),
-        errors => Err(refused(answer.status(), errors)),
+        [] if envelope.success && response.is_success() => Ok(envelope),
+        [] if response.is_success() => Err(Failure::not_understood("neither a success nor an error")),
+        [] => Err(response.failure()),
+        errors => Err(refused(response.status(), errors)),
     }
 }
 

@@ -6,21 +6,21 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, LookUp, Place, Product, Provider, Removal};
+use super::{Account, LookUp, Product, Provider, Removal, Tenant};
 use crate::{
-    http::{Answer, Http},
+    outbound::{Http, Response},
     outcome::{Failure, FailureKind},
-    secrets::{Secret, SecretFault},
+    secrets::{Secret, SecretError},
 };
 
-/// The whole of the documented answer for an address that the organisation does not have.
+/// The whole of the documented response for an address that the organization does not have.
 const NOT_FOUND: &str = "User not found in organization";
 
 /// The keys that only this kind has: none.
 #[derive(Debug, Deserialize)]
 pub struct Settings {}
 
-/// Instaply, connected. The token decides the organisation.
+/// Instaply, connected. The token decides the organization.
 #[derive(Debug)]
 pub struct Instaply {
     token: SecretString,
@@ -34,9 +34,9 @@ impl Product for Instaply {
     const LOOKS_UP: bool = false;
     type Settings = Settings;
 
-    fn connect(_: &Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
+    fn connect(_: &Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {
         let provider = Self { token: secret.text("token")? };
-        Ok(vec![Place { scope: None, base_url: "https://me.instaply.com", provider }])
+        Ok(vec![Tenant { scope: None, base_url: "https://me.instaply.com", provider }])
     }
 }
 
@@ -51,21 +51,21 @@ impl Provider for Instaply {
         http.post(&["api", "user", "delete-by-email"])
             .secret_header("token", &self.token)
             .json(&DeleteUser { email: &account.id })
-            .read(|answer| if answer.is_success() { deleted(answer, account) } else { refused(answer) })
+            .read(|response| if response.is_success() { deleted(response, account) } else { refused(response) })
             .await
     }
 }
 
-fn deleted(answer: &Answer, account: &Account) -> Result<Removal, Failure> {
-    let done: Deleted = answer.json()?;
+fn deleted(response: &Response, account: &Account) -> Result<Removal, Failure> {
+    let done: Deleted = response.json()?;
     if done.status != "success" || !account.is_at(&done.email) {
         return Err(Failure::not_understood("not a success, or somebody else's"));
     }
     Ok(Removal::deleted().account_id(Some(done.deleted_user_id)))
 }
 
-fn refused(answer: &Answer) -> Result<Removal, Failure> {
-    match (answer.status(), answer.envelope()?) {
+fn refused(response: &Response) -> Result<Removal, Failure> {
+    match (response.status(), response.envelope()?) {
         (404, Refusal { error: Some(error), .. }) if error == NOT_FOUND => Ok(Removal::absent()),
         // The last representative of a business, the last person of an escalation pool: there is no code, only this text.
         (400, Refusal { error: Some(rule), .. }) => {
@@ -76,9 +76,9 @@ fn refused(answer: &Answer) -> Result<Removal, Failure> {
             Err(Failure::new(FailureKind::Rejected, "validation").detail(faults.join(", ")))
         }
         (_, Refusal { error: Some(text), .. } | Refusal { developer_message: Some(text), .. }) => {
-            Err(answer.failure().detail(text))
+            Err(response.failure().detail(text))
         }
-        _ => Err(answer.failure()),
+        _ => Err(response.failure()),
     }
 }
 

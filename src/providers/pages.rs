@@ -29,7 +29,7 @@ pub(super) enum Total {
     Hint,
 }
 
-/// What an answer says about its own page.
+/// What a response says about its own page.
 pub(super) struct Page<T> {
     pub(super) items: Vec<T>,
     /// How many items the whole list has, where the vendor tells.

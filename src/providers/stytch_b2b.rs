@@ -6,31 +6,31 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{Account, Hold, LookUp, Place, Product, Provider, Removal};
+use super::{Account, Hold, LookUp, Product, Provider, Removal, Tenant};
 use crate::{
-    http::{Answer, Http},
+    outbound::{Http, Response},
     outcome::{Failure, FailureKind},
     person::{Identity, KnownBy},
-    secrets::{Secret, SecretFault},
+    secrets::{Secret, SecretError},
 };
 
 /// The errors that say that a member is not there. `organization_not_found` is a 404 too, and a fault of the configuration.
 const GONE: [&str; 2] = ["member_not_found", "member_does_not_exist_in_organization"];
-/// A member who may sign in past the organisation's settings, when all else fails.
+/// A member who may sign in past the organization's settings, when all else fails.
 const BREAK_GLASS: Hold =
-    Hold { reason: "break_glass", detail: "this is the organisation's emergency account (is_breakglass)" };
+    Hold { reason: "break_glass", detail: "this is the organization's emergency account (is_breakglass)" };
 
 /// The keys that only this kind has.
 #[derive(Debug, Deserialize)]
 pub struct Settings {
-    /// The organisations in which a person has a member each.
+    /// The organizations in which a person has a member each.
     pub organization_ids: OrganizationIds,
     /// Whether members are found by their address or by their `external_id`.
     #[serde(default, rename = "match")]
     pub known_by: KnownBy,
 }
 
-/// At least one organisation, each once.
+/// At least one organization, each once.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Vec<String>")]
 pub struct OrganizationIds(Vec<String>);
@@ -51,7 +51,7 @@ impl TryFrom<Vec<String>> for OrganizationIds {
     }
 }
 
-/// One organisation at Stytch, connected.
+/// One organization at Stytch, connected.
 #[derive(Debug)]
 pub struct StytchB2b {
     organization: String,
@@ -74,11 +74,11 @@ impl Product for StytchB2b {
         settings.known_by
     }
 
-    fn connect(settings: &Settings, keys: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
+    fn connect(settings: &Settings, keys: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {
         let (project_id, secret) = (keys.text("project_id")?, keys.text("secret")?);
         let live = project_id.expose_secret().starts_with("project-live-");
         let base_url = if live { "https://api.stytch.com" } else { "https://test.stytch.com" };
-        let place = |organization: &String| Place {
+        let tenant = |organization: &String| Tenant {
             scope: Some(organization.clone()),
             base_url,
             provider: Self {
@@ -87,7 +87,7 @@ impl Product for StytchB2b {
                 secret: secret.clone(),
             },
         };
-        Ok(settings.organization_ids.0.iter().map(place).collect())
+        Ok(settings.organization_ids.0.iter().map(tenant).collect())
     }
 }
 
@@ -101,8 +101,8 @@ impl Provider for StytchB2b {
         let removal = http
             .delete(&["v1", "b2b", "organizations", &self.organization, "members", &account.id])
             .basic(self.project_id.expose_secret(), &self.secret)
-            .read(|answer| {
-                let Deleted { member_id, request_id } = accepted(answer)?;
+            .read(|response| {
+                let Deleted { member_id, request_id } = accepted(response)?;
                 if member_id != account.id {
                     return Err(Failure::not_understood("somebody else was deleted").request_id(Some(request_id)));
                 }
@@ -140,18 +140,18 @@ fn is_gone(failure: &Failure) -> bool {
     failure.kind == FailureKind::Rejected && GONE.contains(&failure.reason.as_str())
 }
 
-fn accepted<T: DeserializeOwned>(answer: &Answer) -> Result<T, Failure> {
-    if answer.is_success() {
-        return answer.json();
+fn accepted<T: DeserializeOwned>(response: &Response) -> Result<T, Failure> {
+    if response.is_success() {
+        return response.json();
     }
-    let refusal: Refusal = answer.envelope()?;
+    let refusal: Refusal = response.envelope()?;
     let Some(reason) = refusal.error_type.or(refusal.error) else {
-        return Err(answer.failure().request_id(refusal.request_id));
+        return Err(response.failure().request_id(refusal.request_id));
     };
     let kind = match reason.as_str() {
         "unauthorized_credentials" => FailureKind::Unauthorized,
         "too_many_requests" => FailureKind::RateLimited,
-        _ => FailureKind::of_status(answer.status()),
+        _ => FailureKind::of_status(response.status()),
     };
     let text = refusal.error_message.or(refusal.error_description);
     Err(Failure::new(kind, reason).detail_if(text).request_id(refusal.request_id))

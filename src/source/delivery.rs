@@ -1,4 +1,4 @@
-//! Reading a verified delivery: what each of its events means for whom.
+//! Reads an authenticated delivery: which of its events are departures, identity facts, or ignored.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -9,19 +9,19 @@ use super::{
     rules::EventClass,
 };
 use crate::{
-    departure::{Delivery, Departure, Event, IdentityFact, Ignored, Verification, Word},
+    departure::{DeliveryEvents, Departure, Event, IdentityFact, Ignored, Verification, Word},
     person::Person,
     webhook::Verified,
 };
 
 /// A delivery as far as it is read.
-struct Reading<'a> {
+struct EventReader<'a> {
     reader: &'a Reader,
     /// The source's name.
     source: &'a str,
     /// The delivery, if it holds a single event.
     alone: Option<&'a Verified>,
-    delivery: Delivery,
+    delivery: DeliveryEvents,
     /// Where in the delivery the departure of an id stands.
     known: HashMap<String, usize>,
 }
@@ -33,17 +33,17 @@ impl Reader {
     ///
     /// # Errors
     /// Why nothing in it can be read. The sender is told, unless it would repeat the delivery for days.
-    pub(super) fn delivery(&self, source: &str, verified: &Verified) -> Result<Delivery, Unreadable> {
+    pub(super) fn delivery(&self, source: &str, verified: &Verified) -> Result<DeliveryEvents, Unreadable> {
         let events = match self.events(verified) {
             Ok(events) => events,
             Err(fault) if self.accept_unreadable => {
-                return Ok(Delivery { unreadable: vec![fault], ..Delivery::default() });
+                return Ok(DeliveryEvents { unreadable: vec![fault], ..DeliveryEvents::default() });
             }
             Err(fault) => return Err(fault),
         };
         let (count, alone) = (events.len(), (events.len() == 1).then_some(verified));
-        let (delivery, known) = (Delivery::default(), HashMap::new());
-        let mut reading = Reading { reader: self, source, alone, delivery, known };
+        let (delivery, known) = (DeliveryEvents::default(), HashMap::new());
+        let mut reading = EventReader { reader: self, source, alone, delivery, known };
         // Each event is freed once it is read.
         let faults: Vec<_> = events.into_iter().filter_map(|event| reading.take(event).err()).collect();
         match faults.first() {
@@ -56,7 +56,7 @@ impl Reader {
     }
 }
 
-impl Reading<'_> {
+impl EventReader<'_> {
     /// Reads an event, or saves what can be saved of it.
     fn take(&mut self, event: Result<Value, Unreadable>) -> Result<(), Unreadable> {
         let (event, read) = match event {
@@ -80,7 +80,7 @@ impl Reading<'_> {
             _ if self.reader.is_test(event) => "a test",
             Some(EventClass::Departure) => return self.departure(id?, kind, event),
             Some(EventClass::Suspension) => "a suspension",
-            Some(EventClass::Removal) => "left a group or an organisation",
+            Some(EventClass::Removal) => "left a group or an organization",
             None | Some(EventClass::Optional) => "not a departure",
             Some(class) => match self.record_fact(class, event) {
                 Ok(()) => "not a departure",

@@ -22,7 +22,7 @@ mod zitadel;
 
 /// A kind of source.
 #[derive(Clone, Copy, Debug)]
-pub struct Kind {
+pub struct SourceKind {
     /// Its name in the configuration.
     pub name: &'static str,
     spec: &'static str,
@@ -33,7 +33,7 @@ macro_rules! kinds {
     (@normalize) => { None };
     (@normalize $normalize:expr) => { Some($normalize as Normalize) };
     ($($name:ident $($normalize:expr)?),* $(,)?) => {
-        &[$(Kind {
+        &[$(SourceKind {
             name: stringify!($name),
             spec: include_str!(concat!("kinds/", stringify!($name), ".toml")),
             normalize: kinds!(@normalize $($normalize)?),
@@ -42,7 +42,7 @@ macro_rules! kinds {
 }
 
 /// All kinds, by name.
-pub const KINDS: &[Kind] = kinds![
+pub const KINDS: &[SourceKind] = kinds![
     auth0,
     auth0_logs,
     authentik,
@@ -187,7 +187,7 @@ impl KindSpec {
     }
 }
 
-impl Kind {
+impl SourceKind {
     /// The kind of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         KINDS.iter().find(|kind| kind.name == name)

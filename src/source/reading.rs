@@ -171,7 +171,7 @@ impl Reader {
     }
 
     /// Whether the sender vouches for the person's address. Where it says something of it, nothing but `true` will do: Frontegg
-    /// writes null of an address that nobody proved. Where it says nothing, the address is the organisation's own.
+    /// writes null of an address that nobody proved. Where it says nothing, the address is the organization's own.
     pub(super) fn proven(&self, event: &Value) -> Result<(), Unreadable> {
         let pointers = self.person.verified.as_ref().filter(|_| !self.accept_unverified);
         let mut said = pointers.into_iter().flat_map(|pointers| pointers.all(event));

@@ -54,7 +54,7 @@ pub(super) enum EventClass {
     Departure,
     /// Is suspended or locked, or on leave.
     Suspension,
-    /// Is no longer in a group or an organisation.
+    /// Is no longer in a group or an organization.
     Removal,
     /// Something that some take for a departure.
     Optional,

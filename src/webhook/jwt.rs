@@ -22,9 +22,9 @@ use super::{
     signature::{BASE64_LENIENT, Encoding, KeyForm},
     single,
 };
-use crate::secrets::{Secret, SecretFault};
+use crate::secrets::{Secret, SecretError};
 
-mod provider;
+mod crypto;
 mod sign;
 
 pub use sign::Signed;
@@ -149,7 +149,7 @@ impl Jwt {
     ///
     /// # Errors
     /// If there is none: what is wrong with the first.
-    pub fn keys(&self, secret: &Secret) -> Result<JwtKeys, SecretFault> {
+    pub fn keys(&self, secret: &Secret) -> Result<JwtKeys, SecretError> {
         SecretKeys::read(secret, ("signing_secret", "signing_secrets"), |text| self.key(text)).into_keys()
     }
 
@@ -170,7 +170,7 @@ impl Jwt {
         keys: &JwtKeys,
         now: OffsetDateTime,
     ) -> Result<Proven, Refusal> {
-        provider::install();
+        crypto::install();
         let token = self.token(headers, body)?;
         let header = decode_header(token).map_err(|_| Refusal::NotAToken)?;
         self.check_header(&header)?;

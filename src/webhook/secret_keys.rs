@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Key, Keys};
-use crate::secrets::{Secret, SecretFault};
+use crate::secrets::{Secret, SecretError};
 
 /// Fewest bytes of a key that is used; a shorter one can be guessed. Counted is what the sender computes with: the text's
 /// own bytes in UTF-8, for `whsec_…` the bytes that its base64 stands for, for a static token all that the header says
@@ -15,7 +15,7 @@ const MIN_KEY_BYTES: usize = 16;
 #[derive(Debug)]
 pub struct SecretKeys {
     usable: Vec<Key>,
-    faults: Vec<SecretFault>,
+    faults: Vec<SecretError>,
 }
 
 impl SecretKeys {
@@ -42,7 +42,7 @@ impl SecretKeys {
     }
 
     /// What is wrong with the keys that are not used.
-    pub fn faults(&self) -> &[SecretFault] {
+    pub fn faults(&self) -> &[SecretError] {
         &self.faults
     }
 
@@ -50,7 +50,7 @@ impl SecretKeys {
     ///
     /// # Errors
     /// If there is none: what is wrong with the first.
-    pub fn into_keys(self) -> Result<Keys, SecretFault> {
+    pub fn into_keys(self) -> Result<Keys, SecretError> {
         match self.faults.into_iter().next() {
             Some(fault) if self.usable.is_empty() => Err(fault),
             _ => Ok(Keys::Shared(self.usable)),

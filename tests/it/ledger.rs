@@ -1,10 +1,10 @@
-//! What every store promises, and the ledger over it: in memory always, and in the DynamoDB at `OFFBOARD_TEST_DYNAMODB` (an
-//! endpoint), if it is set.
+//! What every store promises, and the ledger over it: in memory, in the mock DynamoDB, and in the DynamoDB at
+//! `OFFBOARD_TEST_DYNAMODB` (an endpoint), if it is set.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     env,
-    sync::{Arc, LazyLock},
+    sync::Arc,
 };
 
 use aws_sdk_dynamodb::types::{
@@ -24,8 +24,9 @@ use offboard::{
     },
     outcome::{Outcome, Reference, Status},
     person::{Email, Person},
-    report::{Entry, Finding},
+    report::{AccountResult, ProviderResult},
 };
+use offboard_sandbox::{aws::dynamodb as mock, mock::MockServer};
 use time::{OffsetDateTime, macros::datetime};
 
 const NOW: OffsetDateTime = datetime!(2026-01-31 12:00 UTC);
@@ -34,16 +35,17 @@ const MAX_ITEM: usize = 400 * 1024;
 
 /// The stores: each empty, with a table of its own.
 async fn stores() -> Vec<Arc<dyn Store>> {
-    let mut stores: Vec<Arc<dyn Store>> = vec![Arc::new(Memory::default())];
+    let mock = mock::DynamoDb::new("offboard");
+    let server = MockServer::start("dynamodb", [127, 0, 0, 1].into(), mock).await.unwrap();
+    let mocked = DynamoDb::new(client(&server.url("")), "offboard".to_owned());
+    let mut stores: Vec<Arc<dyn Store>> = vec![Arc::new(Memory::default()), Arc::new(mocked)];
     if let Ok(endpoint) = env::var("OFFBOARD_TEST_DYNAMODB") {
         stores.push(Arc::new(table(&endpoint).await));
     }
     stores
 }
 
-async fn table(endpoint: &str) -> DynamoDb {
-    static NAMES: LazyLock<String> = LazyLock::new(|| format!("offboard-{}", fastrand::u64(..)));
-    let name = format!("{}-{}", *NAMES, fastrand::u64(..));
+fn client(endpoint: &str) -> aws_sdk_dynamodb::Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
         .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
@@ -51,7 +53,11 @@ async fn table(endpoint: &str) -> DynamoDb {
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .endpoint_url(endpoint)
         .build();
-    let client = aws_sdk_dynamodb::Client::from_conf(config);
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+async fn table(endpoint: &str) -> DynamoDb {
+    let (client, name) = (client(endpoint), format!("offboard-{}-{}", fastrand::u64(..), fastrand::u64(..)));
     let attribute = |name: &str, of: ScalarAttributeType| {
         AttributeDefinition::builder().attribute_name(name).attribute_type(of).build().unwrap()
     };
@@ -103,7 +109,7 @@ async fn swap_is_made_only_of_the_version_that_was_read() {
         }
         assert_eq!(read(&store, "a").await, Some(item("a", 2, "two")));
         // The same write sent again, because its answer was lost, is our own.
-        if env::var("OFFBOARD_TEST_DYNAMODB").is_ok() && format!("{store:?}").starts_with("DynamoDb") {
+        if format!("{store:?}").starts_with("DynamoDb") {
             assert_eq!(store.change(&[swap("a", 1, "two")]).await.unwrap(), Changed::All);
         }
     }
@@ -415,15 +421,16 @@ async fn facts_of_an_id_with_hundreds_of_addresses_are_stored() {
     }
 }
 
-fn entry(provider: &str, references: usize) -> Entry {
+fn entry(provider: &str, references: usize) -> ProviderResult {
     let reference = |n: usize| Reference {
         kind: "escalation_rule".to_owned(),
         name: format!("{n} {}", "x".repeat(280)),
         href: Some("y".repeat(300)),
     };
-    let finding = Finding { references: (0..references).map(reference).collect(), ..Finding::of(Outcome::Blocked) };
+    let finding =
+        AccountResult { references: (0..references).map(reference).collect(), ..AccountResult::of(Outcome::Blocked) };
     let finding = finding.reason("ReferenceExist").detail("z".repeat(300));
-    Entry { provider: provider.to_owned(), finding, accounts: Vec::new(), attempts: 1, elapsed_ms: 1 }
+    ProviderResult::new(provider, finding)
 }
 
 #[tokio::test]
@@ -433,7 +440,7 @@ async fn record_with_thousands_of_references_can_be_saved() {
             let ledger = Ledger::new(store.clone());
             let mut record = recorded(&ledger, &departure("1", person("u1", "ann@example.com"))).await;
             for n in 0..providers {
-                record.settle(entry(&format!("provider-{n}"), references), false, NOW);
+                record.note_result(entry(&format!("provider-{n}"), references), false, NOW);
             }
             assert!(ledger.save(&mut record).await.unwrap());
             let stored = read(&store, "idp/1").await.unwrap();
@@ -441,10 +448,8 @@ async fn record_with_thousands_of_references_can_be_saved() {
             let record = ledger.get("idp/1").await.unwrap().unwrap();
             assert_eq!(record.providers.len(), providers);
             let blocked =
-                record.providers.values().all(|result| result.entry.finding.outcome.status() == Status::NeedsAttention);
-            assert!(
-                blocked && record.providers["provider-0"].entry.finding.reason.as_deref() == Some("ReferenceExist")
-            );
+                record.providers.values().all(|result| result.found.worst.outcome.status() == Status::NeedsAttention);
+            assert!(blocked && record.providers["provider-0"].found.worst.reason.as_deref() == Some("ReferenceExist"));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What verified bodies mean: recorded payloads, and bodies that cannot be read.
 
 use offboard::{
-    departure::{Delivery, Departure, Event, EventTime, Ignored},
+    departure::{DeliveryEvents, Departure, Event, EventTime, Ignored},
     person::{Email, Person},
     source::{Source, Unreadable},
 };
@@ -19,7 +19,7 @@ event = { id = "/id", type = "/event", departures = ["employee.terminated"], occ
 person = { email = "/data/email", external_id = "/data/employee_no" }"#;
 
 /// What a source makes of a body that its sender signed.
-fn read(source: &Source, body: &[u8]) -> Result<Delivery, Unreadable> {
+fn read(source: &Source, body: &[u8]) -> Result<DeliveryEvents, Unreadable> {
     crate::signing::read(source, &[], body)
 }
 
@@ -53,7 +53,11 @@ fn a_directory_user_who_was_deleted_or_became_inactive_has_left() {
     ] {
         let mut expected = departure("event_01HZX3ABCDEF", kind, Some(datetime!(2026-01-15 12:00:00 UTC)), person);
         expected.event.organization = Some("org_01EZTR6WYX1A0DSE2CYMGXQ24Y".to_owned());
-        assert_eq!(read(&workos, body), Ok(Delivery { departures: vec![expected], ..Delivery::default() }), "{kind}");
+        assert_eq!(
+            read(&workos, body),
+            Ok(DeliveryEvents { departures: vec![expected], ..DeliveryEvents::default() }),
+            "{kind}"
+        );
     }
 }
 
@@ -65,7 +69,7 @@ fn a_directory_that_was_torn_down_and_an_active_user_are_no_departures() {
         include_str!("../data/payloads/workos.dsync.user.updated.inactive.json").replace("\"inactive\"", "\"active\"");
     for (kind, body, facts) in [("dsync.deleted", torn_down, 0), ("dsync.user.updated", active.into_bytes(), 1)] {
         let ignored = Ignored { id: "event_01HZX3ABCDEF".to_owned(), kind: kind.to_owned(), reason: "not a departure" };
-        let Delivery { departures, facts: stated, ignored: left, .. } = read(&workos, &body).unwrap();
+        let DeliveryEvents { departures, facts: stated, ignored: left, .. } = read(&workos, &body).unwrap();
         assert_eq!((departures, stated.len(), left), (vec![], facts, vec![ignored]));
     }
 }

@@ -3,7 +3,7 @@
 use anyhow::{Error, anyhow, bail};
 use offboard::{
     config::{BaseUrl, Config, ProviderConfig},
-    http::Client,
+    outbound::Client,
     outcome::{Outcome, Status},
     person::{Email, Person},
     secrets::{Secret, Secrets},
@@ -110,7 +110,7 @@ async fn prove(config: &mut Config) -> anyhow::Result<Vec<CheckResult>> {
         config.providers.iter().filter(|one| one.canary.is_some()).map(|one| one.name.clone()).collect();
     let person = Person { external_id: Some(NOBODY.to_owned()), email: Email::parse(NOBODY), ..Person::default() };
     let results = look_up(config, &person).await?.into_iter().map(|entry| {
-        let finding = entry.finding;
+        let finding = entry.worst;
         let note = match finding.outcome {
             Outcome::AlreadyAbsent if canaries.contains(&entry.provider) => {
                 "the credentials work; the canary is in sight".to_owned()

@@ -13,7 +13,7 @@ use clap::Args;
 use futures_util::{StreamExt, stream};
 use offboard::{
     config::Config,
-    judgement::{Standing, Veto},
+    judgement::{RaisedVeto, Veto},
     ledger::{
         Record, State,
         operator::{Decision, Refused, Shown},
@@ -63,7 +63,7 @@ pub enum Choice {
 /// A departure to decide about, and the vetoes that stand against it now.
 struct Case {
     record: Record,
-    standing: Vec<Standing>,
+    standing: Vec<RaisedVeto>,
 }
 
 /// What became of the decisions, by departure.

@@ -6,8 +6,8 @@ use clap::Args;
 use comfy_table::Cell;
 use offboard::{
     config::{Policy, duration_in_words},
-    judgement::{Standing, Veto, VetoFact},
-    ledger::{Action, Record, State, StoredResult},
+    judgement::{RaisedVeto, Veto, VetoFact},
+    ledger::{OperatorAction, Record, State, StoredResult},
     person::{mask_addresses, mask_departure_id},
 };
 use serde_json::json;
@@ -52,7 +52,7 @@ impl Show {
     }
 }
 
-fn show(screen: &Screen, record: &Record, standing: &[Standing], policy: &Policy) {
+fn show(screen: &Screen, record: &Record, standing: &[RaisedVeto], policy: &Policy) {
     screen.section(&mask_departure_id(&record.id), attributes(record));
     if !record.state.is_settled() {
         let reasons: Vec<_> = standing.iter().map(|standing| reason(standing, record, policy)).collect();
@@ -89,7 +89,7 @@ fn attributes(record: &Record) -> Vec<String> {
         line("person", Some(Addresses::Masked.email(record)).filter(|email| !email.is_empty())),
         line("also", Some(others.join(", ")).filter(|others| !others.is_empty())),
         line("their ids", masked(person.external_id.or(person.idp_id))),
-        line("event", Some(record.event.r#type.clone())),
+        line("event", Some(record.event.kind.clone())),
         line("occurred", record.event.occurred_at.map(|at| at.to_string())),
         line("received", Some(timestamps::table(record.received_at))),
         line("due", due_at(record).map(timestamps::table)),
@@ -114,7 +114,7 @@ fn next(record: &Record) -> Option<String> {
 }
 
 /// Returns a veto with the facts that raise it.
-fn reason(standing: &Standing, record: &Record, policy: &Policy) -> String {
+fn reason(standing: &RaisedVeto, record: &Record, policy: &Policy) -> String {
     let fact = |fact: &VetoFact| {
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(fact.at) * 1_000_000);
         format!("{} active at {}", fact.id, at.map(timestamps::table).unwrap_or_default())
@@ -143,18 +143,18 @@ fn too_many(policy: &Policy) -> String {
 }
 
 fn row(result: &StoredResult) -> [Cell; 6] {
-    let finding = &result.entry.finding;
+    let finding = &result.found.worst;
     [
-        Cell::new(&result.entry.provider),
+        Cell::new(&result.found.provider),
         outcome(&finding.outcome.to_string()),
         Cell::new(finding.proof.map(|proof| proof.to_string()).unwrap_or_default()),
         Cell::new(timestamps::table(result.at)),
-        Cell::new(detail(&json!(result.entry))),
+        Cell::new(detail(&json!(result.found))),
         Cell::new(result.runs),
     ]
 }
 
-fn action(action: &Action) -> String {
+fn action(action: &OperatorAction) -> String {
     let reasons = match action.reasons.as_slice() {
         [] => String::new(),
         reasons => format!(" ({})", names(reasons)),
@@ -182,7 +182,7 @@ mod tests {
         };
         let departure = Departure { id: "hr/1".into(), source: "hr".into(), event, person: Person::default() };
         let record = Record::new(&departure, datetime!(2026-01-31 18:42 UTC), 0);
-        let standing = |veto, facts| reason(&Standing { veto, facts }, &record, &Policy::default());
+        let standing = |veto, facts| reason(&RaisedVeto { veto, facts }, &record, &Policy::default());
         let fact = VetoFact { id: "workos/i-3fa2".into(), at: 1_769_884_920_000 };
         assert_eq!(
             standing(Veto::PersonReturned, vec![fact]),

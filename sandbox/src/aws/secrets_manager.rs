@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::{ACCOUNT, REGION, refusal, signed_for};
 use crate::mock::{Answer, Call, Service, Unknown};
 
 const MEDIA_TYPE: &str = "application/x-amz-json-1.1";
@@ -96,17 +97,7 @@ impl SecretsManager {
 
 impl Service for SecretsManager {
     fn answer(&mut self, call: &Call) -> Result<Answer, Unknown> {
-        let (method, path) = call.route();
-        if method != "POST" || path != [""] {
-            return Err(Unknown::call());
-        }
-        call.query(&[])?;
-        // Only the shape: whoever runs the function may have real keys, which are none of ours.
-        let signature = call.header("authorization")?;
-        if !signature.starts_with("AWS4-HMAC-SHA256 Credential=") || !signature.contains("/secretsmanager/aws4_request")
-        {
-            return Err(Unknown("not signed with AWS Signature Version 4".into()));
-        }
+        signed_for(call, "secretsmanager")?;
         let answer = match call.header("x-amz-target")? {
             "secretsmanager.BatchGetSecretValue" => self.batch(call)?,
             "secretsmanager.GetSecretValue" => self.get(call)?,
@@ -133,9 +124,5 @@ impl Secret {
 const NOT_FOUND: &str = "Secrets Manager can't find the specified secret.";
 
 fn arn(name: &str) -> String {
-    format!("arn:aws:secretsmanager:eu-central-1:123456789012:secret:{name}-SandBx")
-}
-
-fn refusal(kind: &str, message: &str) -> Answer {
-    Answer::json(400, json!({ "__type": kind, "Message": message }))
+    format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}-SandBx")
 }

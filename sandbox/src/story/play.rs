@@ -24,7 +24,7 @@ use crate::{
 pub(super) struct Ending {
     /// Whether all of it ended as it must.
     pub as_expected: bool,
-    /// From the start of the stand-ins to the end, in milliseconds.
+    /// From the start of the mock services to the end, in milliseconds.
     pub elapsed_ms: u128,
     /// What each scene came to.
     pub steps: Vec<Step>,
@@ -67,7 +67,7 @@ pub(super) struct Left {
 
 /// The world, the functions and what was heard from them.
 pub(super) struct Story<'a> {
-    /// The stand-ins.
+    /// The mock services.
     pub world: &'a World,
     /// The configuration of both functions.
     pub config: &'a Config,

@@ -1,4 +1,4 @@
-//! The world outside the function: six stand-ins, their members, their credentials, and the configuration for them.
+//! The world outside the function: six mock services, their members, their credentials, and the configuration for them.
 
 use std::{io, net::IpAddr};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::cast;
 use crate::aws::secrets_manager::SecretsManager;
-use crate::mock::{Standin, Watched};
+use crate::mock::{MockServer, Watched};
 use crate::vendors::{
     aerospike_cloud::{self, AerospikeCloud},
     cloudflare_access::{self, CloudflareAccess},
@@ -34,32 +34,32 @@ const STYTCH_ORGANIZATIONS: [&str; 2] = [
     "organization-test-5a4db0c5-0000-4000-8000-000000000002",
 ];
 
-/// All stand-ins.
+/// All mock services.
 pub(super) struct World {
     /// AWS Secrets Manager.
-    pub secrets: Standin<SecretsManager>,
+    pub secrets: MockServer<SecretsManager>,
     /// Flashduty.
-    pub flashduty: Standin<Flashduty>,
+    pub flashduty: MockServer<Flashduty>,
     /// Instaply.
-    pub instaply: Standin<Instaply>,
+    pub instaply: MockServer<Instaply>,
     /// Cloudflare Access.
-    pub cloudflare: Standin<CloudflareAccess>,
+    pub cloudflare: MockServer<CloudflareAccess>,
     /// Aerospike Cloud and its authorisation server.
-    pub aerospike: Standin<AerospikeCloud>,
+    pub aerospike: MockServer<AerospikeCloud>,
     /// Stytch B2B.
-    pub stytch: Standin<StytchB2b>,
+    pub stytch: MockServer<StytchB2b>,
 }
 
 impl World {
-    /// Starts all stand-ins with everybody in them.
+    /// Starts all mock services with everybody in them.
     pub(super) async fn start(host: IpAddr) -> io::Result<Self> {
         Ok(Self {
-            secrets: Standin::start("secretsmanager", host, secrets()).await?,
-            flashduty: Standin::start("flashduty", host, flashduty()).await?,
-            instaply: Standin::start("instaply", host, instaply()).await?,
-            cloudflare: Standin::start("cloudflare", host, cloudflare()).await?,
-            aerospike: Standin::start("aerospike", host, aerospike()).await?,
-            stytch: Standin::start("stytch", host, stytch()).await?,
+            secrets: MockServer::start("secretsmanager", host, secrets()).await?,
+            flashduty: MockServer::start("flashduty", host, flashduty()).await?,
+            instaply: MockServer::start("instaply", host, instaply()).await?,
+            cloudflare: MockServer::start("cloudflare", host, cloudflare()).await?,
+            aerospike: MockServer::start("aerospike", host, aerospike()).await?,
+            stytch: MockServer::start("stytch", host, stytch()).await?,
         })
     }
 
@@ -73,7 +73,7 @@ impl World {
         self.providers().iter().map(|provider| provider.calls()).sum()
     }
 
-    /// The calls that no stand-in knew.
+    /// The calls that no mock service knew.
     pub(super) fn unknown(&self) -> Vec<String> {
         let providers = self.providers().into_iter().flat_map(|provider| provider.unknown());
         providers.chain(self.secrets.unknown()).collect()
@@ -113,7 +113,7 @@ impl World {
         places.into_iter().fold(template, |text, (place, value)| text.replace(place, &value))
     }
 
-    /// Base URLs and credentials, for whoever wants to talk to the stand-ins.
+    /// Base URLs and credentials, for whoever wants to talk to the mock services.
     pub(super) fn credentials(&self) -> Value {
         json!({
             "flashduty": { "base_url": self.flashduty.url(""), "app_key": FLASHDUTY_KEY },

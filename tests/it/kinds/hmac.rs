@@ -147,7 +147,7 @@ fn clerk_teaches_only_addresses_that_are_proven_the_primary_one_first() {
             (with(&both, "/data/locked", json!(true)), &taught(" ann.b@example.com ann@example.com")),
             (with(&both, "/data/banned", json!(true)), "user.updated: a suspension"),
             (with(&both, "/data/email_addresses/0/email_address", json!(7)), &taught(" ann.b@example.com")),
-            (membership.clone(), "organizationMembership.deleted: left a group or an organisation"),
+            (membership.clone(), "organizationMembership.deleted: left a group or an organization"),
         ],
     );
     check("kind = \"clerk\"\nalso = [\"organizationMembership.deleted\"]", [(membership, "left #u1")]);
@@ -201,7 +201,7 @@ fn workos_says_by_the_state_whether_somebody_is_there() {
     });
     let membership = of("organization_membership.deleted", json!({ "id": "om1", "user_id": "u1" }));
     let authkit = of("user.deleted", json!({ "id": "u1", "email": "ann@example.com", "email_verified": false }));
-    let left_group = "dsync.group.user_removed: left a group or an organisation";
+    let left_group = "dsync.group.user_removed: left a group or an organization";
     check(
         "kind = \"workos\"",
         [
@@ -217,7 +217,7 @@ fn workos_says_by_the_state_whether_somebody_is_there() {
             (state("dreaming"), "dsync.user.updated: not a departure"),
             (of("dsync.deleted", json!({ "id": "d1" })), "dsync.deleted: not a departure"),
             (group.clone(), left_group),
-            (membership.clone(), "organization_membership.deleted: left a group or an organisation"),
+            (membership.clone(), "organization_membership.deleted: left a group or an organization"),
             (authkit.clone(), "user.deleted: not a departure"),
         ],
     );

@@ -33,7 +33,7 @@ fn fusionauth_decides_by_the_type_and_not_by_the_user() {
                     with(&gone, "/event/user/identities", identity.clone()),
                     &unproven("/event/user/identities/[type=email]/verified"),
                 ),
-                (active.clone(), "user.registration.delete: left a group or an organisation"),
+                (active.clone(), "user.registration.delete: left a group or an organization"),
                 (inactive.clone(), "user.delete: not a departure"),
                 (event("user.email.update"), "proven #u1 ann@example.com; user.email.update: not a departure"),
             ],
@@ -58,7 +58,7 @@ fn frontegg_writes_null_of_an_address_that_nobody_proved() {
             (without(&gone, "/user/verified"), "left #u1 ann@example.com"),
             (gone.clone(), "left #u1; fault: field /user/verified does not say that the address is proven"),
             (event("frontegg.user.removedFromTenant", json!(true)), {
-                "frontegg.user.removedFromTenant: left a group or an organisation"
+                "frontegg.user.removedFromTenant: left a group or an organization"
             }),
             (event(created, json!(null)), &format!("active, claimed #u1 ann@example.com; {created}: {not}")),
         ],

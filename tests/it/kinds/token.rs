@@ -35,7 +35,7 @@ fn okta_names_the_user_among_the_targets() {
         (with(&gone, "/outcome", json!(null)), "user.lifecycle.deactivate: not a departure"),
         (okta("user.lifecycle.suspend", "1"), "user.lifecycle.suspend: a suspension"),
         (okta("user.account.lock", "1"), "user.account.lock: not a departure"),
-        (okta("group.user_membership.remove", "1"), "group.user_membership.remove: left a group or an organisation"),
+        (okta("group.user_membership.remove", "1"), "group.user_membership.remove: left a group or an organization"),
         (
             okta("user.lifecycle.reactivate", "1"),
             "active, proven #u1 ann@example.com; user.lifecycle.reactivate: not a departure",
@@ -123,7 +123,7 @@ fn auth0_says_whether_an_address_is_verified() {
                 with(&user("user.updated"), "/data/object/email_verified", json!(false)),
                 "claimed #auth0|u1 ann@example.com; user.updated: not a departure",
             ),
-            (group("user"), "group.member.deleted: left a group or an organisation"),
+            (group("user"), "group.member.deleted: left a group or an organization"),
             (group("connection"), "group.member.deleted: not a departure"),
         ],
     );
