@@ -17,7 +17,7 @@ use offboard_sandbox::screen::{Screen, print};
 #[derive(Args)]
 #[command(
     after_help = "Departures are still recorded and answered 200; they are held as `paused`, and go on by themselves after \
-                  `offboard resume`.\nA removal whose call is already under way ends; facts are at most 5 seconds old before the next."
+                  `offboard resume`.\nA removal that has begun is completed; a pause is seen within 5 seconds."
 )]
 pub struct Pause {
     /// Why, for those who see it in `departures list`, `departures show` and `check`
