@@ -35,7 +35,7 @@ pub struct Resume {
 }
 
 impl Pause {
-    /// Stops every removal. A pause that stands keeps its time, its operator and its reason.
+    /// Stops every removal. A pause that is on keeps its time, its operator and its reason.
     pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let connected = self.stack.connect().await?;
         let before = connected.ledger.pause().await?;
@@ -93,7 +93,7 @@ pub async fn announce(screen: &Screen, connected: &Connected) -> anyhow::Result<
     Ok(())
 }
 
-/// Says since when it is paused, by whom, and why.
+/// Describes a pause: its time, operator and reason.
 pub fn describe(pause: &Stored) -> String {
     let reason = pause.reason.as_deref().map(|reason| format!(" ({})", mask_addresses(reason)));
     let since = timestamps::table(pause.at);

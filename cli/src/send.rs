@@ -43,7 +43,7 @@ pub struct Send {
     /// The e-mail address of the person who left
     #[arg(value_parser = address)]
     email: Email,
-    /// Where to: the webhook's URL, or the URL of the API that has it
+    /// Destination: the webhook's URL, or the URL of the API that has it
     #[arg(
         long, value_name = "URL", value_parser = |text: &str| BaseUrl::try_from(text.to_owned()),
         required_unless_present_any = ["print_event", "print_key_set"]
@@ -58,7 +58,7 @@ pub struct Send {
     /// Print the key set (JWKS) with which a source would check what the private key in OFFBOARD_SIGNING_SECRET signs
     #[arg(long, conflicts_with_all = ["print_event", "print_curl", "to"])]
     print_key_set: bool,
-    /// What to report: departure, or another sample of the kind (`offboard sources KIND` lists them)
+    /// The sample to send: departure, or another one of the kind (`offboard sources KIND` lists them)
     #[arg(long, value_name = "SAMPLE", default_value = "departure")]
     sample: String,
     /// The source's own id of the person, by which the identity map knows them [default: one that is made up]
@@ -67,7 +67,7 @@ pub struct Send {
     /// The event's id; the same id, person and time twice is a redelivery
     #[arg(long, value_name = "EVENT_ID")]
     id: Option<String>,
-    /// When it happened: 2026-01-31, 2026-01-31T18:42:00Z, or 7d ago [default: now]
+    /// Time of the event: 2026-01-31, 2026-01-31T18:42:00Z, or 7d ago [default: now]
     #[arg(long, value_name = "WHEN", value_parser = timestamps::start)]
     at: Option<OffsetDateTime>,
     /// Send without asking: a departure of a real person that is sent to a live function removes their accounts

@@ -86,7 +86,7 @@ impl Sources {
         screen.section("Answer", [format!("{answer}, within {} s", spec.response_timeout().as_secs())]);
     }
 
-    /// What to do in the sender's settings.
+    /// Returns the steps to take in the sender's settings.
     fn steps(&self, kind: &SourceKind, spec: &KindSpec) -> Vec<String> {
         let url = format!("{}/webhooks/{}", self.url.trim_end_matches('/'), kind.name);
         spec.setup.iter().map(|step| step.replace("{url}", &url)).collect()

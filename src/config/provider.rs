@@ -16,13 +16,13 @@ use crate::{
 pub struct ProviderConfig {
     /// The name in the configuration and in reports.
     pub name: String,
-    /// What it is.
+    /// Kind of product.
     pub kind: &'static ProviderKind,
     /// The name of its secret.
     pub secret: String,
-    /// Where it is, if not at the vendor's own address.
+    /// Endpoint, if not the vendor's own.
     pub base_url: Option<BaseUrl>,
-    /// How it is called.
+    /// Bounds of one call.
     pub limits: Limits,
     /// Whether a deletion is proven by a second look.
     pub confirm: bool,
