@@ -31,15 +31,15 @@ pub(crate) use section::{Reporter, Section};
 /// Everything that `offboard.toml` says.
 #[derive(Debug)]
 pub struct Config {
-    /// What may be done to whom.
+    /// Limits on removals.
     pub policy: Policy,
     /// The wire.
     pub http: HttpSettings,
-    /// How long the record of a departure is kept.
+    /// Retention of records.
     pub ledger: LedgerSettings,
-    /// Who may report departures, by name.
+    /// Sources of departures, by name.
     pub sources: BTreeMap<String, Source>,
-    /// Where people are removed, sorted by name. Providers that are switched off are not among them.
+    /// Providers that are enabled, sorted by name.
     pub providers: Vec<ProviderConfig>,
 }
 
@@ -115,7 +115,7 @@ impl Config {
         self.http.extra_ca.as_ref().map(read).transpose()
     }
 
-    /// Whether any provider or key set is beyond this machine, where a proxy may stand between.
+    /// Returns whether any provider or key set is beyond this machine, where a proxy may be needed.
     pub fn calls_out(&self) -> bool {
         let key_sets = self.sources.values().filter_map(|source| match &source.keys {
             KeySource::Set(url) => Some(url),
@@ -185,7 +185,7 @@ fn sources(
     (names, sources)
 }
 
-/// Names stand in paths, ids and log lines.
+/// Checks a name, which becomes part of paths, ids and log lines.
 fn check_name(name: &str, section: &Section<'_>, reporter: &mut Reporter<'_>) {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {

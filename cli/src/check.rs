@@ -23,7 +23,7 @@ pub struct Check {
     /// Check the configuration alone, without any network access
     #[arg(long, conflicts_with = "live")]
     offline: bool,
-    /// Also prove every provider's credentials and canary by a look-up that finds nobody
+    /// Also prove every provider's credentials and canary by a look-up that finds no account
     #[arg(long)]
     live: bool,
     #[command(flatten)]

@@ -2,12 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
-use anyhow::{Error, anyhow};
+use anyhow::{Error, anyhow, bail};
 use clap::Args;
 use offboard::{
     config::Config,
@@ -19,7 +19,7 @@ use offboard::{
 };
 use tokio::time::Instant;
 
-use crate::aws;
+use crate::{aws, stack::variable};
 
 /// Longest wait for all providers together.
 pub const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -40,8 +40,8 @@ pub struct Configured {
 impl Configured {
     /// Returns the path of the configuration.
     pub fn path(&self) -> PathBuf {
-        let named = std::env::var_os("OFFBOARD_CONFIG").filter(|path| !path.is_empty());
-        self.config.clone().or(named.map(PathBuf::from)).unwrap_or_else(|| "config/offboard.toml".into())
+        let named = || variable("OFFBOARD_CONFIG").map(PathBuf::from);
+        self.config.clone().or_else(named).unwrap_or_else(|| "config/offboard.toml".into())
     }
 
     /// Returns the extra certificate authority, which AWS clients use too, if there is a configuration that names one.
@@ -52,19 +52,17 @@ impl Configured {
         Ok(self.load()?.extra_ca()?)
     }
 
-    /// Reads it, with the mode of OFFBOARD_MODE, if that is set.
+    /// Reads the configuration, with the mode of OFFBOARD_MODE, if that is set.
     pub fn load(&self) -> anyhow::Result<Config> {
-        read(&self.path())
+        let path = self.path();
+        if !path.exists() {
+            bail!("there is no configuration {}: name one with --config or OFFBOARD_CONFIG", path.display());
+        }
+        Config::load(&path, variable("OFFBOARD_MODE").as_deref()).map_err(|errors| {
+            let path = path.display();
+            anyhow!("{errors}\nthe configuration is {path}; --config or OFFBOARD_CONFIG names another one")
+        })
     }
-}
-
-/// Reads the configuration in this file.
-pub fn read(path: &Path) -> anyhow::Result<Config> {
-    let mode = std::env::var("OFFBOARD_MODE").ok().filter(|mode| !mode.is_empty());
-    Config::load(path, mode.as_deref()).map_err(|errors| {
-        let path = path.display();
-        anyhow!("{errors}\nthe configuration is {path}; --config or OFFBOARD_CONFIG names another one")
-    })
 }
 
 /// Reads the secrets of these names. A store that cannot be read is one error, not one for each provider.

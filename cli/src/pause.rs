@@ -17,7 +17,7 @@ use offboard_sandbox::screen::{Screen, print};
 #[derive(Args)]
 #[command(
     after_help = "Departures are still recorded and answered 200; they are held as `paused`, and go on by themselves after \
-                  `offboard resume`.\nA removal whose call is already under way ends; facts are at most 5 seconds old before the next."
+                  `offboard resume`.\nA removal that has begun is completed; a pause is seen within 5 seconds."
 )]
 pub struct Pause {
     /// Why, for those who see it in `departures list`, `departures show` and `check`
@@ -35,7 +35,7 @@ pub struct Resume {
 }
 
 impl Pause {
-    /// Stops every removal. A pause that stands keeps its time, its operator and its reason.
+    /// Stops every removal. A pause that is on keeps its time, its operator and its reason.
     pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let connected = self.stack.connect().await?;
         let before = connected.ledger.pause().await?;
@@ -93,7 +93,7 @@ pub async fn announce(screen: &Screen, connected: &Connected) -> anyhow::Result<
     Ok(())
 }
 
-/// Says since when it is paused, by whom, and why.
+/// Describes a pause: its time, operator and reason.
 pub fn describe(pause: &Stored) -> String {
     let reason = pause.reason.as_deref().map(|reason| format!(" ({})", mask_addresses(reason)));
     let since = timestamps::table(pause.at);

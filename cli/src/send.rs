@@ -2,7 +2,6 @@
 
 use std::{
     io::{IsTerminal, stdin},
-    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -19,8 +18,8 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::{
-    configured::{self, address, secret_store},
-    stack::wrong_usage,
+    configured::{Configured, address, secret_store},
+    stack::{variable, wrong_usage},
     timestamps,
 };
 use offboard_sandbox::{
@@ -44,7 +43,7 @@ pub struct Send {
     /// The e-mail address of the person who left
     #[arg(value_parser = address)]
     email: Email,
-    /// Where to: the webhook's URL, or the URL of the API that has it
+    /// Destination: the webhook's URL, or the URL of the API that has it
     #[arg(
         long, value_name = "URL", value_parser = |text: &str| BaseUrl::try_from(text.to_owned()),
         required_unless_present_any = ["print_event", "print_key_set"]
@@ -59,35 +58,30 @@ pub struct Send {
     /// Print the key set (JWKS) with which a source would check what the private key in OFFBOARD_SIGNING_SECRET signs
     #[arg(long, conflicts_with_all = ["print_event", "print_curl", "to"])]
     print_key_set: bool,
-    /// What to report: departure, or another sample of the kind (`offboard sources KIND` lists them)
+    /// The sample to send: departure, or another one of the kind (`offboard sources KIND` lists them)
     #[arg(long, value_name = "SAMPLE", default_value = "departure")]
     sample: String,
-    /// The configuration [default: $OFFBOARD_CONFIG, or config/offboard.toml]
-    #[arg(long, value_name = "PATH")]
-    config: Option<PathBuf>,
     /// The source's own id of the person, by which the identity map knows them [default: one that is made up]
     #[arg(long, value_name = "ID")]
     person_id: Option<String>,
     /// The event's id; the same id, person and time twice is a redelivery
     #[arg(long, value_name = "EVENT_ID")]
     id: Option<String>,
-    /// When it happened: 2026-01-31, 2026-01-31T18:42:00Z, or 7d ago [default: now]
+    /// Time of the event: 2026-01-31, 2026-01-31T18:42:00Z, or 7d ago [default: now]
     #[arg(long, value_name = "WHEN", value_parser = timestamps::start)]
     at: Option<OffsetDateTime>,
     /// Send without asking: a departure of a real person that is sent to a live function removes their accounts
     #[arg(long)]
     yes: bool,
-    /// Print the answer as it comes, in JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    configured: Configured,
 }
 
 impl Send {
     /// Signs, and sends or prints.
     pub async fn run(&self) -> anyhow::Result<ExitCode> {
-        let path = self.config.clone().unwrap_or_else(default_config);
-        let config = configured::read(&path)?;
-        let source = self.source(&config, &path);
+        let config = self.configured.load()?;
+        let source = self.source(&config);
         let now = OffsetDateTime::now_utc();
         let id = self.id.clone().unwrap_or_else(|| format!("sample-{}", now.unix_timestamp_nanos() / 1_000_000));
         let secret = self.signing_secret(&config, &source).await?;
@@ -104,7 +98,7 @@ impl Send {
         if let Some(to) = self.to.as_ref().filter(|_| !self.print_curl && !self.print_event)
             && !self.is_confirmed(to)?
         {
-            Screen::new(self.json).line("nothing was sent");
+            Screen::new(self.configured.json).line("nothing was sent");
             return Ok(ExitCode::SUCCESS);
         }
         match url {
@@ -120,11 +114,12 @@ impl Send {
     }
 
     /// The source of this name; or, if none is configured, the kind of this name as it is.
-    fn source(&self, config: &Config, path: &Path) -> Source {
+    fn source(&self, config: &Config) -> Source {
         if let Some(source) = config.sources.get(&self.source) {
             return source.clone();
         }
-        let (name, path) = (&self.source, path.display());
+        let (name, path) = (&self.source, self.configured.path());
+        let path = path.display();
         if SourceKind::named(name).is_none() {
             let configured = config.sources.keys().map(String::as_str);
             let known: Vec<&str> = configured.chain(KINDS.iter().map(|kind| kind.name)).collect();
@@ -155,7 +150,7 @@ impl Send {
     async fn send(&self, delivery: &Delivery, url: &str) -> anyhow::Result<ExitCode> {
         let reply = delivery.send(url).await.map_err(Error::msg)?;
         let answer = reply.json();
-        let screen = Screen::new(self.json);
+        let screen = Screen::new(self.configured.json);
         screen.line(&format!("HTTP {}, {} ms", reply.status, reply.elapsed.as_millis()));
         for departure in answer["departures"].as_array().into_iter().flatten() {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -165,7 +160,7 @@ impl Send {
         if answer["departures"].is_null() {
             screen.line(&if answer.is_null() { reply.text.clone() } else { format!("{answer:#}") });
         }
-        if self.json {
+        if self.configured.json {
             print(&reply.text);
         }
         Ok(if (200..300).contains(&reply.status) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -188,9 +183,7 @@ impl Send {
     }
 
     async fn signing_secret(&self, config: &Config, source: &Source) -> anyhow::Result<SecretString> {
-        if let Ok(secret) = std::env::var(SECRET_VARIABLE)
-            && !secret.is_empty()
-        {
+        if let Some(secret) = variable(SECRET_VARIABLE) {
             return Ok(secret.into());
         }
         let instead = |why: Error| anyhow!("{why:#}\nset {SECRET_VARIABLE} to sign without the secret store");
@@ -203,9 +196,4 @@ impl Send {
         let first = found.and_then(|secret| secret.texts(one, many).remove(0).text);
         first.map_err(|error| instead(error.into()))
     }
-}
-
-fn default_config() -> PathBuf {
-    let named = std::env::var_os("OFFBOARD_CONFIG").filter(|path| !path.is_empty());
-    named.map_or_else(|| "config/offboard.toml".into(), PathBuf::from)
 }

@@ -171,7 +171,7 @@ fn extra_authority_without_a_certificate_is_an_error_and_no_panic() {
     }
 }
 
-/// What check finds where the source `hr` has this secret: its exit code, and the source's entry.
+/// Runs check with this secret of the source `hr`. Returns the exit code and the source's result.
 async fn with_secret(test: &str, secret: Value) -> (Option<i32>, Value) {
     let mut store = SecretsManager::default();
     store.put("offboard/sources/hr", secret);

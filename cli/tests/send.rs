@@ -34,7 +34,7 @@ impl Served {
         self.given.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer}"))
     }
 
-    /// Runs `offboard send` in the environment that the sandbox asks for, behind a proxy that answers nobody.
+    /// Runs `offboard send` in the environment that the sandbox asks for, behind a proxy that does not answer.
     fn send(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(BINARY);
         command.arg("send").args(arguments);

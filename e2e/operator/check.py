@@ -506,12 +506,13 @@ def identities_import_is_refused(world):
     errors = identities(world, "import", "hr", path, "--json").json()["errors"]
     assert [error["line"] for error in errors] == [3, 4, 5] and not world.items("#"), errors
     for said, source, text in [
-        ("there is no source okta", "okta", "idp_id,email\nu1,ann@example.com\n"),
         ("the first line names no column email", "hr", "idp_id\nu1\n"),
         ("the file has no people", "hr", "idp_id,email\n"),
     ]:
         answer = identities(world, "import", source, people(world, text))
         assert answer.code == 1 and said in masked(answer.err) and not answer.out, answer
+    answer = identities(world, "import", "wokros", people(world, "idp_id,email\nu1,ann@example.com\n"))
+    assert answer.code == 2 and "no source wokros: did you mean `workos`?" in masked(answer.err), answer
     answer = identities(world, "import", "hr", world.path / "nowhere.csv")
     assert answer.code == 1 and "No such file" in answer.err, answer
     path = people(world, "idp_id,email\nu1,ann@example.com\n")

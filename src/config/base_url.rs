@@ -16,7 +16,7 @@ impl BaseUrl {
         &self.0
     }
 
-    /// Whether it stays on this machine.
+    /// Returns whether requests to it stay on this machine.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.0)
     }

@@ -87,7 +87,7 @@ impl<'a> Section<'a> {
         Self { name, table, known: Vec::new() }
     }
 
-    /// Returns where each key's value stands.
+    /// Returns the position of each key's value.
     pub(crate) fn spans(&self) -> BTreeMap<String, Range<usize>> {
         self.table.get_ref().iter().map(|(key, value)| (key.get_ref().to_string(), value.span())).collect()
     }
@@ -126,7 +126,7 @@ impl<'a> Section<'a> {
         self.split(&["kind"]).read(reporter).map(|tag: Tag| tag.kind)
     }
 
-    /// Where a key of this section stands.
+    /// Returns the position of a key of this section.
     pub(crate) fn key_span(&self, key: &str) -> Option<Range<usize>> {
         key_span(self.table.get_ref(), key)
     }
@@ -211,7 +211,7 @@ fn keys_around(table: &DeTable<'_>, at: &Range<usize>) -> Vec<String> {
     [vec![key.get_ref().to_string()], inner].concat()
 }
 
-/// Where the key stands that a dotted path names.
+/// Returns the position of the key that a dotted path names.
 fn key_span(table: &DeTable<'_>, path: &str) -> Option<Range<usize>> {
     let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
     let (key, value) = table.iter().find(|(key, _)| key.get_ref() == first)?;

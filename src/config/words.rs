@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    /// What is said of a value that cannot be read as a `T`.
+    /// Returns the error about a value that cannot be read as a `T`.
     fn said<T: DeserializeOwned>(value: &str) -> String {
         let error = toml::de::ValueDeserializer::parse(value).and_then(T::deserialize).err().expect(value);
         in_words("k", error.message())

@@ -1,4 +1,4 @@
-//! Whether the ledger can be used: its table, its two indexes, and whether a pause is on.
+//! Checks of the ledger: its table, its two indexes, and the pause.
 
 use offboard::ledger::State;
 

@@ -1,4 +1,4 @@
-//! Whether every secret has what is needed, and whether the credentials work.
+//! Checks of the secrets' keys and, live, of the credentials.
 
 use anyhow::{Error, anyhow, bail};
 use offboard::{

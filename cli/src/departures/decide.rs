@@ -52,7 +52,7 @@ pub struct Decide {
     stack: Stack,
 }
 
-/// What is decided.
+/// Kind of decision.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
     Release,
@@ -60,13 +60,13 @@ pub enum Choice {
     Replay,
 }
 
-/// A departure to decide about, and the vetoes that stand against it now.
+/// A departure to decide about, with the vetoes that are raised now.
 struct Case {
     record: Record,
     standing: Vec<RaisedVeto>,
 }
 
-/// What became of the decisions, by departure.
+/// Results of the decisions.
 #[derive(Default)]
 struct Results {
     done: Vec<Done>,
@@ -77,11 +77,11 @@ struct Results {
 /// A decision that was carried out.
 struct Done {
     id: String,
-    /// What stands against the removal all the same.
+    /// Vetoes that still hold the departure.
     remaining: Vec<Veto>,
 }
 
-/// Who decides what.
+/// An operator with a kind of decision.
 struct Operator<'a> {
     config: &'a Config,
     connected: &'a Connected,
@@ -139,7 +139,7 @@ impl Decide {
         Ok(records.into_iter().map(|record| record.id).collect())
     }
 
-    /// Shows whom it is about where there are several, and asks on a terminal.
+    /// Shows the people if there are several departures, and asks on a terminal.
     fn is_confirmed(&self, choice: Choice, cases: &[Case]) -> anyhow::Result<bool> {
         if cases.is_empty() || !(self.all || cases.len() > 1) {
             return Ok(true);
@@ -185,7 +185,7 @@ impl Decide {
     }
 }
 
-/// Says what stands against a removal after a release, and what would end it.
+/// Describes the vetoes that remain after a release, and what would end each.
 fn remains(vetoes: &[Veto]) -> String {
     let line = |veto: &Veto| match veto {
         veto if !veto.is_releasable() => format!("{veto} still stands, and no release overrides it"),
@@ -196,7 +196,7 @@ fn remains(vetoes: &[Veto]) -> String {
 }
 
 impl Operator<'_> {
-    /// Reads the departures, and for a release what stands against each.
+    /// Reads the departures, and for a release the vetoes of each.
     async fn cases(&self, ids: Vec<String>) -> (Vec<Case>, Vec<(String, String)>) {
         let (mut cases, mut failed, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
         let progress = Progress::new();
@@ -251,7 +251,7 @@ impl Operator<'_> {
         results
     }
 
-    /// Decides about one departure. Returns the vetoes that still stand against it.
+    /// Decides about one departure. Returns the vetoes that remain.
     async fn decide(&self, case: Case) -> (String, Result<Vec<Veto>, Refused>) {
         let Case { record, standing } = case;
         let vetoes: Vec<Veto> = standing.iter().map(|standing| standing.veto).collect();

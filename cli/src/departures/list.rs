@@ -58,7 +58,7 @@ impl List {
     }
 }
 
-/// Shows a table of departures, each with the vetoes that stand. An id is never cut or broken: it is there to be copied.
+/// Shows a table of departures, each with its vetoes. An id is never cut or wrapped, so that it can be copied.
 pub fn table<'a>(screen: &Screen, rows: impl IntoIterator<Item = (&'a Record, Vec<Veto>)>, addresses: Addresses) {
     let mut table = screen.table(["STATE", "RECEIVED (UTC)", "PERSON", "ATTEMPTS", "REASONS", "ID"]);
     table.set_content_arrangement(ContentArrangement::Disabled);

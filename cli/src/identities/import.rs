@@ -2,9 +2,10 @@
 
 use std::{fs::File, path::PathBuf, process::ExitCode};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use clap::Args;
 use offboard::{
+    config::suggestion,
     departure::{IdentityFact, Verification, Word},
     ledger::Ledger,
 };
@@ -12,7 +13,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::file::{self, People};
-use crate::stack::{Progress, Stack};
+use crate::stack::{Progress, Stack, wrong_usage};
 use offboard_sandbox::screen::{Screen, print};
 
 /// People that are stored before the progress is shown.
@@ -43,7 +44,8 @@ impl Import {
         let config = self.stack.configured.load()?;
         if !config.sources.contains_key(&self.source) {
             let known: Vec<_> = config.sources.keys().map(String::as_str).collect();
-            bail!("there is no source {}; the configuration has {}", self.source, known.join(", "));
+            let hint = suggestion(&self.source, &known);
+            wrong_usage(&format!("the configuration has no source {}: {hint}", self.source));
         }
         let path = self.file.display();
         let file = File::open(&self.file).with_context(|| format!("cannot read {path}"))?;

@@ -46,7 +46,7 @@ impl Show {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// What is known of the id, by the strongest key under which anything is.
+    /// Returns the identity record of the id, which may be the source's own, an external id or an e-mail address.
     async fn known(&self, ledger: &Ledger) -> anyhow::Result<Option<KnownIdentity>> {
         let by_id = Person { idp_id: Some(self.id.clone()), ..Person::default() };
         let by_external_id = Person { external_id: Some(self.id.clone()), ..Person::default() };
