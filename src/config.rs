@@ -9,21 +9,17 @@ use std::{
 use serde::Deserialize;
 use toml::de::DeTable;
 
-use crate::source::{KeySource, Source};
+use crate::{
+    settings::{Reporter, Section, duration},
+    source::{KeySource, Source},
+};
 
-pub(crate) mod base_url;
-pub(crate) mod duration;
-mod fields;
-pub(crate) mod nearest;
 mod policy;
 mod provider;
-mod section;
 
-pub use base_url::BaseUrl;
+pub use crate::settings::{BaseUrl, Diagnostics};
 pub use policy::{Domain, LedgerSettings, MaxDepartures, Mode, Pattern, Policy};
 pub use provider::ProviderConfig;
-pub use section::Diagnostics;
-pub(crate) use section::{Reporter, Section};
 
 /// Everything that `offboard.toml` says.
 #[derive(Debug)]
