@@ -9,7 +9,7 @@ use aws_smithy_http_client::{
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
 
-use crate::outbound::tls;
+use crate::tls;
 
 /// The five roots of Amazon Trust Services, <https://www.amazontrust.com/repository/>: every AWS endpoint chains to one of
 /// them. Parsing the system's whole list would take longer than everything else at start.

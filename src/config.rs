@@ -9,24 +9,17 @@ use std::{
 use serde::Deserialize;
 use toml::de::DeTable;
 
-use crate::source::{KeySource, Source};
+use crate::{
+    settings::{Reporter, Section},
+    source::{KeySource, Source},
+};
 
-pub(crate) mod base_url;
-pub(crate) mod duration;
-mod fields;
-pub(crate) mod nearest;
 mod policy;
 mod provider;
-mod section;
-mod words;
 
-pub use base_url::BaseUrl;
-pub use duration::duration_in_words;
-pub use nearest::suggestion;
+pub use crate::settings::{BaseUrl, Diagnostics, duration_in_words, suggestion};
 pub use policy::{Domain, LedgerSettings, MaxDepartures, Mode, Pattern, Policy};
 pub use provider::ProviderConfig;
-pub use section::Diagnostics;
-pub(crate) use section::{Reporter, Section};
 
 /// Everything that `offboard.toml` says.
 #[derive(Debug)]

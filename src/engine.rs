@@ -27,16 +27,14 @@ use crate::{
 
 mod account;
 mod assignment;
-mod barrier;
 mod connection;
 mod sight;
 #[cfg(test)]
 mod tests;
 
+pub use crate::barrier::{Ask, Barrier, Permission};
 use account::Removing;
 pub use assignment::{Action, AddressStatus, Assignment, OwnedIdentity, Target};
-pub(crate) use barrier::Pass;
-pub use barrier::{Ask, Barrier, Permission};
 use connection::Connection;
 
 /// How long after the deadline a provider that does not stop by itself is left behind.

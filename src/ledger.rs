@@ -17,7 +17,6 @@ mod identities;
 mod identity;
 mod key;
 pub mod memory;
-pub mod operator;
 mod record;
 pub mod store;
 
@@ -33,7 +32,7 @@ use identity::DEPARTURES;
 use store::{Change, Changed, Cursor, Due, Item, Merge, Store};
 
 /// Attempts of a compare-and-swap; contention beyond this is an error.
-const MAX_CAS_ATTEMPTS: u32 = 50;
+pub(crate) const MAX_CAS_ATTEMPTS: u32 = 50;
 
 /// A ledger that cannot be used. No text of it holds an address or a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -35,24 +35,26 @@
 //! - [`flow`] records and advances departures.
 //! - [`judgement`] decides whether accounts are removed.
 //! - [`ledger`] keeps departure records and identity facts, in DynamoDB or in memory.
+//! - [`operator`] carries out what a person decides about a departure: release, dismiss, replay.
 //! - [`outcome`] has outcomes, statuses and failures; [`report`] is the masked report.
 //!
 //! The products from which accounts are removed:
 //!
-//! - [`engine`] carries a removal out at all providers at once, and proves it.
+//! - [`engine`] carries a removal out at all providers at once, and proves it; each removal waits at the `barrier`.
 //! - [`providers`] are the products and their registry.
 //! - [`outbound`] is the HTTP client for everything but AWS; `oauth` fetches access tokens.
 //!
 //! Below all of them:
 //!
-//! - [`config`] reads `offboard.toml` and reports every error at once.
+//! - [`config`] reads `offboard.toml` and reports every error at once; `settings` reads its tables.
 //! - [`secrets`] reads and caches the secrets of sources and providers.
 //! - [`queue`] sends messages that advance departures; `metrics` writes metrics to standard output.
-//! - [`aws`] sets the AWS SDK up.
+//! - [`aws`] sets the AWS SDK up; `tls` has the certificate authorities.
 #![forbid(unsafe_code)]
 
 mod answer;
 pub mod aws;
+mod barrier;
 pub mod config;
 pub mod departure;
 pub mod engine;
@@ -63,6 +65,7 @@ pub mod lambda;
 pub mod ledger;
 mod metrics;
 mod oauth;
+pub mod operator;
 pub mod outbound;
 pub mod outcome;
 pub mod person;
@@ -70,5 +73,7 @@ pub mod providers;
 pub mod queue;
 pub mod report;
 pub mod secrets;
+mod settings;
 pub mod source;
+mod tls;
 pub mod webhook;

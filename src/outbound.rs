@@ -20,15 +20,15 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    engine::Pass,
+    barrier::Pass,
     outcome::{Failure, FailureKind},
     secrets::SHORTEST_SECRET,
+    tls,
 };
 
 mod response;
 #[cfg(test)]
 mod tests;
-pub(crate) mod tls;
 
 pub use response::Response;
 

@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    config::{Reporter, Section},
     outbound::Http,
     outcome::{Failure, Outcome},
     person::{Email, Identity, KnownBy},
     secrets::{Secret, SecretError},
+    settings::{Reporter, Section},
 };
 
 mod aerospike_cloud;

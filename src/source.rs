@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer};
 use time::OffsetDateTime;
 
 use crate::{
-    config::{BaseUrl, Reporter, Section, duration, nearest::suggestion},
     departure::DeliveryEvents,
+    settings::{BaseUrl, Reporter, Section, duration, nearest::suggestion},
     webhook::{Scheme, Signature, Token, Verified},
 };
 
@@ -104,7 +104,7 @@ struct Table {
     /// The secret's name; `offboard/sources/NAME` unless it is given.
     secret: Option<String>,
     reply: Option<Reply>,
-    #[serde(default, deserialize_with = "crate::config::duration::option")]
+    #[serde(default, deserialize_with = "crate::settings::duration::option")]
     response_timeout: Option<Duration>,
     #[serde(default, deserialize_with = "settle")]
     settle: Duration,

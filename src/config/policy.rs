@@ -7,11 +7,13 @@ use serde::{
     de::{Error, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{
-    duration::{self, DAY, HOUR, MINUTE},
-    nearest::suggestion,
+use crate::{
+    person::Email,
+    settings::{
+        duration::{self, DAY, HOUR, MINUTE},
+        nearest::suggestion,
+    },
 };
-use crate::person::Email;
 
 /// Whether accounts are removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

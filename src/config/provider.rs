@@ -4,11 +4,12 @@ use std::{collections::BTreeSet, num::NonZeroU32, time::Duration};
 
 use serde::Deserialize;
 
-use super::{BaseUrl, Reporter, Section, check_name, duration, nearest::suggestion};
+use super::check_name;
 use crate::{
     outbound::Limits,
     person::{Email, KnownBy},
     providers::{Product, ProviderKind},
+    settings::{BaseUrl, Reporter, Section, duration, suggestion},
 };
 
 /// `[providers.NAME]`: one product.

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::Invocation;
 use crate::{
     answer::Problem,
-    config::BaseUrl,
     secrets::{Freshness, Secret, SecretError, SecretStoreError, Secrets},
+    settings::BaseUrl,
     source::{KeySource, Source},
     webhook::{
         Keys, Refusal, Verified,

@@ -10,12 +10,12 @@ use super::{
     settings,
 };
 use crate::{
-    config::BaseUrl,
     oauth::{ClientCredentials, INVALID_TOKEN, Tokens},
     outbound::{Http, Response},
     outcome::{Failure, FailureKind},
     person::Identity,
     secrets::{Secret, SecretError},
+    settings::BaseUrl,
 };
 
 /// The documented maximum of `limit`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::nearest::suggestion;
+use crate::settings::nearest::suggestion;
 
 /// The providers that a source covers, by name.
 #[derive(Clone, Debug, Default)]

@@ -97,7 +97,7 @@ pub struct KindSpec {
     pub(super) published: bool,
     #[serde(default)]
     pub(super) reply: Reply,
-    #[serde(default = "ten_seconds", with = "crate::config::duration")]
+    #[serde(default = "ten_seconds", with = "crate::settings::duration")]
     pub(super) response_timeout: std::time::Duration,
     pub(super) challenge: Option<Challenge>,
     #[serde(default)]

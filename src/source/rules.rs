@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::pointer::{Pointer, Pointers};
-use crate::config::nearest::nearest;
+use crate::settings::nearest::nearest;
 
 /// `event = { … }`. A source's own keys come before those of its kind.
 #[derive(Clone, Debug, Default, Deserialize)]

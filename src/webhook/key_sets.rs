@@ -13,10 +13,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::JwkSet;
 use crate::{
-    config::BaseUrl,
     outbound::{Client, Http, Limits, Response},
     outcome::{Failure, FailureKind},
     secrets::Freshness,
+    settings::BaseUrl,
 };
 
 /// How long a set is believed without being read again.

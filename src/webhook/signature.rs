@@ -55,7 +55,7 @@ struct Table {
     #[serde(default)]
     timestamp_unit: Unit,
     /// How far the timestamp may be from now, both ways.
-    #[serde(default = "five_minutes", with = "crate::config::duration")]
+    #[serde(default = "five_minutes", with = "crate::settings::duration")]
     tolerance: std::time::Duration,
     #[serde(default)]
     secret: KeyForm,

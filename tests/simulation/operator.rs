@@ -2,10 +2,8 @@
 
 use offboard::{
     judgement::{Rules, Veto},
-    ledger::{
-        Pause, Record,
-        operator::{Decision, Shown},
-    },
+    ledger::{Pause, Record},
+    operator::{Decision, Shown},
 };
 
 use crate::{

@@ -14,10 +14,8 @@ use futures_util::{StreamExt, stream};
 use offboard::{
     config::Config,
     judgement::{RaisedVeto, Veto},
-    ledger::{
-        Record, State,
-        operator::{Decision, Refused, Shown},
-    },
+    ledger::{Record, State},
+    operator::{Decision, Refused, Shown},
     person::mask_departure_id,
     queue::Message,
 };

@@ -4,7 +4,8 @@ use offboard::{
     departure::DeliveryEvents,
     flow::NotRecorded,
     judgement::Veto,
-    ledger::{LedgerError, NEVER, State, operator::Decision},
+    ledger::{LedgerError, NEVER, State},
+    operator::Decision,
     outcome::{Outcome, Proof, Status},
     report::DepartureReport,
 };

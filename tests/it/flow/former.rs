@@ -95,9 +95,8 @@ async fn former_address_of_somebody_active_is_left_whatever_is_released() {
         let expected = (Outcome::Ambiguous, Some("former_address_in_use"));
         assert_eq!(outcomes(&report), [expected, (Outcome::Deleted, None)], "{source}");
         // Nothing is shown that could be released.
-        let refused =
-            world.decide("idp/1", offboard::ledger::operator::Decision::Release(world.show("idp/1").await)).await;
-        assert_eq!(refused.unwrap_err(), offboard::ledger::operator::Refused::NothingToRelease, "{source}");
+        let refused = world.decide("idp/1", offboard::operator::Decision::Release(world.show("idp/1").await)).await;
+        assert_eq!(refused.unwrap_err(), offboard::operator::Refused::NothingToRelease, "{source}");
         assert_eq!(world.vendors.left(), [format!("access {SMITH}"), format!("instaply {SMITH}")], "{source}");
     }
 }
@@ -107,7 +106,7 @@ async fn former_address_that_passes_on_after_its_release_is_left() {
     let world = renamed().await;
     world.leave("idp", "1", id("u1")).await;
     let shown = world.show("idp/1").await;
-    world.decide("idp/1", offboard::ledger::operator::Decision::Release(shown)).await.unwrap();
+    world.decide("idp/1", offboard::operator::Decision::Release(shown)).await.unwrap();
     world.say("hr", [active(named("h2", SMITH), 0)]).await;
     let record = world.advance("idp/1").await;
     assert_eq!((record.state, recorded(&record)["access"].1), (State::NeedsAttention, Some("former_address_in_use")));

@@ -2,10 +2,8 @@
 
 use offboard::{
     judgement::Veto,
-    ledger::{
-        NEVER, OperatorAction, State,
-        operator::{Decision, Refused, Shown},
-    },
+    ledger::{NEVER, OperatorAction, State},
+    operator::{Decision, Refused, Shown},
     outcome::{Outcome, Proof, Status},
 };
 

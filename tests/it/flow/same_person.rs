@@ -3,7 +3,8 @@
 use offboard::{
     departure::{DeliveryEvents, EventTime, IdentityFact},
     judgement::Veto,
-    ledger::{State, operator::Decision},
+    ledger::State,
+    operator::Decision,
     outcome::{Outcome, Status},
     person::Person,
 };

@@ -6,9 +6,9 @@ use offboard::{
     departure::DeliveryEvents,
     ledger::{
         NEVER, State,
-        operator::Decision,
         store::{Change, Merge, Store},
     },
+    operator::Decision,
     outcome::{Outcome, Status},
 };
 

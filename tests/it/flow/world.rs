@@ -16,11 +16,8 @@ use offboard::{
     engine::Engine,
     flow::{Flow, NotRecorded, TickError, Worker},
     judgement::{Rules, Veto},
-    ledger::{
-        Ledger, Pause, Record, State,
-        operator::{Decision, Refused, Shown},
-        store::Store,
-    },
+    ledger::{Ledger, Pause, Record, State, store::Store},
+    operator::{Decision, Refused, Shown},
     outbound::Client,
     outcome::Outcome,
     person::{Email, Person},

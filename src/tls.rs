@@ -8,7 +8,7 @@ use rustls::{
 };
 
 /// A client configuration that trusts the compiled-in roots, and the authorities in `extra_ca` (PEM).
-pub(super) fn config(extra_ca: Option<&[u8]>) -> Result<ClientConfig, String> {
+pub(crate) fn config(extra_ca: Option<&[u8]>) -> Result<ClientConfig, String> {
     let roots = roots(extra_ca)?;
     ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()

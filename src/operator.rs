@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Facts, Ledger, LedgerError, MAX_CAS_ATTEMPTS, OperatorAction, Record, SKEW, State};
 use crate::{
     judgement::{self, RaisedVeto, Release, Rules, Verdict, Veto},
+    ledger::{Facts, Ledger, LedgerError, MAX_CAS_ATTEMPTS, OperatorAction, Record, SKEW, State},
     outcome::{Outcome, Status},
 };
 
@@ -126,7 +126,7 @@ fn is_free(record: &Record, shown: &Shown) -> bool {
 
 /// The accounts under former addresses that the record shows, by provider.
 fn former_accounts(record: &Record) -> Vec<(String, Vec<String>)> {
-    let shown = |result: &super::StoredResult| {
+    let shown = |result: &crate::ledger::StoredResult| {
         let former = result.found.all().filter(|account| account.reason.as_deref() == Some("former_address"));
         former.filter_map(|account| account.account_id.clone()).collect::<Vec<_>>()
     };

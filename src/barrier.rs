@@ -47,7 +47,7 @@ impl Barrier {
     }
 
     /// Returns the barrier for one account's removal.
-    pub(super) fn pass(&self, provider: &str, account_id: &str) -> Pass {
+    pub(crate) fn pass(&self, provider: &str, account_id: &str) -> Pass {
         Pass { barrier: self.clone(), provider: provider.to_owned(), account_id: account_id.to_owned() }
     }
 }
