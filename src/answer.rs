@@ -7,14 +7,14 @@ use serde::Serialize;
 
 use crate::{outcome::Status, report::Report, source::Reply};
 
-/// When a sender shall deliver again, if nobody knows better.
+/// When a sender is asked to deliver again, if no provider asks for longer.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// The longest that a sender is asked to wait, whatever a provider asks for: a sender that is sent away for days never comes back.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// A request that is not answered with a report. The status decides what the sender does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub(crate) enum Problem {
     /// No such route, or no such source.
     NotFound,
     /// The route takes these methods.
@@ -91,7 +91,7 @@ impl Problem {
     }
 
     /// The answer.
-    pub fn answer(&self, request_id: &str) -> Response<String> {
+    pub(crate) fn answer(&self, request_id: &str) -> Response<String> {
         let (name, title) = self.name_and_title();
         let status = self.status();
         let document = Document {
@@ -114,7 +114,7 @@ impl Problem {
 }
 
 /// The answer to a delivery that was taken. Without durable storage the sender must deliver again what is not done.
-pub fn report(report: &Report, reply: Reply, is_durable: bool) -> Response<String> {
+pub(crate) fn report(report: &Report, reply: Reply, is_durable: bool) -> Response<String> {
     let is_left = |status: Status| matches!(status, Status::Pending | Status::Held | Status::Incomplete);
     let incomplete = !is_durable && report.departures.iter().any(|departure| is_left(departure.status));
     let taken = if reply == Reply::Accepted { StatusCode::ACCEPTED } else { StatusCode::OK };
@@ -131,7 +131,7 @@ pub fn report(report: &Report, reply: Reply, is_durable: bool) -> Response<Strin
 }
 
 /// What a sender asked, given back under the name it wants.
-pub fn challenge(field: &str, asked: &str) -> Response<String> {
+pub(crate) fn challenge(field: &str, asked: &str) -> Response<String> {
     answer(StatusCode::OK, "application/json", &BTreeMap::from([(field, asked)]))
 }
 
@@ -168,7 +168,7 @@ mod tests {
         ledger::Record,
         outcome::Outcome,
         person::Person,
-        report::{DepartureReport, Entry, Finding},
+        report::{AccountResult, DepartureReport, ProviderResult},
     };
 
     fn reported(status: Status, retry_after: Option<u64>) -> Report {
@@ -176,9 +176,8 @@ mod tests {
         let departure = Departure { id: "s/1".into(), source: "s".into(), event, person: Person::default() };
         let record = Record::new(&departure, OffsetDateTime::UNIX_EPOCH, 0);
         let retry_after = retry_after.map(Duration::from_secs);
-        let finding = Finding { retry_after, ..Finding::of(Outcome::RateLimited) };
-        let entry = Entry { provider: "p".into(), finding, accounts: Vec::new(), attempts: 1, elapsed_ms: 0 };
-        let departures = vec![DepartureReport::of(&record, status, false, vec![entry])];
+        let result = AccountResult { retry_after, ..AccountResult::of(Outcome::RateLimited) };
+        let departures = vec![DepartureReport::of(&record, status, false, vec![ProviderResult::new("p", result)])];
         Report::new("r".into(), departures, Vec::new())
     }
 

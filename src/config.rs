@@ -18,8 +18,11 @@ pub(crate) mod nearest;
 mod policy;
 mod provider;
 mod section;
+mod words;
 
 pub use base_url::BaseUrl;
+pub use duration::duration_in_words;
+pub use nearest::suggestion;
 pub use policy::{Domain, LedgerSettings, MaxDepartures, Mode, Pattern, Policy};
 pub use provider::ProviderConfig;
 pub use section::Diagnostics;
@@ -140,7 +143,7 @@ fn policy_and_ledger(root: &mut Section<'_>, reporter: &mut Reporter<'_>) -> (Po
     let policy: Policy = policy.and_then(|section| section.read(reporter)).unwrap_or_default();
     let ledger: LedgerSettings = ledger.and_then(|section| section.read(reporter)).unwrap_or_default();
     if policy.max_event_age >= ledger.retention {
-        let (age_text, kept_text) = (duration::days(policy.max_event_age), duration::days(ledger.retention));
+        let (age_text, kept_text) = (duration_in_words(policy.max_event_age), duration_in_words(ledger.retention));
         let message = format!(
             "`policy.max_event_age` ({age_text}) must be less than `ledger.retention` ({kept_text}): an old event could \
              otherwise be taken for a new one after its record expired"

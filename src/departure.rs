@@ -9,7 +9,7 @@ use crate::{person::Person, source::Unreadable};
 
 /// Everything that one delivery says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Delivery {
+pub struct DeliveryEvents {
     /// The people who left.
     pub departures: Vec<Departure>,
     /// What it says of the people whose ids the source knows.
@@ -61,32 +61,36 @@ pub enum Word {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verification {
     /// They are verified: the organization assigned them, or their owner answered a message.
-    Proven,
-    /// The main address was entered and nothing more; nobody is removed by it until it is confirmed.
+    Verified,
+    /// The main address was entered and nothing more; no account is removed by it until it is confirmed.
     Claimed,
     /// There is no address: the last one that this id claimed is verified.
     Confirms,
 }
 
 /// An event as its source names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// The source's id of it.
     pub id: String,
     /// The source's name of its type.
+    #[serde(rename = "type")]
     pub kind: String,
     /// When it happened, if the source says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<EventTime>,
     /// The source's name of the organization, tenant or realm in which it happened, if the source says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
 }
 
 /// An event that is not a departure.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ignored {
     /// The source's id of it.
     pub id: String,
     /// The source's name of its type.
+    #[serde(rename = "type")]
     pub kind: String,
     /// Why nothing is done.
     pub reason: &'static str,

@@ -17,12 +17,12 @@ use tokio::{
 use crate::{
     aws,
     config::{Config, Policy, ProviderConfig},
-    http::{Client, Http},
+    outbound::{Client, Http},
     outcome::Outcome,
     person::mask_addresses,
-    providers::AnyPlace,
-    report::{AccountReport, Entry, Finding},
-    secrets::{Lookup, Secret, Secrets, StoreDown},
+    providers::Tenant,
+    report::{AccountResult, ProviderResult},
+    secrets::{Secret, SecretResult, SecretStoreError, Secrets},
 };
 
 mod account;
@@ -78,22 +78,22 @@ impl Looking {
 /// An assignment that is being carried out. Dropped, it stops.
 #[derive(Debug)]
 pub struct Run {
-    tasks: JoinSet<Entry>,
+    tasks: JoinSet<ProviderResult>,
     names: HashMap<task::Id, String>,
     looking: Looking,
 }
 
 impl Run {
-    /// The next provider's entry, as they end; `None` after the last.
-    pub async fn next(&mut self) -> Option<Entry> {
+    /// The next provider's result, as they end; `None` after the last.
+    pub async fn next(&mut self) -> Option<ProviderResult> {
         let ended = self.tasks.join_next_with_id().await?;
-        Some(self.entry(ended))
+        Some(self.result(ended))
     }
 
-    /// The next provider's entry, if one has ended already.
-    pub fn try_next(&mut self) -> Option<Entry> {
+    /// The next provider's result, if one has ended already.
+    pub fn try_next(&mut self) -> Option<ProviderResult> {
         let ended = self.tasks.try_join_next_with_id()?;
-        Some(self.entry(ended))
+        Some(self.result(ended))
     }
 
     /// Whether every provider has ended.
@@ -107,11 +107,11 @@ impl Run {
         self.looking.with(|looking| looking.iter().cloned().collect())
     }
 
-    fn entry(&self, ended: Result<(task::Id, Entry), task::JoinError>) -> Entry {
+    fn result(&self, ended: Result<(task::Id, ProviderResult), task::JoinError>) -> ProviderResult {
         let name = |error: &task::JoinError| self.names.get(&error.id()).cloned().unwrap_or_default();
-        let entry = ended.map_or_else(|error| panicked(name(&error)), |(_, entry)| entry);
-        self.looking.with(|looking| looking.remove(&entry.provider));
-        entry
+        let result = ended.map_or_else(|error| panicked(name(&error)), |(_, result)| result);
+        self.looking.with(|looking| looking.remove(&result.provider));
+        result
     }
 }
 
@@ -128,7 +128,7 @@ impl Engine {
     /// # Errors
     /// If the extra certificate authority cannot be used.
     pub async fn connect(config: &mut Config) -> Result<(Self, Arc<Secrets>), String> {
-        let extra_ca = config.extra_ca().map_err(|faults| faults.to_string())?;
+        let extra_ca = config.extra_ca().map_err(|errors| errors.to_string())?;
         let client = Client::new(extra_ca.as_deref(), config.calls_out())?;
         let aws = aws::config(extra_ca.as_deref()).await?;
         let store = aws_sdk_secretsmanager::Client::new(&aws);
@@ -146,15 +146,20 @@ impl Engine {
         self.connections.iter().map(|connection| connection.name())
     }
 
-    /// Carries an assignment out until `deadline`, every removal permitted. Exactly one entry per provider, sorted by name.
-    pub async fn execute(&self, secrets: &Arc<Secrets>, assignment: Assignment, deadline: Instant) -> Vec<Entry> {
+    /// Carries an assignment out until `deadline`, every removal permitted. Exactly one result per provider, sorted by name.
+    pub async fn execute(
+        &self,
+        secrets: &Arc<Secrets>,
+        assignment: Assignment,
+        deadline: Instant,
+    ) -> Vec<ProviderResult> {
         let mut run = self.begin(secrets, assignment, deadline, &Barrier::open(), |_| true);
-        let mut entries = Vec::new();
-        while let Some(entry) = run.next().await {
-            entries.push(entry);
+        let mut results = Vec::new();
+        while let Some(result) = run.next().await {
+            results.push(result);
         }
-        entries.sort_by(|a, b| a.provider.cmp(&b.provider));
-        entries
+        results.sort_by(|a, b| a.provider.cmp(&b.provider));
+        results
     }
 
     /// Begins to carry an assignment out at the providers that are `wanted` (for [`Action::Resolve`], those of them where a
@@ -191,40 +196,41 @@ impl Engine {
     }
 }
 
-/// The entry of a provider whose code panicked: what it did until then is not known, so a person looks.
-fn panicked(provider: String) -> Entry {
-    let finding = Finding::of(Outcome::Rejected).reason("internal_error").detail("offboard failed here; see the log");
-    Entry { provider, finding, accounts: Vec::new(), attempts: 0, elapsed_ms: 0 }
+/// The result of a provider whose code panicked: what it did until then is not known, so a person looks.
+fn panicked(provider: String) -> ProviderResult {
+    let account =
+        AccountResult::of(Outcome::Rejected).reason("internal_error").detail("offboard failed here; see the log");
+    ProviderResult::new(provider, account)
 }
 
-fn store_down(down: &StoreDown) -> Finding {
-    Finding::of(Outcome::Unavailable).reason("secret_store").detail(down.to_string())
+fn store_down(down: &SecretStoreError) -> AccountResult {
+    AccountResult::of(Outcome::Unavailable).reason("secret_store").detail(down.to_string())
 }
 
 impl Job {
-    async fn run(self) -> Entry {
+    async fn run(self) -> ProviderResult {
         let started = Instant::now();
-        let entry = timeout_at(self.deadline + GRACE, self.with_credentials()).await.unwrap_or_else(|_| {
+        let result = timeout_at(self.deadline + GRACE, self.with_credentials()).await.unwrap_or_else(|_| {
             // Something may have been sent: that nothing was attempted cannot be said.
-            self.entry(Finding::of(Outcome::Unavailable).reason("deadline"), 1)
+            self.result(AccountResult::of(Outcome::Unavailable).reason("deadline"), 1)
         });
         self.looking.with(|looking| looking.remove(self.connection.name()));
-        Entry { elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX), ..entry }
+        ProviderResult { elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX), ..result }
     }
 
-    fn entry(&self, finding: Finding, attempts: u32) -> Entry {
-        Entry { provider: self.connection.name().to_owned(), finding, accounts: Vec::new(), attempts, elapsed_ms: 0 }
+    fn result(&self, account: AccountResult, attempts: u32) -> ProviderResult {
+        ProviderResult { attempts, ..ProviderResult::new(self.connection.name(), account) }
     }
 
     /// A refusal of the credentials makes them be read once more: they may have been rotated.
-    async fn with_credentials(&self) -> Entry {
+    async fn with_credentials(&self) -> ProviderResult {
         let name = self.connection.secret_name();
         let cached = match self.secrets.get(name).await {
             Ok(secret) => secret,
-            Err(down) => return self.entry(store_down(&down), 0),
+            Err(down) => return self.result(store_down(&down), 0),
         };
         let first = self.everywhere(&cached).await;
-        if first.finding.outcome != Outcome::Unauthorized {
+        if first.worst.outcome != Outcome::Unauthorized {
             return first;
         }
         match self.secrets.fresh(name).await {
@@ -235,44 +241,45 @@ impl Job {
             }
             Ok(_) => first,
             // Whether the credentials are outdated is not known: that would be a person's business, this is not yet.
-            Err(down) => Entry { finding: store_down(&down), ..first },
+            Err(down) => ProviderResult { worst: store_down(&down), ..first },
         }
     }
 
-    /// All places of the provider at once, merged into one entry.
-    async fn everywhere(&self, secret: &Lookup) -> Entry {
-        let connected = secret.clone().and_then(|secret| Ok((self.connection.places(&secret)?, secret)));
-        let (places, secret) = match connected {
+    /// All tenants of the provider at once, merged into one result.
+    async fn everywhere(&self, secret: &SecretResult) -> ProviderResult {
+        let connected = secret.clone().and_then(|secret| Ok((self.connection.tenants(&secret)?, secret)));
+        let (tenants, secret) = match connected {
             Ok(connected) => connected,
-            Err(fault) => {
-                let finding = Finding::of(Outcome::Unauthorized).reason(fault.reason()).detail(fault.to_string());
-                return self.entry(finding, 0);
+            Err(error) => {
+                let account = AccountResult::of(Outcome::Unauthorized).reason(error.reason()).detail(error.to_string());
+                return self.result(account, 0);
             }
         };
-        let work = places.iter().map(|place| self.in_place(place, &secret));
+        let work = tenants.iter().map(|tenant| self.in_tenant(tenant, &secret));
         let (mut accounts, mut attempts) = (Vec::new(), 0);
         for (found, needed) in futures_util::future::join_all(work).await {
             attempts = attempts.max(needed);
             accounts.extend(found);
         }
-        let worst = accounts.iter().map(|account| &account.finding).max_by_key(|finding| finding.outcome).cloned();
-        let entry = self.entry(worst.unwrap_or(Finding::of(Outcome::NotAttempted)), attempts);
-        Entry { accounts: if accounts.len() > 1 { accounts } else { Vec::new() }, ..entry }
+        let worst = accounts.iter().max_by_key(|account| account.outcome).cloned();
+        let worst = worst.unwrap_or(AccountResult::of(Outcome::NotAttempted));
+        let result = self.result(AccountResult { scope: None, ..worst }, attempts);
+        ProviderResult { accounts: if accounts.len() > 1 { accounts } else { Vec::new() }, ..result }
     }
 
-    /// What is found in one place: an account for each of the person's addresses.
-    async fn in_place(&self, place: &AnyPlace, secret: &Secret) -> (Vec<AccountReport>, u32) {
+    /// What is found in one tenant: an account for each of the person's addresses.
+    async fn in_tenant(&self, tenant: &Tenant, secret: &Secret) -> (Vec<AccountResult>, u32) {
         let config = self.connection.config();
-        let report = |name: Option<String>, finding| {
-            let scope: Vec<_> = place.scope.clone().into_iter().chain(name).collect();
-            AccountReport { scope: scope.join(" · "), finding }
+        let scoped = |name: Option<String>, account| {
+            let scope: Vec<_> = tenant.scope.clone().into_iter().chain(name).collect();
+            AccountResult { scope: Some(scope.join(" · ")), ..account }
         };
-        let http = match place_url(config, place) {
+        let http = match tenant_url(config, tenant) {
             Some(base) => Http::new(self.client.clone(), base, config.limits.clone(), self.deadline),
-            None => return (vec![report(None, Finding::of(Outcome::Rejected).reason("unusable_base_url"))], 0),
+            None => return (vec![scoped(None, AccountResult::of(Outcome::Rejected).reason("unusable_base_url"))], 0),
         };
         let removing = Removing {
-            provider: place.provider.as_ref(),
+            provider: tenant.provider.as_ref(),
             http: &http,
             config,
             policy: &self.policy,
@@ -282,7 +289,7 @@ impl Job {
                 self.looking.with(|looking| looking.remove(&config.name));
             },
         };
-        let findings = removing.run().await;
+        let accounts = removing.run().await;
         // Whatever a vendor wrote may quote what it was sent.
         let clean = |text: String| -> String {
             mask_addresses(&http.redact(&secret.redact(&text)))
@@ -291,14 +298,14 @@ impl Job {
                 .take(LONGEST_TEXT)
                 .collect()
         };
-        let found = findings.into_iter().map(|(name, finding)| report(name, finding.cleaned(clean)));
+        let found = accounts.into_iter().map(|(name, account)| scoped(name, account.cleaned(clean)));
         (found.collect(), http.attempts())
     }
 }
 
-fn place_url(config: &ProviderConfig, place: &AnyPlace) -> Option<reqwest::Url> {
+fn tenant_url(config: &ProviderConfig, tenant: &Tenant) -> Option<reqwest::Url> {
     match &config.base_url {
         Some(base) => Some(base.url().clone()),
-        None => reqwest::Url::parse(place.base_url).ok(),
+        None => reqwest::Url::parse(tenant.base_url).ok(),
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     config::{Config, Mode, Policy},
-    departure::{Delivery, Departure},
+    departure::{DeliveryEvents, Departure},
     engine::Engine,
     judgement::Rules,
     ledger::{Lease, Ledger, LedgerError, Record, Recorded, State},
@@ -44,29 +44,14 @@ const LEASE_MARGIN: Duration = Duration::from_secs(30);
 const CLOSING: Duration = Duration::from_millis(300);
 
 /// A departure, or an identity fact, that could not be recorded: the sender has to deliver again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotRecorded {
     /// The ledger cannot be used.
-    Ledger(LedgerError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The sender's time ran out.
+    #[error("the sender's time ran out before everything was recorded")]
     Deadline,
-}
-
-impl fmt::Display for NotRecorded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ledger(error) => error.fmt(f),
-            Self::Deadline => f.write_str("the sender's time ran out before everything was recorded"),
-        }
-    }
-}
-
-impl std::error::Error for NotRecorded {}
-
-impl From<LedgerError> for NotRecorded {
-    fn from(error: LedgerError) -> Self {
-        Self::Ledger(error)
-    }
 }
 
 /// Everything that departures are worked on with. Outlives invocations; several may use it at once.
@@ -145,15 +130,15 @@ impl Flow {
     pub async fn receive(
         &self,
         source: &Source,
-        delivery: &Delivery,
+        delivery: &DeliveryEvents,
         worker: Worker<'_>,
     ) -> Result<Vec<DepartureReport>, NotRecorded> {
         let recorded = timeout_at(worker.deadline, self.record_all(source, delivery, worker)).await;
         let received = recorded.map_err(|_| NotRecorded::Deadline)??;
         let has_facts = !delivery.facts.is_empty();
         let mut work = Vec::new();
-        for (place, received) in received.into_iter().enumerate() {
-            work.push(self.in_time(place, received, has_facts, worker));
+        for (position, received) in received.into_iter().enumerate() {
+            work.push(self.in_time(position, received, has_facts, worker));
         }
         let received: Vec<Received> = stream::iter(work).buffered(CONCURRENT).collect().await;
         // What is not sent by then the tick finds.
@@ -165,7 +150,7 @@ impl Flow {
     async fn record_all(
         &self,
         source: &Source,
-        delivery: &Delivery,
+        delivery: &DeliveryEvents,
         worker: Worker<'_>,
     ) -> Result<Vec<Received>, NotRecorded> {
         let now = worker.now();
@@ -177,8 +162,8 @@ impl Flow {
             known = self.ledger.get_many(ids).await?;
         }
         let mut records = Vec::new();
-        for (place, departure) in delivery.departures.iter().enumerate() {
-            let is_inline = place < MAX_INLINE && !has_facts;
+        for (position, departure) in delivery.departures.iter().enumerate() {
+            let is_inline = position < MAX_INLINE && !has_facts;
             let known = known.remove(&departure.id).filter(|record| record.is_of(departure));
             records.push(self.record(departure, known, now, has_facts, is_inline.then(|| worker.lease())));
         }
@@ -232,16 +217,16 @@ impl Flow {
 
     /// Works on a departure of a delivery until the worker's deadline. What the ledger keeps waiting beyond it is dropped: the
     /// lease ends, and the tick goes on.
-    async fn in_time(&self, place: usize, received: Received, has_facts: bool, worker: Worker<'_>) -> Received {
-        let work = self.inline(place, received.clone(), has_facts, worker);
+    async fn in_time(&self, position: usize, received: Received, has_facts: bool, worker: Worker<'_>) -> Received {
+        let work = self.inline(position, received.clone(), has_facts, worker);
         timeout_at(worker.deadline + CLOSING, work).await.unwrap_or(received)
     }
 
     /// Works on a departure of a delivery, if it is its turn and there is time. Without a queue every turn is here.
-    async fn inline(&self, place: usize, received: Received, has_facts: bool, worker: Worker<'_>) -> Received {
+    async fn inline(&self, position: usize, received: Received, has_facts: bool, worker: Worker<'_>) -> Received {
         let Received { record, is_duplicate } = received;
         let is_late = Instant::now() >= worker.deadline;
-        let is_left = is_late || (place >= MAX_INLINE && self.queue.is_some());
+        let is_left = is_late || (position >= MAX_INLINE && self.queue.is_some());
         if is_left || record.state.is_settled() {
             let record = if has_facts { self.left(record, worker).await } else { record };
             return Received { record, is_duplicate };
@@ -291,7 +276,7 @@ impl Flow {
         })
     }
 
-    /// Takes the lease of a departure on which work is left that nobody does. One that waits for its delivery's facts is taken
+    /// Takes the lease of a departure on which work is left and which no worker has. One that waits for its delivery's facts is taken
     /// early only by a delivery that has facts: they are stored by now.
     async fn take(&self, id: &str, worker: Worker<'_>, has_facts: bool) -> Result<Option<Taken>, LedgerError> {
         loop {
@@ -355,11 +340,11 @@ impl Flow {
     }
 
     /// What needs most of all providers that a departure's source reaches. One that it reached once, and that is not known to be
-    /// done, is a person's business: nobody calls it any more.
+    /// done, is for a person: no provider API is called any more.
     fn worst(&self, record: &Record) -> Status {
         let is_reached = |name: &str| self.engine.names().any(|known| known == name) && self.covers(record, name);
         let status = |name: &str| match record.providers.get(name) {
-            Some(result) if !result.again => result.entry.finding.outcome.status(),
+            Some(result) if !result.again => result.found.worst.outcome.status(),
             _ => Status::Incomplete,
         };
         let tried = record.providers.keys().chain(&record.intent).map(String::as_str);
@@ -374,6 +359,6 @@ impl Flow {
 enum Taken {
     /// It is ours.
     Ours(Record),
-    /// Nothing is to be done now: it is settled, needs a person, or another worker has it.
+    /// Nothing is to be done now: it is done, needs a person, or another worker has it.
     NotNow(Record),
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     answer::{self, Problem},
     config::Config,
-    departure::Delivery,
+    departure::DeliveryEvents,
     engine::Engine,
     flow::{Flow, NotRecorded, TickError, Worker},
     ledger::{Ledger, LedgerError, Record},
@@ -32,7 +32,7 @@ const LONGEST_CHALLENGE: usize = 512;
 
 /// Everything that outlives an invocation. Several may run at once.
 #[derive(Debug)]
-pub struct App {
+pub(crate) struct App {
     sources: BTreeMap<String, Source>,
     max_body: usize,
     authenticator: Authenticator,
@@ -41,17 +41,17 @@ pub struct App {
 
 /// What one invocation brings along.
 #[derive(Clone, Debug)]
-pub struct Invocation {
+pub(crate) struct Invocation {
     /// Its id.
-    pub request_id: String,
+    pub(crate) request_id: String,
     /// When it began.
-    pub started: Instant,
+    pub(crate) started: Instant,
     /// When the answer must be ready.
-    pub deadline: Instant,
+    pub(crate) deadline: Instant,
     /// When the delivery arrived.
-    pub now: OffsetDateTime,
+    pub(crate) now: OffsetDateTime,
     /// The wall clock.
-    pub clock: fn() -> OffsetDateTime,
+    pub(crate) clock: fn() -> OffsetDateTime,
 }
 
 impl Invocation {
@@ -63,14 +63,20 @@ impl Invocation {
 
 impl App {
     /// Puts the parts together.
-    pub fn new(config: Config, secrets: Arc<Secrets>, engine: Engine, ledger: Ledger, queue: Option<Queue>) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        secrets: Arc<Secrets>,
+        engine: Engine,
+        ledger: Ledger,
+        queue: Option<Queue>,
+    ) -> Self {
         let authenticator = Authenticator::new(secrets.clone(), KeySets::new(engine.client()));
         let flow = Flow::new(&config, engine, secrets, ledger, queue);
         Self { sources: config.sources, max_body: config.http.max_body, authenticator, flow }
     }
 
     /// Answers one request.
-    pub async fn handle(&self, request: &Request<Vec<u8>>, invocation: &Invocation) -> Response<String> {
+    pub(crate) async fn handle(&self, request: &Request<Vec<u8>>, invocation: &Invocation) -> Response<String> {
         let answered = match self.source(request) {
             Ok(source) if request.method() == Method::GET => challenge(source, request),
             Ok(source) => self.deliver(source, request, invocation).await,
@@ -96,15 +102,15 @@ impl App {
         };
         let verified = self.authenticator.verify(source, request, invocation, &log).await?;
         // Some senders never repeat what was refused: who left is then known from this line alone.
-        let cannot_read = |fault: &Unreadable, what: &str| {
+        let cannot_read = |error: &Unreadable, what: &str| {
             metrics::count("Unreadable");
-            tracing::error!(request_id = invocation.request_id, source = source.name, reason = %fault, "{what}");
+            tracing::error!(request_id = invocation.request_id, source = source.name, reason = %error, "{what}");
         };
-        let delivery = source.delivery(&verified).map_err(|fault| {
-            cannot_read(&fault, "an authenticated delivery could not be read");
-            Problem::Unreadable(fault.to_string())
+        let delivery = source.delivery(&verified).map_err(|error| {
+            cannot_read(&error, "an authenticated delivery could not be read");
+            Problem::Unreadable(error.to_string())
         })?;
-        delivery.unreadable.iter().for_each(|fault| cannot_read(fault, "an event could not be read"));
+        delivery.unreadable.iter().for_each(|error| cannot_read(error, "an event could not be read"));
         let report = self.act(source, delivery, invocation).await.map_err(|why| {
             log(&why, "a delivery could not be recorded");
             Problem::NotRecorded
@@ -117,13 +123,13 @@ impl App {
     ///
     /// # Errors
     /// If not everything could be recorded.
-    pub async fn act(
+    pub(crate) async fn act(
         &self,
         source: &Source,
-        delivery: Delivery,
+        delivery: DeliveryEvents,
         invocation: &Invocation,
     ) -> Result<Report, NotRecorded> {
-        // Without a queue nobody goes on afterwards: then the sender's time is no reason to stop.
+        // Without a queue nothing goes on afterwards: then the sender's time is no reason to stop.
         let timeout = source.response_timeout.saturating_sub(ANSWERING);
         let deadline = if self.flow.queue.is_some() { invocation.started + timeout } else { invocation.deadline };
         let departures = self.flow.receive(source, &delivery, invocation.worker(deadline)).await?;
@@ -134,7 +140,7 @@ impl App {
     ///
     /// # Errors
     /// If the ledger cannot be used. Nothing is lost: the tick finds what is due.
-    pub async fn advance(&self, id: &str, invocation: &Invocation) -> Result<Option<Record>, LedgerError> {
+    pub(crate) async fn advance(&self, id: &str, invocation: &Invocation) -> Result<Option<Record>, LedgerError> {
         self.flow.advance(id, invocation.worker(invocation.deadline)).await
     }
 
@@ -142,7 +148,7 @@ impl App {
     ///
     /// # Errors
     /// If the ledger or the queue cannot be used.
-    pub async fn tick(&self, invocation: &Invocation) -> Result<(), TickError> {
+    pub(crate) async fn tick(&self, invocation: &Invocation) -> Result<(), TickError> {
         self.flow.tick(invocation.worker(invocation.deadline)).await
     }
 
@@ -162,7 +168,7 @@ impl App {
     }
 }
 
-/// Gives back what a sender asks to see that the address is ours. Whoever asks may be anybody: nothing else is told.
+/// Echoes the challenge with which a sender checks that the URL is ours. The caller is not authenticated: nothing else is shown.
 fn challenge(source: &Source, request: &Request<Vec<u8>>) -> Result<Response<String>, Problem> {
     let Some(Challenge { header, field }) = &source.challenge else { return Err(Problem::MethodNotAllowed("POST")) };
     let asked = request.headers().get(header).and_then(|value| value.to_str().ok()).map(str::trim);

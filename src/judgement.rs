@@ -120,7 +120,7 @@ impl fmt::Display for Veto {
 
 /// A veto that stands, and the facts that raise it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct RaisedVeto {
     /// Which.
     pub veto: Veto,
     /// What raises it, where it is something that a source said.
@@ -148,7 +148,7 @@ pub struct Release {
     pub former: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Standing {
+impl RaisedVeto {
     /// Returns whether a release can override it: also what a dry run planned that is over.
     pub fn is_releasable(&self) -> bool {
         self.veto.is_releasable() || (self.veto == Veto::DryRun && !self.facts.is_empty())
@@ -162,7 +162,7 @@ impl Release {
     }
 
     /// Returns whether it overrides a veto: a newer fact, or another id's, was not shown.
-    pub(crate) fn overrides(&self, standing: &Standing) -> bool {
+    pub(crate) fn overrides(&self, standing: &RaisedVeto) -> bool {
         let Some(shown) = self.vetoes.get(&standing.veto).filter(|_| standing.veto.is_releasable()) else {
             return false;
         };
@@ -184,7 +184,7 @@ pub struct Rules<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Every veto that stands and is not overridden, in the order of [`Veto::ALL`].
-    pub standing: Vec<Standing>,
+    pub standing: Vec<RaisedVeto>,
     /// What follows.
     pub next: Next,
     /// By what the person is looked up.
@@ -243,7 +243,7 @@ pub fn judge(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTi
 }
 
 /// Every veto that the facts raise, whatever was released.
-fn raised(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTime, related: &Related) -> Vec<Standing> {
+fn raised(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTime, related: &Related) -> Vec<RaisedVeto> {
     let (policy, at) = (rules.policy, millis(now));
     let received = millis(record.received_at);
     let length = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
@@ -272,7 +272,7 @@ fn raised(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTime,
             Veto::DryRun if policy.mode != Mode::DryRun => vec![VetoFact { id: "planned".to_owned(), at: 0 }],
             _ => Vec::new(),
         };
-        Standing { veto, facts }
+        RaisedVeto { veto, facts }
     };
     Veto::ALL.into_iter().filter(|veto| is_raised(*veto)).map(standing).collect()
 }
@@ -280,7 +280,7 @@ fn raised(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTime,
 /// What follows from the vetoes that stand: protected goes before held, held before pending.
 fn next(
     record: &Record,
-    standing: &[Standing],
+    standing: &[RaisedVeto],
     rules: Rules<'_>,
     now: OffsetDateTime,
     overlap_since: Option<i64>,
@@ -302,7 +302,7 @@ fn next(
     let lapses = |veto: Veto| veto.can_lapse() || waits(veto).is_some() || (veto == Veto::DryRun && is_dry_run);
     let due_at = vetoes.iter().filter_map(|veto| waits(*veto)).max();
     match due_at {
-        // Nobody knows any more which providers the source reaches.
+        // Which providers the source reaches is not known any more.
         _ if stands(Veto::Protected) || rules.settle.is_none() => Next::Attend,
         _ if vetoes.is_empty() => Next::Remove,
         _ if is_dry_run && !stands(Veto::Paused) => Next::LookUp,

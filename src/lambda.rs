@@ -26,7 +26,7 @@ mod messages;
 const CONFIG: &str = "/opt/offboard.toml";
 /// What is kept of the invocation's time to answer in.
 const MARGIN: Duration = Duration::from_millis(500);
-/// Lambda's own limit; a stand-in for a clock that is wrong.
+/// Lambda's own limit; bounds the time left where the clock is wrong.
 const LONGEST_INVOCATION: Duration = Duration::from_secs(15 * 60);
 /// How long the start may wait for the secrets. Without them every delivery tries again.
 const WARM_UP: Duration = Duration::from_secs(4);
@@ -34,18 +34,18 @@ const WARM_UP: Duration = Duration::from_secs(4);
 /// An error that ends the function.
 pub type Error = lambda_http::Error;
 
-/// Runs the function until its environment is shut down. `variable` reads the environment, `clock` tells the time.
+/// Runs the function until its environment is shut down. `variable` reads the environment, `clock` returns the time.
 ///
 /// # Errors
-/// If the configuration is faulty: all its faults are logged, and told.
+/// If the configuration has errors: each is logged.
 pub async fn start(variable: impl Fn(&str) -> Option<String>, clock: fn() -> OffsetDateTime) -> Result<(), Error> {
     // What is set to nothing is not set: deployment tools write such variables.
     let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     logging::init(variable("AWS_LAMBDA_LOG_FORMAT").as_deref(), variable("AWS_LAMBDA_LOG_LEVEL").as_deref());
     metrics::init(variable("AWS_LAMBDA_FUNCTION_NAME"));
     let app = build(variable).await.inspect_err(|error| {
-        for fault in error.to_string().lines() {
-            tracing::error!(fault, "the configuration cannot be used");
+        for error in error.to_string().lines() {
+            tracing::error!(error, "the configuration cannot be used");
         }
     })?;
     let app = Arc::new(app);

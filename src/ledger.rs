@@ -5,7 +5,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     sync::Arc,
 };
 
@@ -25,9 +24,9 @@ pub mod store;
 pub use facts::{Facts, Pause};
 pub use holders::{Holder, Holders};
 pub use identities::KnownIdentity;
-pub use identity::{Held, Holding, Identity, MAX_EMAILS, StoredIdentity};
+pub use identity::{Held, Holding, IdentityRecord, MAX_EMAILS, StoredIdentity};
 pub use key::{DepartureRef, IdentityKey, TraitKey};
-pub use record::{Action, Lease, NEVER, Record, SKEW, State, StoredPerson, StoredResult, millis};
+pub use record::{Lease, NEVER, OperatorAction, Record, SKEW, State, StoredPerson, StoredResult, millis};
 
 use crate::departure::{Departure, EventTime};
 use identity::DEPARTURES;
@@ -37,27 +36,18 @@ use store::{Change, Changed, Cursor, Due, Item, Merge, Store};
 const MAX_CAS_ATTEMPTS: u32 = 50;
 
 /// A ledger that cannot be used. No text of it holds an address or a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
     /// The store cannot be reached, or refuses: the error's code. The same call may succeed later.
+    #[error("the ledger cannot be used: {0}")]
     Unavailable(String),
     /// A stored item cannot be read: which kind.
+    #[error("a stored item ({0}) cannot be read")]
     Unreadable(&'static str),
     /// Others changed the same item again and again.
+    #[error("the item changed concurrently, again and again")]
     Contention,
 }
-
-impl fmt::Display for LedgerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unavailable(code) => write!(f, "the ledger cannot be used: {code}"),
-            Self::Unreadable(kind) => write!(f, "a stored item ({kind}) cannot be read"),
-            Self::Contention => f.write_str("the item changed concurrently, again and again"),
-        }
-    }
-}
-
-impl std::error::Error for LedgerError {}
 
 /// The ledger.
 #[derive(Clone, Debug)]
@@ -110,7 +100,7 @@ impl Ledger {
         }
     }
 
-    /// The departure's place among its source's words. A time that is our own clock's (none was said, or one that is ahead)
+    /// The departure's rank among its source's facts. A time that is our own clock's (none was said, or one that is ahead)
     /// comes after the last word about the person, by whatever id: the clocks of environments differ.
     async fn rank(&self, departure: &Departure, now: OffsetDateTime) -> Result<i64, LedgerError> {
         let received = millis(now);
@@ -215,7 +205,7 @@ impl Ledger {
         items.into_iter().map(|(id, item)| Ok((id, Record::read(&item)?))).collect()
     }
 
-    /// Writes a record that was read. Returns whether nobody had changed it since.
+    /// Writes a record that was read. Returns whether it was unchanged since.
     ///
     /// # Errors
     /// If the ledger cannot be used; then it may be written.
@@ -287,7 +277,7 @@ fn departed(id: &IdentityKey, departure: &DepartureRef) -> Merge {
 
 /// Replaces the changes that found no room by a mark: departures that act on a crowded item are held.
 fn mark_crowded(changes: &mut [Change], refused: &BTreeSet<usize>) {
-    for place in refused {
-        changes[*place] = Change::Merge(holders::crowded(changes[*place].id()));
+    for position in refused {
+        changes[*position] = Change::Merge(holders::crowded(changes[*position].id()));
     }
 }

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
-    http::{Answer, Call, Http},
+    outbound::{Http, Request, Response},
     outcome::{Failure, FailureKind},
 };
 
 /// The reason of a failure that a new token may mend (RFC 6750 3.1).
-pub const INVALID_TOKEN: &str = "invalid_token";
+pub(crate) const INVALID_TOKEN: &str = "invalid_token";
 /// A token this close to its end is not used any more: it must outlast the calls of a departure.
 const MARGIN: Duration = Duration::from_secs(60);
 /// No token is kept longer, whatever its issuer says.
@@ -20,16 +20,16 @@ const LONGEST_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where a provider's tokens come from.
 #[derive(Debug)]
-pub enum Tokens {
+pub(crate) enum Tokens {
     /// A token that somebody else fetched, used as it is.
     Fixed(SecretString),
     /// Tokens fetched with a client's credentials.
-    Fetched(Client),
+    Fetched(ClientCredentials),
 }
 
-/// A client of an authorisation server, and the token it holds.
+/// A client of an authorization server, and the token it holds.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct ClientCredentials {
     url: String,
     id: SecretString,
     secret: SecretString,
@@ -43,9 +43,9 @@ struct Kept {
     until: Instant,
 }
 
-impl Client {
+impl ClientCredentials {
     /// A client that holds no token yet.
-    pub fn new(url: &str, id: SecretString, secret: SecretString) -> Self {
+    pub(crate) fn new(url: &str, id: SecretString, secret: SecretString) -> Self {
         Self { url: url.to_owned(), id, secret, kept: Mutex::new(None) }
     }
 }
@@ -56,11 +56,11 @@ impl Tokens {
     ///
     /// # Errors
     /// What `read` says, or why there is no token.
-    pub async fn read<T>(
+    pub(crate) async fn read<T>(
         &self,
         http: &Http,
-        call: Call<'_>,
-        read: impl Fn(&Answer) -> Result<T, Failure>,
+        call: Request<'_>,
+        read: impl Fn(&Response) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let client = match self {
             Self::Fixed(token) => return call.bearer(token).read(read).await,
@@ -77,7 +77,7 @@ impl Tokens {
     }
 }
 
-impl Client {
+impl ClientCredentials {
     /// The token that is kept, unless it is the `refused` one; else a new one.
     async fn token(&self, http: &Http, refused: Option<&SecretString>) -> Result<SecretString, Failure> {
         let refused = refused.map(ExposeSecret::expose_secret);
@@ -98,27 +98,27 @@ impl Client {
 
     async fn fetch(&self, http: &Http) -> Result<Granted, Failure> {
         let (client_id, client_secret) = (self.id.expose_secret(), self.secret.expose_secret());
-        let request = Request { client_id, client_secret, grant_type: "client_credentials" };
+        let request = TokenRequest { client_id, client_secret, grant_type: "client_credentials" };
         http.post_to(&self.url).json(&request).read(granted).await
     }
 }
 
-fn granted(answer: &Answer) -> Result<Granted, Failure> {
-    if answer.is_success() {
-        let granted: Granted = answer.json()?;
+fn granted(response: &Response) -> Result<Granted, Failure> {
+    if response.is_success() {
+        let granted: Granted = response.json()?;
         let empty = granted.access_token.is_empty();
         return if empty { Err(Failure::not_understood("an empty token")) } else { Ok(granted) };
     }
-    let refusal: Refusal = answer.envelope()?;
+    let refusal: Refusal = response.envelope()?;
     let kind = match refusal.error.as_str() {
         "invalid_client" | "unauthorized_client" | "access_denied" => FailureKind::Unauthorized,
-        _ => FailureKind::of_status(answer.status()),
+        _ => FailureKind::of_status(response.status()),
     };
     Err(Failure::new(kind, refusal.error).detail_if(refusal.error_description))
 }
 
 #[derive(Serialize)]
-struct Request<'a> {
+struct TokenRequest<'a> {
     client_id: &'a str,
     client_secret: &'a str,
     grant_type: &'a str,

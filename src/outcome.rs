@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Nobody with this identity was there.
+    /// No account with this identity was there.
     AlreadyAbsent,
     /// The account exists but can no longer be used, which is what the configuration asked for.
     Deactivated,
-    /// The provider took the deletion and a second look found nobody.
+    /// The provider took the deletion and a second look found no account.
     Deleted,
     /// Dry run: this account was found and would be deleted.
     Planned,
@@ -65,15 +65,15 @@ impl fmt::Display for Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Proof {
-    /// It was removed, and a look-up found nobody afterwards.
+    /// It was removed, and a look-up found no account afterwards.
     SecondLook,
-    /// It was removed, and the provider, which has no look-up, had nobody to remove the second time.
+    /// It was removed, and the provider, which has no look-up, had no account to remove the second time.
     SecondRemoval,
     /// The provider took the removal; the configuration asks for no proof.
     NotConfirmed,
-    /// Nobody was there.
+    /// No account was there.
     FoundAbsent,
-    /// We began to remove it, the answer was lost, and then nobody was there.
+    /// We began to remove it, the answer was lost, and then no account was there.
     FoundAbsentAfterRemoval,
     /// The account is shown as one that can no longer be used, or is no longer shown among those that can.
     Status,
@@ -91,7 +91,7 @@ impl fmt::Display for Proof {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Nobody is left anywhere.
+    /// No account remains.
     Done,
     /// The delivery reported no departure.
     Ignored,

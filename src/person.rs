@@ -21,7 +21,7 @@ impl Email {
     ///
     /// Refuses white space, control and invisible characters, a second `@`, everything that RFC 5322 3.2.3 allows in
     /// quotes only (`mailto:ann@…`), and a domain with an empty label (`…@example.com.`), also where IDNA would map another
-    /// character to one of these. No SaaS account is known by such an address: nobody would be found, and "nobody is there"
+    /// character to one of these. No SaaS account is known by such an address: none would be found, and "no account is there"
     /// would be said of somebody else.
     pub fn parse(text: &str) -> Option<Self> {
         let written = text.trim();
@@ -126,7 +126,7 @@ impl fmt::Debug for Email {
 pub struct Person {
     /// The source's own id of the person.
     pub idp_id: Option<String>,
-    /// The id that the organisation gave the person: a personnel number, the directory's id.
+    /// The id that the organization gave the person: a personnel number, the directory's id.
     pub external_id: Option<String>,
     /// The person's address.
     pub email: Option<Email>,

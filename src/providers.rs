@@ -7,18 +7,18 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     config::{Reporter, Section},
-    http::Http,
+    outbound::Http,
     outcome::{Failure, Outcome},
     person::{Email, Identity, KnownBy},
-    secrets::{Secret, SecretFault},
+    secrets::{Secret, SecretError},
 };
 
-pub mod aerospike_cloud;
-pub mod cloudflare_access;
-pub mod flashduty;
-pub mod instaply;
+mod aerospike_cloud;
+mod cloudflare_access;
+mod flashduty;
+mod instaply;
 mod pages;
-pub mod stytch_b2b;
+mod stytch_b2b;
 
 /// One product from which a departed person is removed.
 ///
@@ -60,7 +60,7 @@ pub struct Account {
     pub id: String,
     /// Its address, if it has one.
     pub email: Option<String>,
-    /// The organisation's own id of the person, if the product keeps one.
+    /// The organization's own id of the person, if the product keeps one.
     pub external_id: Option<String>,
     /// Why this account must not be removed by a machine: an emergency account, say.
     pub hold: Option<Hold>,
@@ -134,135 +134,84 @@ impl Removal {
         self
     }
 
-    /// Adds the account's id, where only the removal tells it.
+    /// Adds the account's id, where only the removal shows it.
     pub fn account_id(mut self, id: Option<String>) -> Self {
         self.account_id = id;
         self
     }
 }
 
-/// What the registry needs of a product beyond [`Provider`].
-pub trait Product: Provider + Sized + 'static {
-    /// The name of the kind in the configuration.
-    const KIND: &'static str;
-    /// The vendor's name of the product and the operation.
-    const TITLE: &'static str;
-    /// The keys of its secret, for a person.
-    const SECRET_KEYS: &'static str;
-    /// Whether accounts can be looked up; else `canary` is refused.
-    const LOOKS_UP: bool = true;
-    /// The keys of its table in the configuration that only it has.
-    type Settings: DeserializeOwned + fmt::Debug + Send + Sync;
-
-    /// Makes the product from its settings and its secret: one place, or one per organisation.
+/// A product as the configuration describes it, to be connected with its secret.
+pub trait Product: fmt::Debug + Send + Sync {
+    /// Connects the product: one tenant, or one per organization.
     ///
     /// # Errors
-    /// If the secret lacks a key.
-    fn connect(settings: &Self::Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault>;
+    /// If a key is missing in the secret.
+    fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError>;
 
     /// Returns by what the product knows people.
-    fn known_by(_: &Self::Settings) -> KnownBy {
+    fn known_by(&self) -> KnownBy {
         KnownBy::Email
     }
 }
 
-/// One place where a person can have one account: a product, or one organisation in it.
+/// One product, or one organization in it: a person can have one account there.
 #[derive(Debug)]
-pub struct Place<P> {
-    /// The organisation, where there are several by design.
+pub struct Tenant {
+    /// The organization, where there are several by design.
     pub scope: Option<String>,
     /// The vendor's own base URL; the configuration's wins.
     pub base_url: &'static str,
     /// The product, connected.
-    pub provider: P,
+    pub provider: Arc<dyn Provider>,
 }
 
-/// A [`Place`] of any product.
-pub type AnyPlace = Place<Arc<dyn Provider>>;
+impl Tenant {
+    /// Returns the only tenant of a product.
+    pub fn only(base_url: &'static str, provider: impl Provider + 'static) -> Vec<Self> {
+        vec![Self { scope: None, base_url, provider: Arc::new(provider) }]
+    }
+}
 
-/// One kind of provider: a row of the registry.
-pub struct Kind {
+/// One kind of provider, as the registry lists it.
+pub struct ProviderKind {
     /// The name in the configuration.
     pub name: &'static str,
     /// The vendor's name of the product and the operation.
     pub title: &'static str,
+    /// The vendor's own page on it.
+    pub page: &'static str,
     /// The keys of its secret, for a person.
     pub secret_keys: &'static str,
-    /// Whether accounts can be looked up.
+    /// Lines of its section in the configuration beside `kind`, to be adapted; a comment where one may be left out.
+    pub configure_lines: &'static [&'static str],
+    /// Whether accounts can be looked up; else `canary` is refused.
     pub looks_up: bool,
-    configure: fn(Section<'_>, &mut Reporter<'_>) -> Option<Box<dyn Configured>>,
+    /// Reads the keys that only this kind has.
+    pub(crate) configure: fn(Section<'_>, &mut Reporter<'_>) -> Option<Box<dyn Product>>,
 }
 
 /// All kinds, sorted by name.
-pub const KINDS: &[Kind] = &[
-    Kind::of::<aerospike_cloud::AerospikeCloud>(),
-    Kind::of::<cloudflare_access::CloudflareAccess>(),
-    Kind::of::<flashduty::Flashduty>(),
-    Kind::of::<instaply::Instaply>(),
-    Kind::of::<stytch_b2b::StytchB2b>(),
-];
+pub const KINDS: &[ProviderKind] =
+    &[aerospike_cloud::KIND, cloudflare_access::KIND, flashduty::KIND, instaply::KIND, stytch_b2b::KIND];
 
-impl Kind {
-    /// The kind of this name.
+impl ProviderKind {
+    /// Returns the kind of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         KINDS.iter().find(|kind| kind.name == name)
     }
-
-    /// Reads the keys that only this kind has.
-    pub(crate) fn configure(&self, own: Section<'_>, reporter: &mut Reporter<'_>) -> Option<Box<dyn Configured>> {
-        (self.configure)(own, reporter)
-    }
-
-    const fn of<P: Product>() -> Self {
-        Self {
-            name: P::KIND,
-            title: P::TITLE,
-            secret_keys: P::SECRET_KEYS,
-            looks_up: P::LOOKS_UP,
-            configure: configure::<P>,
-        }
-    }
 }
 
-impl fmt::Debug for Kind {
+impl fmt::Debug for ProviderKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Kind({})", self.name)
+        write!(f, "ProviderKind({})", self.name)
     }
 }
 
-/// A product whose settings are read; it lacks the secret to be called.
-pub trait Configured: fmt::Debug + Send + Sync {
-    /// Makes the product from its secret: one place, or one per organisation.
-    ///
-    /// # Errors
-    /// If the secret lacks a key.
-    fn connect(&self, secret: &Secret) -> Result<Vec<AnyPlace>, SecretFault>;
-
-    /// Returns by what the product knows people.
-    fn known_by(&self) -> KnownBy {
-        KnownBy::Email
-    }
-}
-
-#[derive(Debug)]
-struct SettingsOf<P: Product>(P::Settings);
-
-impl<P: Product> Configured for SettingsOf<P> {
-    fn connect(&self, secret: &Secret) -> Result<Vec<AnyPlace>, SecretFault> {
-        let any = |place: Place<P>| Place {
-            scope: place.scope,
-            base_url: place.base_url,
-            provider: Arc::new(place.provider) as Arc<dyn Provider>,
-        };
-        Ok(P::connect(&self.0, secret)?.into_iter().map(any).collect())
-    }
-
-    fn known_by(&self) -> KnownBy {
-        P::known_by(&self.0)
-    }
-}
-
-fn configure<P: Product>(own: Section<'_>, reporter: &mut Reporter<'_>) -> Option<Box<dyn Configured>> {
-    let settings = own.read::<P::Settings>(reporter)?;
-    Some(Box::new(SettingsOf::<P>(settings)))
+/// Reads a kind's own keys into its settings.
+fn settings<P: Product + DeserializeOwned + 'static>(
+    own: Section<'_>,
+    reporter: &mut Reporter<'_>,
+) -> Option<Box<dyn Product>> {
+    Some(Box::new(own.read::<P>(reporter)?))
 }

@@ -1,6 +1,6 @@
 //! The queue: messages that say "advance this departure". The ledger is the promise; the queue only makes it faster.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use aws_sdk_sqs::{
     Client,
@@ -60,16 +60,9 @@ pub struct Message {
 }
 
 /// A queue that cannot be used: the error's code.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the queue cannot be used: {0}")]
 pub struct QueueError(String);
-
-impl fmt::Display for QueueError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the queue cannot be used: {}", self.0)
-    }
-}
-
-impl std::error::Error for QueueError {}
 
 impl Queue {
     /// The longest delay that SQS takes for a message.
@@ -142,7 +135,7 @@ fn unavailable<E>(error: SdkError<E>) -> QueueError
 where
     SdkError<E>: ProvideErrorMetadata,
 {
-    QueueError(crate::aws::told(&error))
+    QueueError(crate::aws::cause(&error))
 }
 
 #[cfg(test)]

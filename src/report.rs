@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
 use crate::{
-    departure::{EventTime, Ignored},
+    departure::{Event, Ignored},
     judgement::Veto,
     ledger::Record,
     outcome::{Outcome, Proof, Reference, Status},
@@ -25,10 +25,10 @@ pub struct Report {
     pub status: Status,
     /// The invocation's id.
     pub request_id: String,
-    /// One entry per departure.
+    /// One result per departure.
     pub departures: Vec<DepartureReport>,
     /// The events that are no departures.
-    pub ignored: Vec<IgnoredReport>,
+    pub ignored: Vec<Ignored>,
 }
 
 /// The report on one departure.
@@ -39,37 +39,22 @@ pub struct DepartureReport {
     /// The source's name.
     pub source: String,
     /// The event.
-    pub event: EventReport,
+    pub event: Event,
     /// The person, masked.
-    pub person: PersonReport,
+    pub person: MaskedPerson,
     /// The worst of the outcomes, or that it is held.
     pub status: Status,
     /// Every veto that stands.
     pub reasons: Vec<Veto>,
     /// Whether this delivery repeats an earlier one.
     pub duplicate: bool,
-    /// One entry per configured provider, sorted by name.
-    pub providers: Vec<Entry>,
-}
-
-/// An event, in the report.
-#[derive(Debug, Serialize)]
-pub struct EventReport {
-    /// The source's id of it.
-    pub id: String,
-    /// The source's name of its type.
-    pub r#type: String,
-    /// When it happened, as the source said it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub occurred_at: Option<EventTime>,
-    /// The organization in which it happened.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub organization: Option<String>,
+    /// One result per configured provider, sorted by name.
+    pub providers: Vec<ProviderResult>,
 }
 
 /// A person, in the report.
 #[derive(Debug, Serialize)]
-pub struct PersonReport {
+pub struct MaskedPerson {
     #[serde(skip_serializing_if = "Option::is_none")]
     idp_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,44 +65,29 @@ pub struct PersonReport {
     other_emails: Vec<String>,
 }
 
-/// An event that is no departure, in the report.
-#[derive(Debug, Serialize)]
-pub struct IgnoredReport {
-    id: String,
-    r#type: String,
-    reason: &'static str,
-}
-
 /// What is now true at one provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct ProviderResult {
     /// The provider's name in the configuration.
     pub provider: String,
-    /// What was found and done there.
+    /// The account's result; of several accounts, the one that needs most.
     #[serde(flatten)]
-    pub finding: Finding,
-    /// Each account, where there are several: the product keeps one per organisation, or the person has several addresses.
+    pub worst: AccountResult,
+    /// Each account, where there are several: the product keeps one per organization, or the person has several addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub accounts: Vec<AccountReport>,
+    pub accounts: Vec<AccountResult>,
     /// How often the call that needed most was attempted; 0 if nothing was called.
     pub attempts: u32,
     /// How long it took, in milliseconds.
     pub elapsed_ms: u64,
 }
 
-/// What is now true of one account in one organisation.
+/// What is now true of one account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountReport {
-    /// The organisation, the address (masked), or both.
-    pub scope: String,
-    /// What was found and done there.
-    #[serde(flatten)]
-    pub finding: Finding,
-}
-
-/// What was found and done in one place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
+pub struct AccountResult {
+    /// The organization, the e-mail address (masked), or both, where there are several accounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
     /// What is now true.
     pub outcome: Outcome,
     /// How that is known, of an account that is gone.
@@ -143,50 +113,55 @@ pub struct Finding {
     pub retry_after: Option<Duration>,
 }
 
-impl Entry {
-    /// Returns the entry of a provider that was not called.
-    pub fn not_called(provider: &str, finding: Finding) -> Self {
-        Self { provider: provider.to_owned(), finding, accounts: Vec::new(), attempts: 0, elapsed_ms: 0 }
+impl ProviderResult {
+    /// Returns the result of a provider with at most one account, without any attempt.
+    pub fn new(provider: impl Into<String>, worst: AccountResult) -> Self {
+        Self { provider: provider.into(), worst, accounts: Vec::new(), attempts: 0, elapsed_ms: 0 }
     }
 
-    /// Keeps the accounts that an earlier run removed: a later one finds nobody there any more, and what was removed, and how
-    /// that is known, would be lost.
+    /// Returns the worst result and those of all accounts.
+    pub fn all(&self) -> impl Iterator<Item = &AccountResult> {
+        self.accounts.iter().chain([&self.worst])
+    }
+
+    /// Keeps the accounts that an earlier run removed: a later one finds no account any more, and what was removed, and how that
+    /// is known, would be lost.
     pub(crate) fn keep_removed(&mut self, earlier: &Self) {
-        for before in earlier.accounts.iter().filter(|account| account.finding.is_removal()) {
+        for before in earlier.accounts.iter().filter(|account| account.is_removal()) {
             match self.accounts.iter_mut().find(|account| account.scope == before.scope) {
-                Some(now) if now.finding.outcome == Outcome::AlreadyAbsent => now.finding = before.finding.clone(),
-                Some(now) if now.finding.account_id == before.finding.account_id => {}
+                Some(now) if now.outcome == Outcome::AlreadyAbsent => *now = before.clone(),
+                Some(now) if now.account_id == before.account_id => {}
                 _ => self.accounts.push(before.clone()),
             }
         }
         // The only account of that run has no scope.
-        let alone = Some(&earlier.finding).filter(|one| one.is_removal() && earlier.accounts.is_empty());
+        let alone = Some(&earlier.worst).filter(|one| one.is_removal() && earlier.accounts.is_empty());
         if let Some(removed) = alone.filter(|_| !self.accounts.is_empty())
-            && self.accounts.iter().all(|now| now.finding.account_id != removed.account_id)
+            && self.accounts.iter().all(|now| now.account_id != removed.account_id)
         {
-            self.accounts.push(AccountReport { scope: "removed earlier".to_owned(), finding: removed.clone() });
+            self.accounts.push(AccountResult { scope: Some("removed earlier".to_owned()), ..removed.clone() });
         }
-        if let Some(removal) = self.accounts.iter().map(|account| &account.finding).max_by_key(|one| one.outcome)
-            && removal.outcome > self.finding.outcome
+        if let Some(removal) = self.accounts.iter().max_by_key(|account| account.outcome)
+            && removal.outcome > self.worst.outcome
         {
-            self.finding = removal.clone();
+            self.worst = AccountResult { scope: None, ..removal.clone() };
         }
     }
 
-    /// Drops the references and sentences of all findings.
+    /// Drops the references and sentences of all results.
     pub(crate) fn shorten(&mut self) {
-        let accounts = self.accounts.iter_mut().map(|account| &mut account.finding);
-        for finding in [&mut self.finding].into_iter().chain(accounts) {
-            finding.references.clear();
-            finding.detail = None;
+        for result in self.accounts.iter_mut().chain([&mut self.worst]) {
+            result.references.clear();
+            result.detail = None;
         }
     }
 }
 
-impl Finding {
+impl AccountResult {
     /// An outcome and nothing else.
     pub fn of(outcome: Outcome) -> Self {
         Self {
+            scope: None,
             outcome,
             proof: None,
             account_id: None,
@@ -243,9 +218,9 @@ impl Report {
     /// Puts the parts together.
     pub fn new(request_id: String, departures: Vec<DepartureReport>, ignored: Vec<Ignored>) -> Self {
         let worst = departures.iter().map(|departure| departure.status).max();
-        let ignored = ignored.into_iter().map(|event| IgnoredReport {
+        let ignored = ignored.into_iter().map(|event| Ignored {
             id: mask_addresses(&event.id),
-            r#type: mask_addresses(&event.kind),
+            kind: mask_addresses(&event.kind),
             reason: event.reason,
         });
         Self { status: worst.unwrap_or(Status::Ignored), request_id, departures, ignored: ignored.collect() }
@@ -253,8 +228,8 @@ impl Report {
 
     /// The longest time that a provider asks for.
     pub fn retry_after(&self) -> Option<Duration> {
-        let entries = self.departures.iter().flat_map(|departure| &departure.providers);
-        entries.filter_map(|entry| entry.finding.retry_after).max()
+        let results = self.departures.iter().flat_map(|departure| &departure.providers);
+        results.filter_map(|result| result.worst.retry_after).max()
     }
 
     /// Writes the report to the log: a line per departure and provider, and one per ignored event.
@@ -264,14 +239,14 @@ impl Report {
             departure.log(request_id);
         }
         for event in &self.ignored {
-            info!(request_id, event_id = event.id, event_type = event.r#type, reason = event.reason, "ignored");
+            info!(request_id, event_id = event.id, event_type = event.kind, reason = event.reason, "ignored");
         }
     }
 }
 
 impl DepartureReport {
     /// Reports on a recorded departure. Everything personal is masked.
-    pub fn of(record: &Record, status: Status, duplicate: bool, providers: Vec<Entry>) -> Self {
+    pub fn of(record: &Record, status: Status, duplicate: bool, providers: Vec<ProviderResult>) -> Self {
         // An id may be an address: some senders key people by it.
         let masked = |text: &Option<String>| text.as_deref().map(mask_addresses);
         let person = record.person.person();
@@ -280,13 +255,13 @@ impl DepartureReport {
         Self {
             id: mask_departure_id(&record.id),
             source: record.source.clone(),
-            event: EventReport {
+            event: Event {
                 id: mask_addresses(&record.event.id),
-                r#type: record.event.r#type.clone(),
+                kind: record.event.kind.clone(),
                 occurred_at: record.event.occurred_at,
                 organization: masked(&record.event.organization),
             },
-            person: PersonReport {
+            person: MaskedPerson {
                 idp_id: masked(&person.idp_id),
                 external_id: masked(&person.external_id),
                 email: emails.next(),
@@ -305,12 +280,12 @@ impl DepartureReport {
         let status = self.status.to_string();
         // Our own types serialize: maps have text keys, numbers are finite.
         let report = serde_json::to_string(self).unwrap_or_default();
-        let unidentified = |entry: &Entry| entry.finding.outcome == Outcome::Unidentified;
+        let unidentified = |result: &ProviderResult| result.worst.outcome == Outcome::Unidentified;
         if !self.duplicate && !self.providers.is_empty() && self.providers.iter().all(unidentified) {
             let source = &self.source;
             error!(
                 request_id,
-                departure_id, source, "a departure names nobody who is known: no account was looked for"
+                departure_id, source, "a departure identifies no known person: no account was looked up"
             );
         }
         match self.status {
@@ -329,10 +304,12 @@ mod tests {
     fn references_are_kept_as_far_as_they_fit_into_a_record() {
         let references = |count: usize| {
             let reference = Reference { kind: "schedule".into(), name: "Primary".into(), href: None };
-            let finding =
-                Finding { references: vec![reference; count], ..Finding::of(Outcome::Blocked).detail("on call") };
-            let finding = finding.cleaned(|text| text);
-            (finding.references.len(), finding.detail.unwrap_or_default())
+            let result = AccountResult {
+                references: vec![reference; count],
+                ..AccountResult::of(Outcome::Blocked).detail("on call")
+            };
+            let result = result.cleaned(|text| text);
+            (result.references.len(), result.detail.unwrap_or_default())
         };
         assert_eq!(references(MAX_REFERENCES), (MAX_REFERENCES, "on call".to_owned()));
         let expected = (MAX_REFERENCES, "on call; 3980 more references are not shown".to_owned());

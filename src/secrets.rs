@@ -22,7 +22,7 @@ mod value;
 
 use cache::{Cache, Reading, Stage, is_settled};
 pub(crate) use value::SHORTEST_SECRET;
-pub use value::{KeyText, Secret, SecretFault};
+pub use value::{KeyText, Secret, SecretError};
 
 /// Bad signatures may cost one extra read per source in this time, and no more.
 const SECOND_LOOK: Duration = Duration::from_secs(60);
@@ -32,12 +32,12 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(3);
 const BATCH: usize = 20;
 
 /// What the store said of one secret.
-pub type Lookup = Result<Arc<Secret>, SecretFault>;
+pub type SecretResult = Result<Arc<Secret>, SecretError>;
 
 /// The secret store cannot be reached or is out of order. Its text names the error's code, never a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the secret store cannot be read: {code}")]
-pub struct StoreDown {
+pub struct SecretStoreError {
     code: String,
 }
 
@@ -90,7 +90,7 @@ impl Secrets {
     ///
     /// # Errors
     /// If the store cannot be reached and there is a secret without a value. A secret that is missing is not an error here.
-    pub async fn warm(&self) -> Result<(), StoreDown> {
+    pub async fn warm(&self) -> Result<(), SecretStoreError> {
         let cache = self.refreshed(None).await;
         let mut readings = self.names.iter().filter_map(|name| cache.reading(name, Stage::Current));
         readings.try_for_each(|reading| reading.map(|_| ()))
@@ -100,9 +100,9 @@ impl Secrets {
     ///
     /// # Errors
     /// If the store cannot be reached and there is no value of less than a day.
-    pub async fn get(&self, name: &str) -> Result<Lookup, StoreDown> {
+    pub async fn get(&self, name: &str) -> Result<SecretResult, SecretStoreError> {
         let cache = self.refreshed(Some(name)).await;
-        cache.reading(name, Stage::Current).unwrap_or_else(|| Ok(Err(SecretFault::not_found(name))))
+        cache.reading(name, Stage::Current).unwrap_or_else(|| Ok(Err(SecretError::not_found(name))))
     }
 
     /// Returns the current version of a secret, read anew. A value at hand is not given up for a bad answer: whoever can
@@ -110,14 +110,14 @@ impl Secrets {
     ///
     /// # Errors
     /// If the store cannot be reached.
-    pub async fn fresh(&self, name: &str) -> Result<Lookup, StoreDown> {
+    pub async fn fresh(&self, name: &str) -> Result<SecretResult, SecretStoreError> {
         self.read_and_keep(name, Stage::Current).await
     }
 
     /// Returns the versions of a source's secret that may verify what `tried` did not, for a delivery that arrived at
     /// `arrived`. Reads them at most once a minute per secret, however many deliveries ask and also while the store is
     /// down; otherwise they are as they were read last.
-    pub async fn other_versions(&self, name: &str, tried: &Lookup, arrived: Instant) -> OtherVersions {
+    pub async fn other_versions(&self, name: &str, tried: &SecretResult, arrived: Instant) -> OtherVersions {
         let freshness = self.second_look(name, arrived).await;
         let cache = self.cache.lock().await;
         let current = cache.value(name, Stage::Current).filter(|current| tried.as_ref().ok() != Some(current));
@@ -176,7 +176,7 @@ impl Secrets {
     }
 
     fn all_down(&self, code: &str) -> Vec<(String, Reading)> {
-        self.names.iter().map(|name| (name.clone(), Err(StoreDown { code: code.to_owned() }))).collect()
+        self.names.iter().map(|name| (name.clone(), Err(SecretStoreError { code: code.to_owned() }))).collect()
     }
 
     /// Reads the current version of every secret. The first batch that fails is the last one tried.
@@ -196,8 +196,8 @@ impl Secrets {
         readings
     }
 
-    async fn read_batch(&self, names: &[String]) -> Result<HashMap<String, Reading>, StoreDown> {
-        let unnamed = |name: &String| (name.clone(), Ok(Err(SecretFault::unreadable(name))));
+    async fn read_batch(&self, names: &[String]) -> Result<HashMap<String, Reading>, SecretStoreError> {
+        let unnamed = |name: &String| (name.clone(), Ok(Err(SecretError::unreadable(name))));
         let mut readings: HashMap<String, Reading> = names.iter().map(unnamed).collect();
         let mut next = None;
         loop {
@@ -233,7 +233,7 @@ impl Secrets {
     }
 }
 
-fn parse(name: &str, text: Option<&str>) -> Lookup {
+fn parse(name: &str, text: Option<&str>) -> SecretResult {
     Secret::parse(name, text.unwrap_or_default()).map(Arc::new)
 }
 
@@ -242,17 +242,17 @@ fn parse(name: &str, text: Option<&str>) -> Lookup {
 /// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html#API_GetSecretValue_Errors>
 fn refused(name: &str, code: &str) -> Reading {
     match code {
-        "ResourceNotFoundException" | "InvalidRequestException" => Ok(Err(SecretFault::not_found(name))),
-        "AccessDeniedException" | "DecryptionFailure" => Ok(Err(SecretFault::unreadable(name))),
-        code => Err(StoreDown { code: code.to_owned() }),
+        "ResourceNotFoundException" | "InvalidRequestException" => Ok(Err(SecretError::not_found(name))),
+        "AccessDeniedException" | "DecryptionFailure" => Ok(Err(SecretError::unreadable(name))),
+        code => Err(SecretStoreError { code: code.to_owned() }),
     }
 }
 
-fn down<E>(error: SdkError<E>) -> StoreDown
+fn down<E>(error: SdkError<E>) -> SecretStoreError
 where
     SdkError<E>: ProvideErrorMetadata,
 {
-    StoreDown { code: crate::aws::told(&error) }
+    SecretStoreError { code: crate::aws::cause(&error) }
 }
 
 impl Secrets {

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use crate::{
     config::{BaseUrl, Reporter, Section, duration, nearest::suggestion},
-    departure::Delivery,
+    departure::DeliveryEvents,
     webhook::{Scheme, Signature, Token, Verified},
 };
 
@@ -26,7 +26,7 @@ mod sample;
 
 use coverage::Coverage;
 use kinds::Samples;
-pub use kinds::{KINDS, Kind, KindSpec};
+pub use kinds::{KINDS, KindSpec, SourceKind};
 use reading::Reader;
 pub use reading::Unreadable;
 use rules::{EventTable, PersonTable};
@@ -38,12 +38,12 @@ pub struct Source {
     /// Its name, in the webhook's address.
     pub name: String,
     /// What it is.
-    pub kind: &'static Kind,
+    pub kind: &'static SourceKind,
     /// Where the keys are that its deliveries are checked with.
     pub keys: KeySource,
     /// How it proves that a delivery is its own.
     pub scheme: Scheme,
-    /// What it wants to be told.
+    /// What its sender gets as an answer.
     pub reply: Reply,
     /// How long its sender waits for an answer. What is not done by then is left to the queue, where there is one.
     pub response_timeout: Duration,
@@ -123,7 +123,7 @@ struct Table {
     /// Types of events that count as departures as well.
     #[serde(default)]
     also: Vec<String>,
-    /// Whether an address is believed that its sender calls unproven.
+    /// Whether an e-mail address counts that its sender calls unverified.
     #[serde(default)]
     accept_unverified: bool,
     event: Option<EventTable>,
@@ -171,7 +171,7 @@ impl Source {
     }
 
     fn of(name: &str, kind: &str, mut given: Table, providers: &[String]) -> Result<Self, Vec<KeyError>> {
-        let known = Kind::named(kind).ok_or_else(|| {
+        let known = SourceKind::named(kind).ok_or_else(|| {
             let known: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
             vec![("kind", format!("unknown kind `{kind}`: {}", suggestion(kind, &known)))]
         })?;
@@ -207,13 +207,13 @@ impl Source {
         self.coverage.contains(provider)
     }
 
-    /// Returns whether this source knows people by an id. One that knows them by e-mail address alone cannot tell two
+    /// Returns whether this source knows people by an id. One that knows them by e-mail address alone cannot distinguish two
     /// holders of an address apart.
     pub fn knows_ids(&self) -> bool {
         self.reader.person.idp_id.is_some() || self.reader.person.external_id.is_some()
     }
 
-    /// Returns whether its events have an id or a time. Those of one that has neither are told apart by their content alone.
+    /// Returns whether its events have an id or a time. Those of a source with neither differ by their content alone.
     pub fn identifies_events(&self) -> bool {
         let event = &self.reader.event;
         event.id.is_some() || event.occurred_at.is_some() || self.scheme.signs_ids()
@@ -231,7 +231,7 @@ impl Source {
     ///
     /// # Errors
     /// Which field is missing or cannot be read.
-    pub fn delivery(&self, verified: &Verified) -> Result<Delivery, Unreadable> {
+    pub fn delivery(&self, verified: &Verified) -> Result<DeliveryEvents, Unreadable> {
         self.reader.delivery(&self.name, verified)
     }
 
@@ -263,17 +263,18 @@ impl Source {
 }
 
 /// Returns how a source's deliveries are read, or adds to `errors`.
-fn reader(known: &Kind, given: &mut Table, spec: &KindSpec, errors: &mut Vec<KeyError>) -> Option<Reader> {
+fn reader(known: &SourceKind, given: &mut Table, spec: &KindSpec, errors: &mut Vec<KeyError>) -> Option<Reader> {
     let (event, person) = (given.event.take().unwrap_or_default(), given.person.take().unwrap_or_default());
-    let event = event.over(spec.event.clone().unwrap_or_default()).check(&given.also);
-    let event = event.map_err(|wrong| errors.push(wrong)).ok();
-    let person = person.over(spec.person.clone().unwrap_or_default()).check();
+    let event = event.over(spec.event.clone().unwrap_or_default());
+    let items = event.items.clone();
+    let event = event.check(&given.also).map_err(|wrong| errors.push(wrong)).ok();
+    let person = person.over(spec.person.clone().unwrap_or_default()).check(items.as_ref());
     let person = person.map_err(|wrong| errors.push(("person", wrong))).ok();
     if given.accept_unverified && person.as_ref().is_some_and(|person| person.verified.is_none()) {
         let kind = known.name;
         errors.push((
             "accept_unverified",
-            format!("`accept_unverified` changes nothing: `{kind}` does not say whether an address is proven"),
+            format!("`accept_unverified` changes nothing: `{kind}` does not say whether an e-mail address is verified"),
         ));
         return None;
     }
@@ -288,8 +289,13 @@ fn reader(known: &Kind, given: &mut Table, spec: &KindSpec, errors: &mut Vec<Key
 }
 
 /// How a source proves to be itself, and with which keys. A sender that signs is not believed without its signature; one
-/// that shows a secret lets its administrator choose the header; one that publishes its keys has none to share.
-fn authentication(name: &str, kind: &Kind, spec: &KindSpec, given: &mut Table) -> Result<(Scheme, KeySource), String> {
+/// that sends a static token lets its administrator choose the header; one that publishes its keys has none to share.
+fn authentication(
+    name: &str,
+    kind: &SourceKind,
+    spec: &KindSpec,
+    given: &mut Table,
+) -> Result<(Scheme, KeySource), String> {
     check_authentication(kind, spec, given)?;
     let published = given.jwks.take();
     let signature = given.signature.take().or(spec.signature.clone());
@@ -323,13 +329,13 @@ fn authentication(name: &str, kind: &Kind, spec: &KindSpec, given: &mut Table) -
 }
 
 /// Refuses what does not go with the kind, and what does not go together.
-fn check_authentication(kind: &Kind, spec: &KindSpec, given: &Table) -> Result<(), String> {
+fn check_authentication(kind: &SourceKind, spec: &KindSpec, given: &Table) -> Result<(), String> {
     let kind_name = kind.name;
     if given.signature.is_some() && kind_name != "hmac" {
         return Err(format!("`signature` goes with kind `hmac`: how `{kind_name}` signs is known"));
     }
     if given.token.is_some() && kind_name != "token" && spec.token.is_none() {
-        return Err(format!("`token` goes with senders that show a secret; `{kind_name}` does not"));
+        return Err(format!("`token` goes with senders of a static token; `{kind_name}` is not one"));
     }
     if given.jwks.is_some() && spec.jwt.is_none() {
         return Err(format!("`jwks` goes with senders that sign JSON Web Tokens; `{kind_name}` does not"));

@@ -1,7 +1,7 @@
-//! The door: proves that a delivery comes from its source, before anybody reads it.
+//! Authenticates a delivery: it comes from its source, before its body is read.
 //!
 //! One verifier, driven by a table, serves every sender that signs with an HMAC: see [`Signature`] for its parameters.
-//! Others show a secret: see [`Token`]. [`Verified`] is the only way to a body, and only [`Scheme::verify`] makes one.
+//! Others send a static token in a header: see [`Token`]. [`Verified`] is the only way to a body, and only [`Scheme::verify`] makes one.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName};
 use secrecy::{SecretSlice, SecretString};
 use time::OffsetDateTime;
 
-use crate::secrets::{Secret, SecretFault};
+use crate::secrets::{Secret, SecretError};
 
 mod hmac;
 mod jwk_set;
@@ -70,54 +70,45 @@ impl Verified {
 }
 
 /// Why a delivery was refused. For the log: the sender gets one text for all.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A header that the scheme needs is not there.
+    #[error("header {0} is missing")]
     Missing(String),
-    /// A header that must be unique stands twice.
+    /// A header that must be unique appears twice.
+    #[error("header {0} appears twice")]
     Doubled(String),
     /// A header cannot be read.
+    #[error("header {0} cannot be read")]
     Malformed(String),
     /// The timestamp is further from now than the tolerance.
+    #[error("the timestamp is outside the tolerance")]
     OutsideTolerance,
     /// No signature matches any of the keys.
+    #[error("no signature matches")]
     Mismatch,
-    /// What should be a JSON Web Token is none, or names an algorithm that nobody knows.
+    /// Not a JSON Web Token, or one with an unknown algorithm.
+    #[error("the token cannot be read")]
     NotAToken,
-    /// The token's header asks for this, which the sender's row does not allow.
+    /// The token's header asks for this, which the sender's kind does not allow.
+    #[error("the token's {0} is not allowed")]
     NotAllowed(&'static str),
     /// The key set has no key for this token: it may have been rotated since it was read.
+    #[error("the key set has no key for the token")]
     UnknownKey,
     /// A claim is missing, or is not of its type.
+    #[error("the token's claim {0} is missing or cannot be read")]
     Claim(&'static str),
     /// The token was issued by somebody else.
+    #[error("the token is from another issuer")]
     Issuer,
     /// The token is meant for somebody else.
+    #[error("the token is for another audience")]
     Audience,
     /// The token was signed for another body.
+    #[error("the token is for another body")]
     BodyHash,
 }
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing(header) => write!(f, "header {header} is missing"),
-            Self::Doubled(header) => write!(f, "header {header} stands twice"),
-            Self::Malformed(header) => write!(f, "header {header} cannot be read"),
-            Self::OutsideTolerance => f.write_str("the timestamp is outside the tolerance"),
-            Self::Mismatch => f.write_str("no signature matches"),
-            Self::NotAToken => f.write_str("the token cannot be read"),
-            Self::NotAllowed(what) => write!(f, "the token's {what} is not allowed"),
-            Self::UnknownKey => f.write_str("the key set has no key for the token"),
-            Self::Claim(name) => write!(f, "the token's claim {name} is missing or cannot be read"),
-            Self::Issuer => f.write_str("the token is from another issuer"),
-            Self::Audience => f.write_str("the token is for another audience"),
-            Self::BodyHash => f.write_str("the token is for another body"),
-        }
-    }
-}
-
-impl std::error::Error for Refusal {}
 
 /// A key that deliveries are checked with.
 pub struct Key(SecretSlice<u8>);
@@ -139,7 +130,7 @@ impl Scheme {
     ///
     /// # Errors
     /// If there is none: what is wrong with the first.
-    pub fn keys(&self, secret: &Secret) -> Result<Keys, SecretFault> {
+    pub fn keys(&self, secret: &Secret) -> Result<Keys, SecretError> {
         self.secret_keys_of(secret).into_keys()
     }
 
@@ -172,8 +163,8 @@ impl Scheme {
             (Self::Hmac(hmac), Keys::Shared(keys)) => Ok(verified(hmac.verify(headers, body, keys, now)?, body)),
             (Self::Token(token), Keys::Shared(keys)) => token.verify(headers, keys).map(|()| verified(None, body)),
             (Self::Jwt(jwt), keys) => {
-                let proven = jwt.verify(headers, body, keys, now)?;
-                Ok(verified(proven.id().map(str::to_owned), proven.payload()))
+                let token = jwt.verify(headers, body, keys, now)?;
+                Ok(verified(token.id().map(str::to_owned), token.payload()))
             }
             (_, Keys::Set(_)) => Err(Refusal::Mismatch),
         }

@@ -55,7 +55,7 @@ enum Command {
 
 impl Departures {
     /// Runs the command.
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.command {
             Command::List(list) => list.run().await,
             Command::Show(show) => show.run().await,
@@ -114,7 +114,7 @@ fn document(record: &Record, reasons: &[Veto], addresses: Addresses) -> Value {
         "source": record.source,
         "event": {
             "id": addresses.show(&event.id),
-            "type": event.r#type,
+            "type": event.kind,
             "occurred_at": event.occurred_at,
             "organization": event.organization.as_deref().map(mask_addresses),
         },
@@ -142,9 +142,9 @@ fn due_at(record: &Record) -> Option<OffsetDateTime> {
 /// Returns why a departure is not done: the vetoes, else the providers at which work is left.
 fn why(record: &Record, reasons: &[Veto]) -> String {
     let left = || {
-        let open = record.providers.values().map(|result| &result.entry);
-        let open = open.filter(|entry| entry.finding.outcome.status() != Status::Done);
-        open.map(|entry| format!("{} {}", entry.provider, entry.finding.outcome)).collect::<Vec<_>>()
+        let open = record.providers.values().map(|result| &result.found);
+        let open = open.filter(|entry| entry.worst.outcome.status() != Status::Done);
+        open.map(|entry| format!("{} {}", entry.provider, entry.worst.outcome)).collect::<Vec<_>>()
     };
     match reasons {
         _ if record.state.is_settled() => String::new(),

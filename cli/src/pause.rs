@@ -8,7 +8,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::{
-    stack::{Connected, Stack, unavailable},
+    stack::{Connected, Stack},
     timestamps,
 };
 use offboard_sandbox::screen::{Screen, print};
@@ -36,16 +36,16 @@ pub struct Resume {
 
 impl Pause {
     /// Stops every removal. A pause that stands keeps its time, its operator and its reason.
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let connected = self.stack.connect().await?;
-        let before = connected.ledger.pause().await.map_err(unavailable)?;
+        let before = connected.ledger.pause().await?;
         let is_new = before.is_none();
         let pause = match before {
             Some(pause) => pause,
             None => {
                 let who = connected.who().await?;
                 let pause = Stored { at: OffsetDateTime::now_utc(), who, reason: self.reason.clone() };
-                connected.ledger.set_pause(Some(&pause)).await.map_err(unavailable)?;
+                connected.ledger.set_pause(Some(&pause)).await?;
                 pause
             }
         };
@@ -62,11 +62,11 @@ impl Pause {
 
 impl Resume {
     /// Lets removals go on.
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let connected = self.stack.connect().await?;
-        let before = connected.ledger.pause().await.map_err(unavailable)?;
+        let before = connected.ledger.pause().await?;
         if before.is_some() {
-            connected.ledger.set_pause(None).await.map_err(unavailable)?;
+            connected.ledger.set_pause(None).await?;
         }
         if self.stack.configured.json {
             print(&json!({"paused": false, "changed": before.is_some(), "pause": before}).to_string());
@@ -86,8 +86,8 @@ impl Resume {
 }
 
 /// Says that the pause is on, if it is.
-pub async fn announce(screen: &Screen, connected: &Connected) -> Result<(), String> {
-    if let Some(pause) = connected.ledger.pause().await.map_err(unavailable)? {
+pub async fn announce(screen: &Screen, connected: &Connected) -> anyhow::Result<()> {
+    if let Some(pause) = connected.ledger.pause().await? {
         screen.line(&format!("{}: no account is removed until `offboard resume`\n", describe(&pause)));
     }
     Ok(())

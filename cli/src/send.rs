@@ -6,13 +6,12 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::{Error, anyhow};
 use clap::Args;
 use offboard::{
-    aws,
-    config::{BaseUrl, Config},
+    config::{BaseUrl, Config, suggestion},
     person::Email,
-    secrets::Secrets,
-    source::{Kind, Source, Subject},
+    source::{KINDS, Source, SourceKind, Subject},
 };
 use reqwest::Url;
 use secrecy::SecretString;
@@ -20,7 +19,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::{
-    configured::{self, address},
+    configured::{self, address, secret_store},
     stack::wrong_usage,
     timestamps,
 };
@@ -85,20 +84,22 @@ pub struct Send {
 
 impl Send {
     /// Signs, and sends or prints.
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let path = self.config.clone().unwrap_or_else(default_config);
         let config = configured::read(&path)?;
-        let source = self.source(&config, &path)?;
+        let source = self.source(&config, &path);
         let now = OffsetDateTime::now_utc();
         let id = self.id.clone().unwrap_or_else(|| format!("sample-{}", now.unix_timestamp_nanos() / 1_000_000));
         let secret = self.signing_secret(&config, &source).await?;
         if self.print_key_set {
-            let key_set =
-                source.scheme.key_set(&secret).ok_or("no private key in PEM that this source could sign with")?;
+            let key_set = source.scheme.key_set(&secret);
+            let key_set = key_set.ok_or_else(|| anyhow!("no private key in PEM that this source could sign with"))?;
             print(&format!("{key_set:#}"));
             return Ok(ExitCode::SUCCESS);
         }
-        let delivery = Delivery::sample(&source, &self.sample, &secret, self.subject(), &id, self.at.unwrap_or(now))?;
+        let at = self.at.unwrap_or(now);
+        let signed = Delivery::sample(&source, &self.sample, &secret, self.subject(), &id, at);
+        let delivery = signed.map_err(Error::msg)?;
         let url = self.to.as_ref().map(|to| self.webhook(to.url()).to_string());
         if let Some(to) = self.to.as_ref().filter(|_| !self.print_curl && !self.print_event)
             && !self.is_confirmed(to)?
@@ -119,25 +120,27 @@ impl Send {
     }
 
     /// The source of this name; or, if none is configured, the kind of this name as it is.
-    fn source(&self, config: &Config, path: &Path) -> Result<Source, String> {
+    fn source(&self, config: &Config, path: &Path) -> Source {
         if let Some(source) = config.sources.get(&self.source) {
-            return Ok(source.clone());
+            return source.clone();
         }
-        if Kind::named(&self.source).is_some() {
-            eprintln!("{} has no source {:?}: signing as the kind of this name does", path.display(), self.source);
-            return Source::of_kind(&self.source);
+        let (name, path) = (&self.source, path.display());
+        if SourceKind::named(name).is_none() {
+            let configured = config.sources.keys().map(String::as_str);
+            let known: Vec<&str> = configured.chain(KINDS.iter().map(|kind| kind.name)).collect();
+            wrong_usage(&format!(
+                "{name} is neither a source in {path} nor a kind of source: {}",
+                suggestion(name, &known)
+            ));
         }
-        let known: Vec<&str> = config.sources.keys().map(String::as_str).collect();
-        let known = known.join(", ");
-        Err(format!(
-            "{} has no source {:?}; it has {known}, and `offboard sources` lists the kinds",
-            path.display(),
-            self.source
-        ))
+        eprintln!("{path} has no source {name}: signing as the kind of this name does");
+        Source::of_kind(name).unwrap_or_else(|why| {
+            wrong_usage(&format!("{name} must be configured: {why}. `offboard sources {name}` shows what to configure"))
+        })
     }
 
     /// Asks before anything is sent beyond this machine.
-    fn is_confirmed(&self, to: &BaseUrl) -> Result<bool, String> {
+    fn is_confirmed(&self, to: &BaseUrl) -> anyhow::Result<bool> {
         if self.yes || to.is_loopback() {
             return Ok(true);
         }
@@ -145,11 +148,12 @@ impl Send {
         if !stdin().is_terminal() {
             wrong_usage(&format!("sending to {host} needs --yes where no terminal is there to ask on"));
         }
-        asked(&format!("send a {sample} of {} to {host}? It is carried out there. [y/N] ", self.email))
+        let warning = "a live function removes the person's accounts";
+        asked(&format!("send a {sample} of {} to {host}? Mind that {warning}. [y/N] ", self.email)).map_err(Error::msg)
     }
 
-    async fn send(&self, delivery: &Delivery, url: &str) -> Result<ExitCode, String> {
-        let reply = delivery.send(url).await?;
+    async fn send(&self, delivery: &Delivery, url: &str) -> anyhow::Result<ExitCode> {
+        let reply = delivery.send(url).await.map_err(Error::msg)?;
         let answer = reply.json();
         let screen = Screen::new(self.json);
         screen.line(&format!("HTTP {}, {} ms", reply.status, reply.elapsed.as_millis()));
@@ -183,23 +187,21 @@ impl Send {
         envelope::event(&request, "sample", now)
     }
 
-    async fn signing_secret(&self, config: &Config, source: &Source) -> Result<SecretString, String> {
+    async fn signing_secret(&self, config: &Config, source: &Source) -> anyhow::Result<SecretString> {
         if let Ok(secret) = std::env::var(SECRET_VARIABLE)
             && !secret.is_empty()
         {
             return Ok(secret.into());
         }
-        let instead = |why: String| format!("{why}\nset {SECRET_VARIABLE} to sign without the secret store");
-        let extra_ca = config.extra_ca().map_err(|faults| faults.to_string())?;
-        let client = aws_sdk_secretsmanager::Client::new(&aws::config(extra_ca.as_deref()).await?);
+        let instead = |why: Error| anyhow!("{why:#}\nset {SECRET_VARIABLE} to sign without the secret store");
         let name = source.secret().ok_or_else(|| {
-            format!("{} publishes its keys: set {SECRET_VARIABLE} to a private key in PEM of one of them", source.name)
+            anyhow!("{} publishes its keys: set {SECRET_VARIABLE} to a private key in PEM of one of them", source.name)
         })?;
-        let secrets = Secrets::new(client, vec![name.to_owned()]);
-        let found = secrets.get(name).await.map_err(|down| instead(down.to_string()))?;
+        let secrets = secret_store(config, vec![name.to_owned()]).await.map_err(instead)?;
+        let found = secrets.get(name).await?;
         let (one, many) = source.scheme.secret_keys();
         let first = found.and_then(|secret| secret.texts(one, many).remove(0).text);
-        first.map_err(|fault| instead(fault.to_string()))
+        first.map_err(|error| instead(error.into()))
     }
 }
 

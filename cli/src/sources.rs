@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use anyhow::Error;
 use clap::{Args, builder::PossibleValuesParser};
-use offboard::source::{KINDS, Kind, KindSpec, Reply};
+use offboard::source::{KINDS, KindSpec, Reply, SourceKind};
 use serde::Serialize;
 
 use offboard_sandbox::screen::{Ink, Screen, print};
@@ -46,17 +47,19 @@ struct KindDocument {
 
 impl Sources {
     /// Lists the kinds, or explains one.
-    pub fn run(&self) -> Result<ExitCode, String> {
-        let kinds: Vec<&Kind> = match &self.kind {
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        let kinds: Vec<&SourceKind> = match &self.kind {
             None => KINDS.iter().collect(),
-            Some(name) => Kind::named(name).into_iter().collect(),
+            Some(name) => SourceKind::named(name).into_iter().collect(),
         };
-        let specs: Vec<(&Kind, KindSpec)> =
-            kinds.into_iter().map(|kind| Ok((kind, kind.spec()?))).collect::<Result<_, String>>()?;
+        let specs: Vec<(&SourceKind, KindSpec)> = kinds
+            .into_iter()
+            .map(|kind| Ok((kind, kind.spec().map_err(Error::msg)?)))
+            .collect::<anyhow::Result<_>>()?;
         match (&specs[..], &self.kind) {
             _ if self.json => {
                 let kinds: Vec<_> = specs.into_iter().map(|(kind, spec)| self.document(kind, spec)).collect();
-                print(&serde_json::to_string_pretty(&kinds).map_err(|error| error.to_string())?);
+                print(&serde_json::to_string_pretty(&kinds)?);
             }
             ([(kind, spec)], Some(_)) => self.explain(kind, spec),
             _ => list(&specs),
@@ -64,7 +67,7 @@ impl Sources {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn explain(&self, kind: &Kind, spec: &KindSpec) {
+    fn explain(&self, kind: &SourceKind, spec: &KindSpec) {
         let screen = Screen::new(false);
         screen.line(&screen.paint(Ink::Bold, &format!("{}: {}", kind.name, spec.sender)));
         screen.line(&spec.page);
@@ -106,12 +109,12 @@ impl Sources {
     }
 
     /// What to do in the sender's settings.
-    fn steps(&self, kind: &Kind, spec: &KindSpec) -> Vec<String> {
+    fn steps(&self, kind: &SourceKind, spec: &KindSpec) -> Vec<String> {
         let url = format!("{}/webhooks/{}", self.url.trim_end_matches('/'), kind.name);
         spec.setup.iter().map(|step| step.replace("{url}", &url)).collect()
     }
 
-    fn document(&self, kind: &Kind, spec: KindSpec) -> KindDocument {
+    fn document(&self, kind: &SourceKind, spec: KindSpec) -> KindDocument {
         let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
         KindDocument {
             kind: kind.name,
@@ -136,7 +139,7 @@ impl Sources {
 }
 
 /// A section that can be taken as it is, or adapted where the kind leaves something open.
-fn configuration(kind: &Kind, spec: &KindSpec) -> Vec<String> {
+fn configuration(kind: &SourceKind, spec: &KindSpec) -> Vec<String> {
     let mut lines = vec![format!("[sources.{}]", kind.name), format!("kind = \"{}\"", kind.name)];
     lines.extend(spec.configure.clone());
     let also = spec.also();
@@ -148,7 +151,7 @@ fn configuration(kind: &Kind, spec: &KindSpec) -> Vec<String> {
     lines
 }
 
-fn list(specs: &[(&Kind, KindSpec)]) {
+fn list(specs: &[(&SourceKind, KindSpec)]) {
     let screen = Screen::new(false);
     let mut table = screen.table(["KIND", "SENDER", "AUTHENTICATION"]);
     table.add_rows(specs.iter().map(|(kind, spec)| [kind.name, &spec.sender, &spec.authentication]));

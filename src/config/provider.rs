@@ -6,9 +6,9 @@ use serde::Deserialize;
 
 use super::{BaseUrl, Reporter, Section, check_name, duration, nearest};
 use crate::{
-    http::Limits,
+    outbound::Limits,
     person::{Email, KnownBy},
-    providers::{Configured, Kind},
+    providers::{Product, ProviderKind},
 };
 
 /// `[providers.NAME]`: one product.
@@ -17,7 +17,7 @@ pub struct ProviderConfig {
     /// The name in the configuration and in reports.
     pub name: String,
     /// What it is.
-    pub kind: &'static Kind,
+    pub kind: &'static ProviderKind,
     /// The name of its secret.
     pub secret: String,
     /// Where it is, if not at the vendor's own address.
@@ -26,12 +26,12 @@ pub struct ProviderConfig {
     pub limits: Limits,
     /// Whether a deletion is proven by a second look.
     pub confirm: bool,
-    /// An account that is always there: unless a look-up shows it, nobody is called absent.
+    /// An account that is always there: unless a look-up shows it, no account is called absent.
     pub canary: Option<Email>,
     /// The sources whose external ids the product knows, where it knows people by these.
     pub sources: BTreeSet<String>,
     /// The keys that only this kind has.
-    pub settings: Box<dyn Configured>,
+    pub settings: Box<dyn Product>,
 }
 
 /// The keys that every provider takes.
@@ -111,13 +111,13 @@ fn provider(
     let section = own.name.clone();
     let common: Option<Common> = own.split(&COMMON).read(reporter);
     let kind = own.kind(reporter)?;
-    let Some(kind) = Kind::named(&kind) else {
+    let Some(kind) = ProviderKind::named(&kind) else {
         let known: Vec<_> = crate::providers::KINDS.iter().map(|kind| kind.name).collect();
         let suggestion = nearest::suggestion(&kind, &known);
         reporter.add(Some(span), format!("`{}`: unknown kind `{kind}`: {suggestion}", own.name));
         return None;
     };
-    let settings = kind.configure(own, reporter);
+    let settings = (kind.configure)(own, reporter);
     if canary_at.is_some() && !kind.looks_up {
         let message = format!("`{section}`: `canary` needs a look-up, and {} has none: take it out", kind.name);
         reporter.add(canary_at, message);

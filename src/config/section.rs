@@ -12,7 +12,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{fields::known_keys, nearest::nearest};
+use super::{fields::known_keys, nearest::nearest, words::in_words};
 
 /// Everything that is wrong with a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -172,12 +172,13 @@ impl<'a> Section<'a> {
                 Ok(value) => break Some(value),
                 Err(error) => error,
             };
-            let wrong = error.span().and_then(|at| key_around(&table, &at));
+            let wrong = error.span().map(|at| keys_around(&table, &at)).unwrap_or_default();
             // That a value is missing which was left out is our doing.
             if !left_out.iter().any(|key| error.message() == format!("missing field `{key}`")) {
-                reporter.add(error.span().or(Some(span.clone())), format!("`{name}`: {}", error.message()));
+                let path = [vec![name.clone()], wrong.clone()].concat().join(".");
+                reporter.add(error.span().or(Some(span.clone())), in_words(&path, error.message()));
             }
-            match wrong.and_then(|key| table.remove_entry(key.as_str())) {
+            match wrong.first().and_then(|key| table.remove_entry(key.as_str())) {
                 Some((key, _)) => left_out.push(key.into_inner()),
                 None => break None,
             }
@@ -199,10 +200,15 @@ fn hint(key: &str, known: &[&str]) -> String {
     nearest(key, known.iter().copied()).map(|known| format!(": did you mean `{known}`?")).unwrap_or_default()
 }
 
-/// The key whose value spans this place.
-fn key_around(table: &DeTable<'_>, at: &Range<usize>) -> Option<String> {
+/// Returns the keys, from the outermost to the innermost, whose values span this place.
+fn keys_around(table: &DeTable<'_>, at: &Range<usize>) -> Vec<String> {
     let around = |value: &Range<usize>| value.start <= at.start && at.end <= value.end;
-    table.iter().find(|(_, value)| around(&value.span())).map(|(key, _)| key.get_ref().to_string())
+    let Some((key, value)) = table.iter().find(|(_, value)| around(&value.span())) else { return Vec::new() };
+    let inner = match value.get_ref() {
+        DeValue::Table(inner) => keys_around(inner, at),
+        _ => Vec::new(),
+    };
+    [vec![key.get_ref().to_string()], inner].concat()
 }
 
 /// Where the key stands that a dotted path names.

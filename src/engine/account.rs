@@ -1,4 +1,4 @@
-//! One person in one place: look up, exactly one exact match, ask, remove, look again.
+//! One person in one tenant: look up, exactly one exact match, ask, remove, look again.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     config::{Policy, ProviderConfig},
-    http::Http,
+    outbound::Http,
     outcome::{Failure, Outcome, Proof},
     person::{Email, Identity, KnownBy, mask_addresses},
     providers::{Account, Provider, Removal},
-    report::Finding,
+    report::AccountResult,
 };
 
 /// How often, and how far apart, it is looked again when a removed account is still shown: lists lag behind.
@@ -22,9 +22,9 @@ const PROOFS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Durat
 
 /// What is said of an account that was gone when it was looked up: the intent is noted for all providers at once, so that an
 /// interrupted run may have announced a removal that it did not begin.
-const ANNOUNCED: &str = "a removal had been announced, or begun, by an earlier run that did not learn how it ended";
+const ANNOUNCED: &str = "a removal had been announced, or begun, by an earlier run whose end is not known";
 
-/// What one person's removal from one place needs.
+/// What one person's removal from one tenant needs.
 pub(super) struct Removing<'a> {
     pub(super) provider: &'a dyn Provider,
     pub(super) http: &'a Http,
@@ -39,10 +39,10 @@ pub(super) struct Removing<'a> {
 impl Removing<'_> {
     /// What is true in the end. Somebody with several addresses may have as many accounts: each is named (masked). All are
     /// looked up before any is removed, because two addresses may be of one account.
-    pub(super) async fn run(&self) -> Vec<(Option<String>, Finding)> {
+    pub(super) async fn run(&self) -> Vec<(Option<String>, AccountResult)> {
         let targets = self.assignment.targets(self.config.settings.known_by());
-        if let Some(finding) = self.refusal(&targets) {
-            return vec![(None, finding)];
+        if let Some(result) = self.refusal(&targets) {
+            return vec![(None, result)];
         }
         let Some(look_up) = self.provider.look_up() else { return self.without_look_up(&targets).await };
         let sight = Sight { look_up, http: self.http, canary: self.config.canary.as_ref() };
@@ -53,48 +53,50 @@ impl Removing<'_> {
         }
         // The account is named after the best address under which it stands.
         looks.sort_by_key(|(target, ..)| target.status);
-        let (mut findings, mut met) = (Vec::new(), BTreeSet::new());
+        let (mut results, mut met) = (Vec::new(), BTreeSet::new());
         for (target, name, seen) in looks {
             match seen {
                 Ok(Seen::Accounts(accounts)) if accounts.iter().all(|account| met.contains(&account.id)) => {}
                 Ok(Seen::Accounts(accounts)) => {
                     met.extend(accounts.iter().map(|account| account.id.clone()));
-                    findings.push((name, self.found(sight, target, accounts).await));
+                    results.push((name, self.found(sight, target, accounts).await));
                 }
-                Ok(Seen::Nobody) => findings.push((name, self.nobody(target))),
-                Ok(Seen::NotEvenCanary) => findings.push((name, canary_not_found(Finding::of(Outcome::Unconfirmed)))),
-                Err(failure) => findings.push((name, failed(failure))),
+                Ok(Seen::NoAccount) => results.push((name, self.no_account(target))),
+                Ok(Seen::NotEvenCanary) => {
+                    results.push((name, canary_not_found(AccountResult::of(Outcome::Unconfirmed))))
+                }
+                Err(failure) => results.push((name, failed(failure))),
             }
         }
-        findings
+        results
     }
 
-    /// Why nobody is looked up.
-    fn refusal(&self, targets: &[&Target]) -> Option<Finding> {
+    /// Why no look-up is made.
+    fn refusal(&self, targets: &[&Target]) -> Option<AccountResult> {
         let by_id = self.config.settings.known_by() == KnownBy::ExternalId;
         let canary = |email: &Email| self.config.canary.as_ref() == Some(email);
         match () {
-            () if targets.is_empty() => Some(Finding::of(Outcome::Unidentified).reason("no_identity")),
+            () if targets.is_empty() => Some(AccountResult::of(Outcome::Unidentified).reason("no_identity")),
             () if by_id && !self.config.sources.contains(&self.assignment.source) => {
                 let detail = "the product knows the ids of other sources (`sources`)";
-                let finding = Finding::of(Outcome::Unidentified).reason("external_id_of_another_source");
-                Some(finding.detail(detail))
+                let result = AccountResult::of(Outcome::Unidentified).reason("external_id_of_another_source");
+                Some(result.detail(detail))
             }
             () if self.assignment.targets.iter().filter_map(Target::email).any(canary) => {
-                Some(Finding::of(Outcome::Protected).reason("canary").detail("this account is the canary"))
+                Some(AccountResult::of(Outcome::Protected).reason("canary").detail("this account is the canary"))
             }
             () => None,
         }
     }
 
-    /// What it means that nobody is there.
-    fn nobody(&self, target: &Target) -> Finding {
+    /// The result where no account is there.
+    fn no_account(&self, target: &Target) -> AccountResult {
         // An account under a former address was removed only if a release showed it.
         let may_be_ours =
             target.status == AddressStatus::Current || self.assignment.released.contains_key(&self.config.name);
         match self.is_begun() && may_be_ours {
-            true => Finding::of(Outcome::Deleted).proof(Proof::FoundAbsentAfterRemoval).detail(ANNOUNCED),
-            false => Finding::of(Outcome::AlreadyAbsent).proof(Proof::FoundAbsent),
+            true => AccountResult::of(Outcome::Deleted).proof(Proof::FoundAbsentAfterRemoval).detail(ANNOUNCED),
+            false => AccountResult::of(Outcome::AlreadyAbsent).proof(Proof::FoundAbsent),
         }
     }
 
@@ -103,28 +105,28 @@ impl Removing<'_> {
     }
 
     /// What becomes of the accounts that were found under one identity.
-    async fn found(&self, sight: Sight<'_>, target: &Target, mut accounts: Vec<Account>) -> Finding {
+    async fn found(&self, sight: Sight<'_>, target: &Target, mut accounts: Vec<Account>) -> AccountResult {
         let several = accounts.len();
-        let Some(account) = accounts.pop() else { return self.nobody(target) };
+        let Some(account) = accounts.pop() else { return self.no_account(target) };
         if self.assignment.action == Action::Resolve {
-            return Finding { account_id: Some(account.id), ..held() };
+            return AccountResult { account_id: Some(account.id), ..held() };
         }
         if several > 1 {
             let detail = format!("{several} accounts match");
-            return Finding::of(Outcome::Ambiguous).reason("several_matches").detail(detail);
+            return AccountResult::of(Outcome::Ambiguous).reason("several_matches").detail(detail);
         }
-        let finding = match self.objection(target, &account) {
+        let result = match self.objection(target, &account) {
             Some(objection) => objection,
             None => match self.remove(&account, &account.id).await {
-                Ok((removal, lost)) => self.proven(sight, target.identity.borrowed(), removal, lost).await,
+                Ok((removal, lost)) => self.prove(sight, target.identity.borrowed(), removal, lost).await,
                 Err(failure) => failed(failure),
             },
         };
-        Finding { account_id: Some(account.id), ..finding }
+        AccountResult { account_id: Some(account.id), ..result }
     }
 
     /// Why this account is left alone.
-    fn objection(&self, target: &Target, account: &Account) -> Option<Finding> {
+    fn objection(&self, target: &Target, account: &Account) -> Option<AccountResult> {
         let own = account.email.as_deref().filter(|own| !own.is_empty());
         let former = self.former(target, account);
         let another = own.is_some_and(|own| {
@@ -134,19 +136,19 @@ impl Removing<'_> {
         let canary = self.config.canary.as_ref();
         Some(match () {
             () if own.is_some_and(|own| self.policy.protects(own)) => {
-                Finding::of(Outcome::Protected).reason("protected")
+                AccountResult::of(Outcome::Protected).reason("protected")
             }
             () if own.is_some_and(|own| canary.is_some_and(|canary| canary.is(own))) => {
-                Finding::of(Outcome::Protected).reason("canary").detail("this account is the canary")
+                AccountResult::of(Outcome::Protected).reason("canary").detail("this account is the canary")
             }
             () if another => {
                 let detail = "the id is the person's, the address is another";
-                Finding::of(Outcome::Ambiguous).reason("address_differs").detail(detail)
+                AccountResult::of(Outcome::Ambiguous).reason("address_differs").detail(detail)
             }
-            () if former.is_some() => Finding::of(Outcome::Ambiguous).reason(former.unwrap_or_default()),
+            () if former.is_some() => AccountResult::of(Outcome::Ambiguous).reason(former.unwrap_or_default()),
             () => match &account.hold {
-                Some(hold) => Finding::of(Outcome::Blocked).reason(hold.reason).detail(hold.detail),
-                None if self.assignment.action == Action::LookUp => Finding::of(Outcome::Planned),
+                Some(hold) => AccountResult::of(Outcome::Blocked).reason(hold.reason).detail(hold.detail),
+                None if self.assignment.action == Action::LookUp => AccountResult::of(Outcome::Planned),
                 None => return None,
             },
         })
@@ -169,17 +171,17 @@ impl Removing<'_> {
     async fn remove(&self, account: &Account, named: &str) -> Result<(Removal, Lost), Failure> {
         let pass = self.barrier.pass(&self.config.name, named);
         pass.ask(self.asked).await?;
-        let (before, http) = (self.http.lost_answers(), self.http.for_removal(pass));
+        let (before, http) = (self.http.lost_responses(), self.http.for_removal(pass));
         let removal = self.provider.remove(&http, account).await?;
-        let lost = self.is_begun() || self.http.lost_answers() > before;
+        let lost = self.is_begun() || self.http.lost_responses() > before;
         Ok((removal, if lost { Lost::Perhaps } else { Lost::No }))
     }
 
     /// What a removal comes to after a second look.
-    async fn proven(&self, sight: Sight<'_>, identity: Identity<'_>, removal: Removal, lost: Lost) -> Finding {
-        let (finding, proof) = removed(removal, lost, Proof::SecondLook);
+    async fn prove(&self, sight: Sight<'_>, identity: Identity<'_>, removal: Removal, lost: Lost) -> AccountResult {
+        let (result, proof) = removed(removal, lost, Proof::SecondLook);
         if !self.config.confirm {
-            return unproven(finding, proof);
+            return not_confirmed(result, proof);
         }
         let mut listed = false;
         for pause in PROOFS {
@@ -188,78 +190,78 @@ impl Removing<'_> {
             }
             sleep(pause).await;
             match sight.look(identity).await {
-                Ok(Seen::Nobody) => return finding.proof(proof),
-                Ok(Seen::NotEvenCanary) => return canary_not_found(finding),
+                Ok(Seen::NoAccount) => return result.proof(proof),
+                Ok(Seen::NotEvenCanary) => return canary_not_found(result),
                 Ok(Seen::Accounts(_)) => listed = true,
-                Err(failure) => return proof_failed(finding, &failure),
+                Err(failure) => return proof_failed(result, &failure),
             }
         }
         if listed {
-            return unconfirmed(finding, "still_listed");
+            return unconfirmed(result, "still_listed");
         }
-        unconfirmed(finding, "deadline").detail("no time was left for the second look")
+        unconfirmed(result, "deadline").detail("no time was left for the second look")
     }
 
     /// Removes accounts that cannot be looked up, each by its address: a former one cannot be tried.
-    async fn without_look_up(&self, targets: &[&Target]) -> Vec<(Option<String>, Finding)> {
+    async fn without_look_up(&self, targets: &[&Target]) -> Vec<(Option<String>, AccountResult)> {
         let current: Vec<_> =
             targets.iter().copied().filter(|target| target.status == AddressStatus::Current).collect();
         if current.is_empty() && self.assignment.action != Action::Resolve {
             let detail = "only former addresses are known, and this product has no look-up to try them with";
-            let finding = Finding::of(Outcome::Unidentified).reason("former_address_only").detail(detail);
-            return vec![(None, finding)];
+            let result = AccountResult::of(Outcome::Unidentified).reason("former_address_only").detail(detail);
+            return vec![(None, result)];
         }
-        let mut findings = Vec::new();
+        let mut results = Vec::new();
         for (target, name) in current.iter().zip(names(&current)) {
-            let finding = match target.email() {
+            let result = match target.email() {
                 Some(email) => self.unlisted(email).await.unwrap_or_else(failed),
-                None => Finding::of(Outcome::Unidentified).reason("no_identity"),
+                None => AccountResult::of(Outcome::Unidentified).reason("no_identity"),
             };
-            findings.push((name, finding));
+            results.push((name, result));
         }
-        if findings.is_empty() { vec![(None, held())] } else { findings }
+        if results.is_empty() { vec![(None, held())] } else { results }
     }
 
-    /// Removes an account that cannot be looked up: its id is the address, its proof a second removal that finds nobody.
-    async fn unlisted(&self, email: &Email) -> Result<Finding, Failure> {
+    /// Removes an account that cannot be looked up: its id is the address, its proof a second removal that finds no account.
+    async fn unlisted(&self, email: &Email) -> Result<AccountResult, Failure> {
         match self.assignment.action {
             Action::Remove => {}
             Action::Resolve => return Ok(held().detail("this product has no look-up")),
             Action::LookUp => {
                 let detail = "this product has no look-up: a removal of the address would be tried";
-                return Ok(Finding::of(Outcome::Planned).reason("no_look_up").detail(detail));
+                return Ok(AccountResult::of(Outcome::Planned).reason("no_look_up").detail(detail));
             }
         }
-        let mut absent = Finding::of(Outcome::AlreadyAbsent).proof(Proof::FoundAbsent);
+        let mut absent = AccountResult::of(Outcome::AlreadyAbsent).proof(Proof::FoundAbsent);
         for spelling in email.spellings() {
-            let finding = self.unlisted_as(&spelling).await?;
-            if finding.outcome != Outcome::AlreadyAbsent {
-                return Ok(finding);
+            let result = self.unlisted_as(&spelling).await?;
+            if result.outcome != Outcome::AlreadyAbsent {
+                return Ok(result);
             }
-            absent = finding;
+            absent = result;
         }
         Ok(absent)
     }
 
     /// Removes it under one spelling of its address.
-    async fn unlisted_as(&self, spelling: &Email) -> Result<Finding, Failure> {
+    async fn unlisted_as(&self, spelling: &Email) -> Result<AccountResult, Failure> {
         let (id, named) = (spelling.expose().to_owned(), spelling.masked());
         let account = Account { email: Some(id.clone()), id, ..Account::default() };
         let (removal, lost) = self.remove(&account, &named).await?;
         let was_absent = removal.now == Outcome::AlreadyAbsent;
-        let (finding, proof) = removed(removal, lost, Proof::SecondRemoval);
+        let (result, proof) = removed(removal, lost, Proof::SecondRemoval);
         if was_absent {
             // There is no other look than the removal itself.
             let proof = if lost == Lost::Perhaps { proof } else { Proof::FoundAbsent };
-            return Ok(finding.proof(proof));
+            return Ok(result.proof(proof));
         }
         if !self.config.confirm {
-            return Ok(unproven(finding, proof));
+            return Ok(not_confirmed(result, proof));
         }
         Ok(match self.remove(&account, &named).await {
-            Ok((second, _)) if second.now == Outcome::AlreadyAbsent => finding.proof(proof),
-            Ok(_) => unconfirmed(finding, "still_listed"),
-            Err(failure) => proof_failed(finding, &failure),
+            Ok((second, _)) if second.now == Outcome::AlreadyAbsent => result.proof(proof),
+            Ok(_) => unconfirmed(result, "still_listed"),
+            Err(failure) => proof_failed(result, &failure),
         })
     }
 }
@@ -272,36 +274,36 @@ enum Lost {
 }
 
 /// What a removal comes to if it is confirmed, and how that is then known.
-fn removed(removal: Removal, lost: Lost, proof: Proof) -> (Finding, Proof) {
+fn removed(removal: Removal, lost: Lost, proof: Proof) -> (AccountResult, Proof) {
     let (outcome, proof) = match (removal.now, lost) {
         (Outcome::AlreadyAbsent, Lost::Perhaps) => (Outcome::Deleted, Proof::FoundAbsentAfterRemoval),
         (Outcome::Deactivated, _) => (Outcome::Deactivated, Proof::Status),
         (outcome, _) => (outcome, proof),
     };
     let Removal { account_id, request_id, .. } = removal;
-    (Finding { account_id, request_id, ..Finding::of(outcome) }, proof)
+    (AccountResult { account_id, request_id, ..AccountResult::of(outcome) }, proof)
 }
 
 /// What is not looked at again, as configured.
-fn unproven(finding: Finding, proof: Proof) -> Finding {
+fn not_confirmed(result: AccountResult, proof: Proof) -> AccountResult {
     match proof {
-        Proof::FoundAbsentAfterRemoval => finding.proof(proof),
-        _ => finding.proof(Proof::NotConfirmed).detail("not looked at again, as configured"),
+        Proof::FoundAbsentAfterRemoval => result.proof(proof),
+        _ => result.proof(Proof::NotConfirmed).detail("not looked at again, as configured"),
     }
 }
 
-fn held() -> Finding {
-    Finding::of(Outcome::NotAttempted).reason("held")
+fn held() -> AccountResult {
+    AccountResult::of(Outcome::NotAttempted).reason("held")
 }
 
-fn canary_not_found(finding: Finding) -> Finding {
+fn canary_not_found(result: AccountResult) -> AccountResult {
     let detail =
         "the account that is always there (`canary`) was not found either: wrong credentials, or a wrong tenant?";
-    unconfirmed(finding, "canary_not_found").detail(detail)
+    unconfirmed(result, "canary_not_found").detail(detail)
 }
 
-fn proof_failed(finding: Finding, failure: &Failure) -> Finding {
-    unconfirmed(finding, "proof_failed").detail(format!("the second look failed: {}", failure.reason))
+fn proof_failed(result: AccountResult, failure: &Failure) -> AccountResult {
+    unconfirmed(result, "proof_failed").detail(format!("the second look failed: {}", failure.reason))
 }
 
 /// What several identities are called. Two addresses of a person often look the same when they are masked.
@@ -320,19 +322,17 @@ fn names(targets: &[&Target]) -> Vec<Option<String>> {
     masked.iter().enumerate().map(|one| (targets.len() > 1).then(|| name(one))).collect()
 }
 
-fn unconfirmed(finding: Finding, reason: &str) -> Finding {
-    Finding { outcome: Outcome::Unconfirmed, ..finding.reason(reason) }
+fn unconfirmed(result: AccountResult, reason: &str) -> AccountResult {
+    AccountResult { outcome: Outcome::Unconfirmed, ..result.reason(reason) }
 }
 
-fn failed(failure: Failure) -> Finding {
-    Finding {
-        outcome: failure.kind.outcome(),
-        proof: None,
-        account_id: None,
+fn failed(failure: Failure) -> AccountResult {
+    AccountResult {
         request_id: failure.request_id,
         reason: Some(failure.reason),
         detail: failure.detail,
         references: failure.references,
         retry_after: failure.retry_after,
+        ..AccountResult::of(failure.kind.outcome())
     }
 }

@@ -4,18 +4,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{
     config::ProviderConfig,
-    providers::AnyPlace,
-    secrets::{Secret, SecretFault},
+    providers::Tenant,
+    secrets::{Secret, SecretError},
 };
 
 /// Where one provider removes people.
-pub(super) type Places = Arc<Vec<AnyPlace>>;
+pub(super) type Tenants = Arc<Vec<Tenant>>;
 
 /// One provider. What it keeps between departures (an access token, say) lives as long as its secret stays the same.
 #[derive(Debug)]
 pub(super) struct Connection {
     config: ProviderConfig,
-    connected: Mutex<Option<(Arc<Secret>, Places)>>,
+    connected: Mutex<Option<(Arc<Secret>, Tenants)>>,
 }
 
 impl Connection {
@@ -35,14 +35,14 @@ impl Connection {
         &self.config.secret
     }
 
-    /// The provider's places with this secret.
-    pub(super) fn places(&self, secret: &Arc<Secret>) -> Result<Places, SecretFault> {
+    /// The provider's tenants with this secret.
+    pub(super) fn tenants(&self, secret: &Arc<Secret>) -> Result<Tenants, SecretError> {
         let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, places)) = connected.as_ref().filter(|(known, _)| known == secret) {
-            return Ok(places.clone());
+        if let Some((_, tenants)) = connected.as_ref().filter(|(known, _)| known == secret) {
+            return Ok(tenants.clone());
         }
-        let places = Arc::new(self.config.settings.connect(secret)?);
-        *connected = Some((secret.clone(), places.clone()));
-        Ok(places)
+        let tenants = Arc::new(self.config.settings.connect(secret)?);
+        *connected = Some((secret.clone(), tenants.clone()));
+        Ok(tenants)
     }
 }

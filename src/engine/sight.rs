@@ -1,13 +1,13 @@
-//! Looks one identity up in one place, so that nobody is called absent who could not have been seen.
+//! Looks one identity up in one tenant, so that a person who could not have been seen is not called absent.
 
 use crate::{
-    http::Http,
+    outbound::Http,
     outcome::Failure,
     person::{Email, Identity},
     providers::{Account, LookUp},
 };
 
-/// A place that can be looked at.
+/// A tenant that can be looked at.
 #[derive(Clone, Copy)]
 pub(super) struct Sight<'a> {
     pub(super) look_up: &'a dyn LookUp,
@@ -19,9 +19,9 @@ pub(super) struct Sight<'a> {
 pub(super) enum Seen {
     /// These accounts, at least one, each once, sorted by id.
     Accounts(Vec<Account>),
-    /// Nobody, and the canary, if one is configured, was in sight.
-    Nobody,
-    /// Nobody, and the canary was not in sight either.
+    /// No account, and the canary, if one is configured, was in sight.
+    NoAccount,
+    /// No account, and the canary was not in sight either.
     NotEvenCanary,
 }
 
@@ -36,7 +36,7 @@ impl Sight<'_> {
         Ok(match self.canary {
             _ if !accounts.is_empty() => Seen::Accounts(accounts),
             Some(canary) if !in_sight && (everybody || !self.shows(canary).await?) => Seen::NotEvenCanary,
-            _ => Seen::Nobody,
+            _ => Seen::NoAccount,
         })
     }
 

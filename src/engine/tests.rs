@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     outcome::{Failure, FailureKind, Proof},
     person::{Email, Identity},
-    providers::{Account, Configured, LookUp, Place, Provider, Removal},
-    secrets::SecretFault,
+    providers::{Account, LookUp, Product, Provider, Removal, Tenant},
+    secrets::SecretError,
 };
 
 const ADDRESS: &str = "ann@example.com";
@@ -72,9 +72,9 @@ impl LookUp for Scripted {
     }
 }
 
-impl Configured for Shared {
-    fn connect(&self, _: &Secret) -> Result<Vec<AnyPlace>, SecretFault> {
-        Ok(vec![Place { scope: None, base_url: "http://127.0.0.1:9", provider: self.0.clone() }])
+impl Product for Shared {
+    fn connect(&self, _: &Secret) -> Result<Vec<Tenant>, SecretError> {
+        Ok(vec![Tenant { scope: None, base_url: "http://127.0.0.1:9", provider: self.0.clone() }])
     }
 }
 
@@ -115,19 +115,19 @@ fn current() -> Assignment {
 }
 
 /// Every provider's outcome and reason.
-async fn outcomes(script: Script, searchable: bool, patience: Duration) -> Vec<(String, Outcome, Option<String>)> {
+async fn outcomes(script: Script, searchable: bool, timeout: Duration) -> Vec<(String, Outcome, Option<String>)> {
     let (engine, secrets) = engine(scripted(script, searchable));
-    let entries = engine.execute(&secrets, current(), Instant::now() + patience).await;
-    entries.into_iter().map(|entry| (entry.provider, entry.finding.outcome, entry.finding.reason)).collect()
+    let results = engine.execute(&secrets, current(), Instant::now() + timeout).await;
+    results.into_iter().map(|result| (result.provider, result.worst.outcome, result.worst.reason)).collect()
 }
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn provider_that_panics_is_an_outcome_and_costs_no_other() {
     let unreachable = |name: &str| (name.to_owned(), Outcome::Unavailable, Some("no_connection".to_owned()));
     let panicked = ("b".to_owned(), Outcome::Rejected, Some("internal_error".to_owned()));
-    assert_eq!(outcomes(Script::Panic, false, PATIENCE).await, [unreachable("a"), panicked, unreachable("c")]);
+    assert_eq!(outcomes(Script::Panic, false, TIMEOUT).await, [unreachable("a"), panicked, unreachable("c")]);
 }
 
 #[tokio::test]
@@ -138,13 +138,13 @@ async fn provider_that_never_ends_is_left_behind() {
 
 #[tokio::test]
 async fn token_that_is_in_no_secret_is_not_shown() {
-    let ended = outcomes(Script::QuoteToken, false, PATIENCE).await;
+    let ended = outcomes(Script::QuoteToken, false, TIMEOUT).await;
     assert_eq!(ended[1], ("b".to_owned(), Outcome::Blocked, Some("[secret]".to_owned())));
 }
 
 #[tokio::test]
 async fn credentials_that_could_not_be_read_afresh_are_not_called_refused() {
-    let ended = outcomes(Script::RefuseCredentials, false, PATIENCE).await;
+    let ended = outcomes(Script::RefuseCredentials, false, TIMEOUT).await;
     assert_eq!(ended[1], ("b".to_owned(), Outcome::Unavailable, Some("secret_store".to_owned())));
 }
 
@@ -157,9 +157,9 @@ async fn removal_without_time_for_a_second_look_is_unconfirmed() {
 #[tokio::test]
 async fn deactivated_account_is_proven_by_its_status() {
     let (engine, secrets) = engine(scripted(Script::Deactivate, true));
-    let entries = engine.execute(&secrets, current(), Instant::now() + PATIENCE).await;
-    let finding = &entries[1].finding;
-    assert_eq!((finding.outcome, finding.proof), (Outcome::Deactivated, Some(Proof::Status)));
+    let results = engine.execute(&secrets, current(), Instant::now() + TIMEOUT).await;
+    let account = &results[1].worst;
+    assert_eq!((account.outcome, account.proof), (Outcome::Deactivated, Some(Proof::Status)));
 }
 
 #[tokio::test]
@@ -167,9 +167,9 @@ async fn account_whose_own_address_is_protected_is_not_removed() {
     let provider = scripted(Script::Remove, true);
     let (mut engine, secrets) = engine(provider.clone());
     engine.policy.protected = vec![ADDRESS.to_owned().try_into().unwrap()];
-    let entries = engine.execute(&secrets, current(), Instant::now() + PATIENCE).await;
-    let finding = &entries[1].finding;
-    assert_eq!((finding.outcome, finding.reason.as_deref()), (Outcome::Protected, Some("protected")));
+    let results = engine.execute(&secrets, current(), Instant::now() + TIMEOUT).await;
+    let account = &results[1].worst;
+    assert_eq!((account.outcome, account.reason.as_deref()), (Outcome::Protected, Some("protected")));
     assert_eq!(provider.0.removals.load(Ordering::Relaxed), 0);
 }
 
@@ -177,10 +177,10 @@ async fn account_whose_own_address_is_protected_is_not_removed() {
 async fn account_under_a_current_and_a_former_address_is_one_account() {
     let (engine, secrets) = engine(scripted(Script::Remove, true));
     let targets = [("ann.former@example.com", AddressStatus::Former), (ADDRESS, AddressStatus::Current)];
-    let entries = engine.execute(&secrets, assignment(&targets), Instant::now() + PATIENCE).await;
-    let entry = &entries[1];
-    assert_eq!((entry.finding.outcome, entry.finding.proof), (Outcome::Deleted, Some(Proof::SecondLook)));
-    assert_eq!(entry.accounts, []);
+    let results = engine.execute(&secrets, assignment(&targets), Instant::now() + TIMEOUT).await;
+    let result = &results[1];
+    assert_eq!((result.worst.outcome, result.worst.proof), (Outcome::Deleted, Some(Proof::SecondLook)));
+    assert_eq!(result.accounts, []);
 }
 
 /// Runs provider `b` alone, and answers what it asks with `decide`; what it asked, and its outcome.
@@ -191,7 +191,7 @@ async fn asked(
     let provider = scripted(Script::Remove, searchable);
     let (engine, secrets) = engine(provider.clone());
     let (barrier, mut asks) = Barrier::new();
-    let mut run = engine.begin(&secrets, current(), Instant::now() + PATIENCE, &barrier, |name| name == "b");
+    let mut run = engine.begin(&secrets, current(), Instant::now() + TIMEOUT, &barrier, |name| name == "b");
     drop(barrier);
     assert_eq!(run.unfinished(), ["b"]);
     let mut seen = Vec::new();
@@ -202,9 +202,9 @@ async fn asked(
         still_looking = run.unfinished();
         decide(ask);
     }
-    let entry = run.next().await.unwrap();
+    let result = run.next().await.unwrap();
     let removals = provider.0.removals.load(Ordering::Relaxed);
-    (seen, still_looking, entry.finding.outcome, entry.finding.reason, removals)
+    (seen, still_looking, result.worst.outcome, result.worst.reason, removals)
 }
 
 #[tokio::test]
@@ -234,14 +234,14 @@ async fn removal_that_is_denied_does_not_take_place() {
 async fn call_of_a_removal_asks_again_immediately_before_it_is_sent() {
     let (engine, secrets) = engine(scripted(Script::Call, true));
     let (barrier, mut asks) = Barrier::new();
-    let mut run = engine.begin(&secrets, current(), Instant::now() + PATIENCE, &barrier, |name| name == "b");
+    let mut run = engine.begin(&secrets, current(), Instant::now() + TIMEOUT, &barrier, |name| name == "b");
     let answers = [Permission::Granted, Permission::Denied("held".to_owned())];
     for answer in answers {
         asks.recv().await.unwrap().answer.send(answer).unwrap();
     }
-    let entry = run.next().await.unwrap();
-    assert_eq!((entry.finding.outcome, entry.finding.reason.as_deref()), (Outcome::NotAttempted, Some("held")));
-    assert_eq!(entry.attempts, 0);
+    let result = run.next().await.unwrap();
+    assert_eq!((result.worst.outcome, result.worst.reason.as_deref()), (Outcome::NotAttempted, Some("held")));
+    assert_eq!(result.attempts, 0);
 }
 
 #[tokio::test]
@@ -256,9 +256,9 @@ async fn removal_at_a_barrier_without_receiver_does_not_take_place() {
     let (engine, secrets) = engine(provider.clone());
     let (barrier, asks) = Barrier::new();
     drop(asks);
-    let mut run = engine.begin(&secrets, current(), Instant::now() + PATIENCE, &barrier, |name| name == "b");
-    let finding = run.next().await.unwrap().finding;
-    assert_eq!((finding.outcome, finding.reason.as_deref()), (Outcome::NotAttempted, Some("not_recorded")));
+    let mut run = engine.begin(&secrets, current(), Instant::now() + TIMEOUT, &barrier, |name| name == "b");
+    let account = run.next().await.unwrap().worst;
+    assert_eq!((account.outcome, account.reason.as_deref()), (Outcome::NotAttempted, Some("not_recorded")));
     assert_eq!((provider.0.removals.load(Ordering::Relaxed), run.unfinished()), (0, Vec::new()));
 }
 
@@ -267,10 +267,10 @@ async fn resolving_leaves_out_providers_where_nothing_was_begun() {
     let provider = scripted(Script::Remove, true);
     let (engine, secrets) = engine(provider.clone());
     let resolve = Assignment { action: Action::Resolve, begun: ["b".to_owned()].into(), ..current() };
-    let entries = engine.execute(&secrets, resolve, Instant::now() + PATIENCE).await;
-    let [entry] = &entries[..] else { panic!("one provider: {entries:?}") };
-    assert_eq!((entry.provider.as_str(), entry.finding.outcome), ("b", Outcome::NotAttempted));
-    assert_eq!(entry.finding.reason.as_deref(), Some("held"));
+    let results = engine.execute(&secrets, resolve, Instant::now() + TIMEOUT).await;
+    let [result] = &results[..] else { panic!("one provider: {results:?}") };
+    assert_eq!((result.provider.as_str(), result.worst.outcome), ("b", Outcome::NotAttempted));
+    assert_eq!(result.worst.reason.as_deref(), Some("held"));
     assert_eq!(provider.0.removals.load(Ordering::Relaxed), 0);
 }
 
@@ -287,7 +287,7 @@ async fn external_id_of_another_source_is_not_used() {
         let identity = OwnedIdentity::ExternalId("8931".to_owned());
         let targets = vec![Target { identity, status: AddressStatus::Current }];
         let assignment = Assignment { targets, source: source.to_owned(), ..current() };
-        let finding = engine.execute(&secrets, assignment, Instant::now() + PATIENCE).await.remove(0).finding;
-        assert_eq!((finding.outcome, finding.reason.as_deref()), expected, "{source}");
+        let account = engine.execute(&secrets, assignment, Instant::now() + TIMEOUT).await.remove(0).worst;
+        assert_eq!((account.outcome, account.reason.as_deref()), expected, "{source}");
     }
 }

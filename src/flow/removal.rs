@@ -9,7 +9,7 @@ use crate::{
     engine::{Action, Ask, Assignment, Barrier, OwnedIdentity, Permission, Run},
     judgement::{self, Next, Verdict, Veto},
     ledger::{Facts, LedgerError, Record, TraitKey},
-    report::Entry,
+    report::ProviderResult,
 };
 
 /// How old facts may be when somebody is removed.
@@ -32,7 +32,7 @@ pub(super) struct Removal<'a> {
     /// Providers whose removal was allowed in this run.
     asked: BTreeSet<String>,
     /// Results of this run.
-    results: Vec<Entry>,
+    results: Vec<ProviderResult>,
     /// Why nothing more is removed in this run.
     halted: Option<&'static str>,
 }
@@ -138,8 +138,8 @@ impl<'a> Removal<'a> {
                     self.decide(ask, asks, run).await;
                     unsaved_since = None;
                 }
-                Some(entry) = run.next() => {
-                    self.settle(entry);
+                Some(result) = run.next() => {
+                    self.note_result(result);
                     unsaved_since = unsaved_since.or_else(|| Some(Instant::now()));
                 }
                 () = tokio::time::sleep_until(write_at), if unsaved_since.is_some() => {
@@ -150,10 +150,10 @@ impl<'a> Removal<'a> {
         }
     }
 
-    fn settle(&mut self, entry: Entry) {
-        let asked = self.asked.contains(&entry.provider);
-        self.record.settle(entry.clone(), asked, self.worker.now());
-        self.results.push(entry);
+    fn note_result(&mut self, result: ProviderResult) {
+        let asked = self.asked.contains(&result.provider);
+        self.record.note_result(result.clone(), asked, self.worker.now());
+        self.results.push(result);
     }
 
     /// Answers a removal that asks, and those that ask by now: one intent names them all.
@@ -241,10 +241,10 @@ impl<'a> Removal<'a> {
     /// Ends the run: the state follows from the last judgement and from what is true at the providers.
     async fn close(&mut self) {
         let Some(verdict) = self.verdict.clone() else { return };
-        // An intent was noted for providers that turned out to have nobody, or were not reached.
+        // An intent was noted for providers that turned out to have no account, or were not reached.
         let (asked, begun, results) = (&self.asked, &self.begun, &self.results);
         let may_have_begun = |name: &String| {
-            asked.contains(name) || begun.contains(name) || !results.iter().any(|entry| entry.provider == *name)
+            asked.contains(name) || begun.contains(name) || !results.iter().any(|result| result.provider == *name)
         };
         self.record.intent.retain(may_have_begun);
         self.end(&verdict);
@@ -277,11 +277,11 @@ impl<'a> Removal<'a> {
             // Our own write, whose answer was lost.
             return Ok(());
         }
-        for entry in self.results.clone() {
+        for result in self.results.clone() {
             // What another worker found out meanwhile stands, unless the account was removed here.
-            if entry.finding.is_removal() || self.record.is_open_at(&entry.provider) {
-                let asked = self.asked.contains(&entry.provider);
-                self.record.settle(entry, asked, self.worker.now());
+            if result.worst.is_removal() || self.record.is_open_at(&result.provider) {
+                let asked = self.asked.contains(&result.provider);
+                self.record.note_result(result, asked, self.worker.now());
             }
         }
         if is_ours {

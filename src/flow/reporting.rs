@@ -5,33 +5,33 @@ use crate::{
     judgement::Veto,
     ledger::{Record, State},
     outcome::{Outcome, Status},
-    report::{DepartureReport, Entry, Finding},
+    report::{AccountResult, DepartureReport, ProviderResult},
 };
 
 impl Flow {
-    /// Returns the report on what is recorded: exactly one entry for every configured provider.
+    /// Returns the report on what is recorded: exactly one result for every configured provider.
     pub fn report(&self, record: &Record, duplicate: bool) -> DepartureReport {
-        let entries = self.engine.names().map(|name| self.entry(record, name)).collect();
-        DepartureReport::of(record, self.status(record), duplicate, entries)
+        let results = self.engine.names().map(|name| self.result(record, name)).collect();
+        DepartureReport::of(record, self.status(record), duplicate, results)
     }
 
-    fn entry(&self, record: &Record, name: &str) -> Entry {
+    fn result(&self, record: &Record, name: &str) -> ProviderResult {
         if let Some(result) = record.providers.get(name) {
-            return result.entry.clone();
+            return result.found.clone();
         }
-        let finding = match record.vetoes.iter().flatten().next() {
+        let account = match record.vetoes.iter().flatten().next() {
             _ if !self.sources.contains_key(&record.source) => {
-                Finding::of(Outcome::NotAttempted).reason("source_not_configured")
+                AccountResult::of(Outcome::NotAttempted).reason("source_not_configured")
             }
-            _ if !self.covers(record, name) => Finding::of(Outcome::NotAttempted).reason("excluded_by_source"),
-            _ if record.has_veto(Veto::Protected) => Finding::of(Outcome::Protected).reason("protected"),
-            Some(standing) => Finding::of(Outcome::NotAttempted).reason(standing.veto.as_str()),
-            None => Finding::of(Outcome::NotAttempted).reason(record.state.as_str()),
+            _ if !self.covers(record, name) => AccountResult::of(Outcome::NotAttempted).reason("excluded_by_source"),
+            _ if record.has_veto(Veto::Protected) => AccountResult::of(Outcome::Protected).reason("protected"),
+            Some(standing) => AccountResult::of(Outcome::NotAttempted).reason(standing.veto.as_str()),
+            None => AccountResult::of(Outcome::NotAttempted).reason(record.state.as_str()),
         };
-        Entry { provider: name.to_owned(), finding, accounts: Vec::new(), attempts: 0, elapsed_ms: 0 }
+        ProviderResult::new(name, account)
     }
 
-    /// What a sender is told of a record.
+    /// Returns the status of a record in the report.
     fn status(&self, record: &Record) -> Status {
         let is_planned = record.vetoes.iter().flatten().all(|standing| standing.veto == Veto::DryRun);
         match record.state {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use tokio::try_join;
 
 use super::{Flow, Worker};
 use crate::{
     config::Mode,
-    ledger::{NEVER, State, store::Due},
+    ledger::{LedgerError, NEVER, State, store::Due},
     metrics,
-    queue::Message,
+    queue::{Message, QueueError},
 };
 
 /// Messages in the queue beyond which a tick adds none.
@@ -18,16 +18,15 @@ const MAX_QUEUED: usize = 500;
 const MAX_COUNTED: usize = 5000;
 
 /// An error of a tick. The next one, a minute later, does the same work.
-#[derive(Debug)]
-pub struct TickError(String);
-
-impl std::fmt::Display for TickError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
+#[derive(Debug, thiserror::Error)]
+pub enum TickError {
+    /// What is due is not known.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Messages could not be counted, or not all could be sent.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
 }
-
-impl std::error::Error for TickError {}
 
 impl Flow {
     /// Sends messages for what is due, oldest first, and publishes gauges. Two at once are harmless.
@@ -36,14 +35,13 @@ impl Flow {
     /// If the ledger or the queue cannot be used.
     pub async fn tick(&self, worker: Worker<'_>) -> Result<(), TickError> {
         let Some(queue) = &self.queue else { return Ok(()) };
-        let error = |error: &dyn std::fmt::Display| TickError(error.to_string());
         let now = worker.now().unix_timestamp();
-        let paused = self.ledger.pause().await.map_err(|down| error(&down))?.is_some();
-        let states = State::OPEN.map(|state| self.ledger.due(state, NEVER, MAX_COUNTED));
-        let [pending, held, attention] = <[_; 3]>::try_from(try_join_all(states).await.map_err(|down| error(&down))?)
-            .map_err(|_| TickError("a state was not counted".to_owned()))?;
-        let depth = queue.depth().await.map_err(|down| error(&down))?;
-        let dead = queue.dead_letters().await.map_err(|down| error(&down))?;
+        let paused = self.ledger.pause().await?.is_some();
+        let due_in = |state| self.ledger.due(state, NEVER, MAX_COUNTED);
+        let (pending, held, attention) =
+            try_join!(due_in(State::Pending), due_in(State::Held), due_in(State::NeedsAttention))?;
+        let depth = queue.depth().await?;
+        let dead = queue.dead_letters().await?;
         let due = due(&pending, &held, paused, now);
         let room = MAX_QUEUED.saturating_sub(depth);
         let message = |id: &str| Message { departure: id.to_owned(), delay: Duration::ZERO };
@@ -57,7 +55,7 @@ impl Flow {
             ("NeedsAttention", count(attention.len())),
             ("DeadLetters", count(dead.unwrap_or_default())),
         ]);
-        queue.send(&messages).await.map_err(|down| error(&down))
+        Ok(queue.send(&messages).await?)
     }
 }
 

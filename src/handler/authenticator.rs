@@ -9,11 +9,11 @@ use super::Invocation;
 use crate::{
     answer::Problem,
     config::BaseUrl,
-    secrets::{Freshness, Secret, SecretFault, Secrets, StoreDown},
+    secrets::{Freshness, Secret, SecretError, SecretStoreError, Secrets},
     source::{KeySource, Source},
     webhook::{
         Keys, Refusal, Verified,
-        key_sets::{KeySets, KeysDown},
+        key_sets::{KeySetError, KeySets},
     },
 };
 
@@ -30,11 +30,11 @@ type Verdict = Result<Verified, Refusal>;
 #[derive(Debug, thiserror::Error)]
 enum Undecided {
     #[error(transparent)]
-    Store(#[from] StoreDown),
+    Store(#[from] SecretStoreError),
     #[error(transparent)]
-    Secret(#[from] SecretFault),
+    Secret(#[from] SecretError),
     #[error(transparent)]
-    KeySet(#[from] KeysDown),
+    KeySet(#[from] KeySetError),
     #[error("no key that was read matches, and none may be read again yet")]
     KeyMayBeNewer,
 }
@@ -88,7 +88,7 @@ impl Authenticator {
         &self,
         name: &str,
         arrived: Instant,
-        check: impl Fn(&Secret) -> Result<Verdict, SecretFault> + Sync,
+        check: impl Fn(&Secret) -> Result<Verdict, SecretError> + Sync,
     ) -> Result<Verdict, Undecided> {
         let held = self.secrets.get(name).await?;
         let mut verdict = held.clone().and_then(|secret| check(&secret));
@@ -138,11 +138,11 @@ fn may_be_newer(verdict: &Verdict) -> bool {
 }
 
 /// The usable keys of a source's secret. What is wrong with the others goes to the log.
-fn usable_keys(source: &Source, secret: &Secret, invocation: &Invocation) -> Result<Keys, SecretFault> {
+fn usable_keys(source: &Source, secret: &Secret, invocation: &Invocation) -> Result<Keys, SecretError> {
     let keys = source.scheme.secret_keys_of(secret);
-    for fault in keys.faults() {
+    for error in keys.errors() {
         let request_id = &invocation.request_id;
-        tracing::error!(request_id, source = source.name, reason = %fault, "a key of a source's secret is not used");
+        tracing::error!(request_id, source = source.name, reason = %error, "a key of a source's secret is not used");
     }
     keys.into_keys()
 }

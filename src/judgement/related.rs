@@ -130,7 +130,7 @@ fn own_traits(record: &Record, facts: &Facts, ids: &BTreeSet<IdentityKey>) -> Ve
     let mut traits = own_emails(record, &emails);
     let said = record.person.person().external_id.filter(|id| !id.contains('…'));
     let known: BTreeSet<_> = traits.iter().map(|own| own.key.clone()).collect();
-    // A settled record knows by their hashes alone what its event named.
+    // A record that is done knows by their hashes alone what its event named.
     for key in record.person.traits.iter().filter(|key| !known.contains(key)) {
         let identity = said.clone().filter(|_| key.is_external_id()).map(OwnedIdentity::ExternalId);
         traits.push(Own { key: key.clone(), identity, status: AddressStatus::Current, time: None });
@@ -175,7 +175,7 @@ fn own_emails(record: &Record, known: &BTreeMap<String, Held>) -> Vec<Own> {
         let email = Email::parse(&held.text).filter(|email| !said.contains(email));
         let own =
             email.map(|email| own(email, Some(held), held.until.is_some() || (replaced && held.from <= record.rank)));
-        // By what was said afterwards nobody is looked up; but another id that has it is the same person.
+        // An address said afterwards is not looked up; but another id that has it is the same person.
         emails.extend(own.map(|own| if is_usable(held) { own } else { Own { identity: None, ..own } }));
     }
     emails
@@ -221,7 +221,7 @@ fn others(
 /// What another id at the same trait is to the departed person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Relation {
-    /// Both had it at the same time, or the other has the departed person's current one: one person, or not to be told apart.
+    /// Both had it at the same time, or the other has the departed person's current one: one person, or indistinguishable.
     SamePerson,
     /// The other has a former address of the departed person.
     NewHolder,
@@ -230,11 +230,13 @@ enum Relation {
 }
 
 fn relation(own: &Own, other: &Holding, record: &Record) -> Relation {
-    let (from, until) = own.time.unwrap_or((record.rank, None));
-    let until = match own.status {
-        AddressStatus::Current => None,
+    let from = own.time.map_or(record.rank, |(from, _)| from);
+    let until = match (own.status, own.time) {
+        // Replaced by the departure's event alone, which may be late: the person may have the address still.
+        (AddressStatus::Current, _) | (_, Some((_, None))) => None,
+        (_, Some((_, until))) => until,
         // What a scheduled departure's event replaced may have been said again before it took effect.
-        _ => until.or(Some(record.time())),
+        (_, None) => Some(record.time()),
     };
     let overlap = until.is_none_or(|until| other.from <= until) && other.until.is_none_or(|other| other >= from);
     match (overlap, other.until) {

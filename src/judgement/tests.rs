@@ -90,7 +90,7 @@ impl Said {
             }
         };
         let at = Some(EventTime::Instant(minutes(self.at)));
-        let fact = IdentityFact { person: self.person(), word, verified: Verification::Proven, at };
+        let fact = IdentityFact { person: self.person(), word, verified: Verification::Verified, at };
         ledger.store_facts(SOURCES[self.source], &[fact], NOW).await.unwrap();
     }
 }

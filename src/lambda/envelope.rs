@@ -8,7 +8,7 @@ use lambda_http::{aws_lambda_events::query_map::QueryMap, request::LambdaRequest
 const LONGEST_PATH: usize = 4096;
 
 /// Makes an envelope harmless; says whether it was whole. A body that is no base64, though the envelope says so, is
-/// dropped: no signature fits what is left. Nothing here reads the query, and the host only serves to build a URI that nobody reads.
+/// dropped: no signature fits what is left. Nothing here reads the query, and the host only serves to build a URI that is not read.
 pub(super) fn mend(request: &mut LambdaRequest) -> bool {
     match request {
         LambdaRequest::ApiGatewayV2(event) => {
@@ -67,7 +67,7 @@ fn mend_headers(headers: &mut HeaderMap) {
     headers.remove("x-forwarded-proto");
 }
 
-/// A REST API and a load balancer tell each header in two maps; a doubled header must still be told from a single one.
+/// A REST API and a load balancer list each header in two maps; a header that was sent twice must still differ from a single one.
 fn once(single: &mut HeaderMap, multiple: &HeaderMap) {
     for name in multiple.keys() {
         single.remove(name);

@@ -32,7 +32,7 @@ pub(super) fn init(format: Option<&str>, level: Option<&str>) {
     };
     // A panic's message may quote what was being read.
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
-        tracing::error!(place, "offboard panicked");
+        let location = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
+        tracing::error!(location, "offboard panicked");
     }));
 }

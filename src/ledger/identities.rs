@@ -123,7 +123,7 @@ impl Ledger {
     }
 
     /// Writes an id's item and what changes in those of its traits: in one transaction, as far as it has room. Returns whether
-    /// nobody had changed it since.
+    /// it was unchanged since.
     async fn swap_identity(
         &self,
         id: &IdentityKey,
@@ -158,7 +158,7 @@ impl Ledger {
         }
     }
 
-    /// Reopens departures of an id that were settled without an address which was said before them and is known only now.
+    /// Reopens departures of an id that were closed without an address which was said before them and is known only now.
     async fn reopen(&self, id: &IdentityKey, stored: &StoredIdentity, now: OffsetDateTime) -> Result<(), LedgerError> {
         let emails = stored.identity.emails();
         for departure in stored.departures.iter().rev().take(MAX_REOPENED) {

@@ -25,7 +25,7 @@ pub(super) const DEPARTURES: &str = "departures";
 
 /// What a source said about one of its ids. Times are in milliseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
+pub struct IdentityRecord {
     /// Verified e-mail addresses (canonical), the main one first, as they were said together. Of a run of equal statements
     /// the first and the last are kept.
     #[serde(default)]
@@ -86,7 +86,7 @@ pub struct Holding {
 #[derive(Clone, Debug, Default)]
 pub struct StoredIdentity {
     /// What was said.
-    pub identity: Identity,
+    pub identity: IdentityRecord,
     /// Version of the item; 0 if nothing was said yet.
     pub version: u64,
     /// Departures of this id.
@@ -95,7 +95,7 @@ pub struct StoredIdentity {
     pub crowded: bool,
 }
 
-impl Identity {
+impl IdentityRecord {
     /// Records a fact that was said at `at`. Order does not matter.
     pub fn record(&mut self, fact: &IdentityFact, at: i64) {
         self.first = Some(self.first.map_or(at, |first| first.min(at)));
@@ -104,7 +104,7 @@ impl Identity {
         }
         let emails: Vec<String> = fact.person.emails().take(MAX_EMAILS).map(Email::canonical).collect();
         match fact.verified {
-            Verification::Proven => record(&mut self.emails, at, emails),
+            Verification::Verified => record(&mut self.emails, at, emails),
             Verification::Claimed => record(&mut self.claims, at, emails.into_iter().take(1).collect()),
             Verification::Confirms => {
                 self.confirmations.insert(at);
@@ -186,7 +186,7 @@ fn record(statements: &mut Vec<Statement>, at: i64, texts: Vec<String>) {
                 }
             }
         }
-        Err(place) => statements.insert(place, Statement { at, texts }),
+        Err(position) => statements.insert(position, Statement { at, texts }),
     }
     // Between two equal neighbors a third says nothing new.
     let mut n = 1;
@@ -266,7 +266,7 @@ impl StoredIdentity {
     /// Reads an item.
     pub(super) fn read(item: &Item) -> Result<Self, LedgerError> {
         let identity = match item.version {
-            0 => Identity::default(),
+            0 => IdentityRecord::default(),
             _ => serde_json::from_str(&item.document).map_err(|_| LedgerError::Unreadable("identity"))?,
         };
         let departures = item.sets.get(DEPARTURES).into_iter().flatten();
@@ -288,10 +288,10 @@ mod tests {
     }
 
     fn known(emails: &[&str]) -> IdentityFact {
-        fact(Word::Known, Verification::Proven, emails)
+        fact(Word::Known, Verification::Verified, emails)
     }
 
-    fn shown(identity: &Identity) -> Vec<(String, i64, Option<i64>)> {
+    fn shown(identity: &IdentityRecord) -> Vec<(String, i64, Option<i64>)> {
         identity.emails().into_iter().map(|held| (held.text, held.from, held.until)).collect()
     }
 
@@ -299,7 +299,7 @@ mod tests {
     fn replaced_address_ends_when_another_is_first_said_in_any_order_of_arrival() {
         let said = [(10, "a@example.com"), (20, "a@example.com"), (30, "b@example.com"), (40, "b@example.com")];
         for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
-            let mut identity = Identity::default();
+            let mut identity = IdentityRecord::default();
             for n in order {
                 identity.record(&known(&[said[n].1]), said[n].0);
             }
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn address_taken_back_is_current_again() {
-        let mut identity = Identity::default();
+        let mut identity = IdentityRecord::default();
         for (at, email) in [(1, "a@example.com"), (2, "b@example.com"), (3, "a@example.com")] {
             identity.record(&known(&[email]), at);
         }
@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn claim_is_an_address_only_once_confirmed_and_with_the_time_of_the_claim() {
-        let mut identity = Identity::default();
+        let mut identity = IdentityRecord::default();
         identity.record(&fact(Word::Known, Verification::Claimed, &["a@example.com"]), 5);
         assert_eq!((shown(&identity), identity.unverified_emails().len()), (vec![], 1));
         identity.record(&fact(Word::Known, Verification::Confirms, &[]), 9);
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn two_claims_at_one_time_confirm_neither() {
-        let mut identity = Identity::default();
+        let mut identity = IdentityRecord::default();
         identity.record(&fact(Word::Known, Verification::Claimed, &["a@example.com"]), 5);
         identity.record(&known(&["b@example.com"]), 5);
         identity.record(&fact(Word::Known, Verification::Confirms, &[]), 9);
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn statements_are_bounded_and_an_id_that_lost_an_address_is_crowded() {
-        let mut identity = Identity::default();
+        let mut identity = IdentityRecord::default();
         for at in 0..10_000 {
             identity.record(&known(&[&format!("a{at}@example.com")]), at);
             assert_eq!(identity.crowded, at >= 100, "{at}");
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn address_is_kept_with_its_times_whatever_is_said_again_and_again() {
-        let mut identity = Identity::default();
+        let mut identity = IdentityRecord::default();
         identity.record(&known(&["old@example.com"]), 0);
         for at in 1..1000 {
             identity.record(&known(&[["a@example.com", "b@example.com"][at % 2]]), i64::try_from(at).unwrap());
@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn many_addresses_at_once_are_bounded() {
-        let mut identity = Identity::default();
+        let mut identity = IdentityRecord::default();
         for at in 0..200 {
             let addresses: Vec<_> = (0..MAX_EMAILS).map(|n| format!("a{at}-{n}@example.com")).collect();
             identity.record(&known(&addresses.iter().map(String::as_str).collect::<Vec<_>>()), at);

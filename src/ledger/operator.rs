@@ -1,12 +1,12 @@
 //! What a person decides about a recorded departure: release it, dismiss it, have it tried again.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Action, Facts, Ledger, LedgerError, MAX_CAS_ATTEMPTS, Record, SKEW, State};
+use super::{Facts, Ledger, LedgerError, MAX_CAS_ATTEMPTS, OperatorAction, Record, SKEW, State};
 use crate::{
-    judgement::{self, Release, Rules, Standing, Verdict, Veto},
+    judgement::{self, RaisedVeto, Release, Rules, Verdict, Veto},
     outcome::{Outcome, Status},
 };
 
@@ -25,26 +25,32 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
     /// The vetoes that stood, with their facts.
-    pub standing: Vec<Standing>,
+    pub standing: Vec<RaisedVeto>,
     /// The vetoes to override; `None` for all that were shown, but for those that are a matter of time.
     pub only: Option<Vec<Veto>>,
 }
 
 /// Why a decision was not carried out. The departure is as it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// There is no such departure.
+    #[error("the ledger has no such departure")]
     Unknown,
     /// It is not in a state in which this can be decided.
+    #[error("{}", not_decidable(*.0))]
     State(State),
     /// A worker has it; the lease ends then.
+    #[error("it is being worked on, until {0} at the latest")]
     Busy(OffsetDateTime),
     /// These stand against any release.
+    #[error("no release overrides {}", names(.0))]
     NotReleasable(Vec<Veto>),
     /// None of the vetoes to override stands.
+    #[error("nothing that can be released stands against it")]
     NothingToRelease,
     /// The ledger cannot be used.
-    Down(LedgerError),
+    #[error(transparent)]
+    Down(#[from] LedgerError),
 }
 
 impl Decision {
@@ -121,10 +127,8 @@ fn is_free(record: &Record, shown: &Shown) -> bool {
 /// The accounts under former addresses that the record shows, by provider.
 fn former_accounts(record: &Record) -> Vec<(String, Vec<String>)> {
     let shown = |result: &super::StoredResult| {
-        let entry = &result.entry;
-        let findings = [&entry.finding].into_iter().chain(entry.accounts.iter().map(|account| &account.finding));
-        let former = findings.filter(|finding| finding.reason.as_deref() == Some("former_address"));
-        former.filter_map(|finding| finding.account_id.clone()).collect::<Vec<_>>()
+        let former = result.found.all().filter(|account| account.reason.as_deref() == Some("former_address"));
+        former.filter_map(|account| account.account_id.clone()).collect::<Vec<_>>()
     };
     let shown = record.providers.iter().map(|(name, result)| (name.clone(), shown(result)));
     shown.filter(|(_, accounts)| !accounts.is_empty()).collect()
@@ -136,8 +140,8 @@ impl Ledger {
     /// # Errors
     /// If there is no such departure, or the ledger cannot be used.
     pub async fn review(&self, id: &str, rules: Rules<'_>, now: OffsetDateTime) -> Result<(Record, Verdict), Refused> {
-        let record = self.get(id).await.map_err(Refused::Down)?.ok_or(Refused::Unknown)?;
-        let facts: Facts = self.facts(&record, rules.policy.max_departures.as_ref()).await.map_err(Refused::Down)?;
+        let record = self.get(id).await?.ok_or(Refused::Unknown)?;
+        let facts: Facts = self.facts(&record, rules.policy.max_departures.as_ref()).await?;
         let verdict = judgement::judge(&record, &facts, rules, now);
         Ok((record, verdict))
     }
@@ -156,15 +160,15 @@ impl Ledger {
         now: OffsetDateTime,
     ) -> Result<Record, Refused> {
         for _ in 0..MAX_CAS_ATTEMPTS {
-            let mut record = self.get(id).await.map_err(Refused::Down)?.ok_or(Refused::Unknown)?;
+            let mut record = self.get(id).await?.ok_or(Refused::Unknown)?;
             if let Some(lease) = record.lease.as_ref().filter(|_| record.is_leased(now)) {
                 return Err(Refused::Busy(lease.until + SKEW));
             }
             let reasons = decision.apply(&mut record, retention, now)?;
             record.lease = None;
             let (who, what) = (who.to_owned(), decision.name().to_owned());
-            record.note(Action { at: now, who, what, reasons });
-            if self.save(&mut record).await.map_err(Refused::Down)? {
+            record.note(OperatorAction { at: now, who, what, reasons });
+            if self.save(&mut record).await? {
                 if record.state == State::Dismissed {
                     // A reference that stays counts as nothing: the record says that it was dismissed.
                     let _ = self.forget_references(&record).await;
@@ -183,24 +187,19 @@ impl Release {
     }
 }
 
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |vetoes: &[Veto]| vetoes.iter().map(|veto| veto.as_str()).collect::<Vec<_>>().join(", ");
-        match self {
-            Self::Unknown => f.write_str("the ledger has no such departure"),
-            Self::State(State::Done) => f.write_str("it is done: nothing is left to decide"),
-            Self::State(State::Dismissed) => f.write_str("it was dismissed, and its person is no longer known"),
-            Self::State(State::Held) => f.write_str("it is held: release or dismiss it"),
-            Self::State(state) => write!(f, "it is {state}"),
-            Self::Busy(until) => write!(f, "it is being worked on, until {until} at the latest"),
-            Self::NotReleasable(vetoes) => write!(f, "no release overrides {}", names(vetoes)),
-            Self::NothingToRelease => f.write_str("nothing that can be released stands against it"),
-            Self::Down(error) => error.fmt(f),
-        }
+fn not_decidable(state: State) -> &'static str {
+    match state {
+        State::Done => "it is done: nothing is left to decide",
+        State::Dismissed => "it was dismissed, and its person is no longer known",
+        State::Held => "it is held: release or dismiss it",
+        State::Pending => "it is pending",
+        State::NeedsAttention => "it is needs_attention",
     }
 }
 
-impl std::error::Error for Refused {}
+fn names(vetoes: &[Veto]) -> String {
+    vetoes.iter().map(|veto| veto.as_str()).collect::<Vec<_>>().join(", ")
+}
 
 #[cfg(test)]
 mod tests {
@@ -225,8 +224,8 @@ mod tests {
         record
     }
 
-    fn standing(vetoes: &[Veto]) -> Vec<Standing> {
-        vetoes.iter().map(|veto| Standing { veto: *veto, facts: Vec::new() }).collect()
+    fn standing(vetoes: &[Veto]) -> Vec<RaisedVeto> {
+        vetoes.iter().map(|veto| RaisedVeto { veto: *veto, facts: Vec::new() }).collect()
     }
 
     fn released(record: &mut Record, stands: &[Veto], only: Option<&[Veto]>) -> Result<Vec<Veto>, Refused> {

@@ -20,10 +20,10 @@ use super::{
     key::{IdentityKey, TraitKey, short},
 };
 use crate::{
-    departure::{Departure, Event, EventTime},
-    judgement::{Next, Release, Standing, Verdict, Veto},
+    departure::{Departure, Event},
+    judgement::{Next, RaisedVeto, Release, Verdict, Veto},
     outcome::{Outcome, Status},
-    report::Entry,
+    report::ProviderResult,
 };
 
 /// How far the clocks of two workers may be apart. A lease is respected for so much longer than it says.
@@ -52,11 +52,11 @@ pub struct Record {
     /// The source's name.
     pub source: String,
     /// The event that said so.
-    pub event: StoredEvent,
+    pub event: Event,
     /// When its first delivery arrived.
     #[serde(with = "time::serde::rfc3339")]
     pub received_at: OffsetDateTime,
-    /// Its place among its source's words, in milliseconds since 1970: when it happened, or was reported if that is earlier.
+    /// Its rank among its source's facts, in milliseconds since 1970: when it happened, or was reported if that is earlier.
     pub rank: i64,
     /// Who left. In full while there is work to do; masked once there is none.
     pub person: StoredPerson,
@@ -69,7 +69,7 @@ pub struct Record {
     pub expires_at: Option<i64>,
     /// The vetoes that stood at the last judgement; `None` before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vetoes: Option<Vec<Standing>>,
+    pub vetoes: Option<Vec<RaisedVeto>>,
     /// Whether its event id was known with another person or another time.
     #[serde(default)]
     pub event_id_reused: bool,
@@ -79,7 +79,7 @@ pub struct Record {
     /// Whether a dry run planned it: then it is carried out after a release alone.
     #[serde(default)]
     pub planned: bool,
-    /// Addresses of the person that became known while it was open, and by which nobody was looked up yet.
+    /// Addresses of the person that became known while it was open, and by which no account was looked up yet.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub late: BTreeSet<TraitKey>,
     /// Whether the safeguard has counted it.
@@ -117,30 +117,15 @@ pub struct Record {
     pub lease: Option<Lease>,
     /// What people did about it.
     #[serde(default)]
-    pub history: Vec<Action>,
-}
-
-/// The event that reported a departure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredEvent {
-    /// The source's id of it.
-    pub id: String,
-    /// The source's name of its type.
-    pub r#type: String,
-    /// When it happened, as the source said it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub occurred_at: Option<EventTime>,
-    /// The source's name of the organization in which it happened.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub organization: Option<String>,
+    pub history: Vec<OperatorAction>,
 }
 
 /// What is true at one provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredResult {
-    /// The report's entry.
+    /// What was found and done.
     #[serde(flatten)]
-    pub entry: Entry,
+    pub found: ProviderResult,
     /// When this was found.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
@@ -163,7 +148,7 @@ pub struct Lease {
 
 /// What a person did about a departure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Action {
+pub struct OperatorAction {
     /// When.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
@@ -186,15 +171,14 @@ fn seconds(duration: Duration) -> i64 {
 }
 
 impl Record {
-    /// A record of a departure that was received at `now`, due at once. `rank` is its place among its source's words.
+    /// A record of a departure that was received at `now`, due at once. `rank` orders it among its source's facts.
     pub fn new(departure: &Departure, now: OffsetDateTime, rank: i64) -> Self {
         let Departure { id, source, event, person } = departure;
-        let Event { id: event_id, kind, occurred_at, organization } = event.clone();
         Self {
             id: id.clone(),
             version: 0,
             source: source.clone(),
-            event: StoredEvent { id: event_id, r#type: kind, occurred_at, organization },
+            event: event.clone(),
             received_at: now,
             rank,
             person: StoredPerson::new(source, person),
@@ -246,12 +230,6 @@ impl Record {
         DepartureRef { rank: self.rank, id: self.id.clone() }
     }
 
-    /// Returns the event as it was read; the person's traits are masked once it is settled.
-    pub fn event(&self) -> Event {
-        let StoredEvent { id, r#type, occurred_at, organization } = self.event.clone();
-        Event { id, kind: r#type, occurred_at, organization }
-    }
-
     /// Returns whether a worker holds it at `now`, by any clock.
     pub fn is_leased(&self, now: OffsetDateTime) -> bool {
         self.lease.as_ref().is_some_and(|lease| now < lease.until + SKEW)
@@ -268,7 +246,7 @@ impl Record {
     /// Returns whether a result of this provider is left to find.
     pub fn is_open_at(&self, provider: &str) -> bool {
         let result = self.providers.get(provider);
-        result.is_none_or(|result| result.again || !is_settled(&result.entry))
+        result.is_none_or(|result| result.again || !is_final(&result.found))
     }
 
     /// Returns the providers at which a removal may have begun whose end is not known.
@@ -276,7 +254,7 @@ impl Record {
         self.intent.iter().filter(|provider| self.is_open_at(provider)).cloned().collect()
     }
 
-    /// Records by what accounts are looked up from now on. Where nobody was, or nobody could be looked up, a new trait is looked
+    /// Records by what accounts are looked up from now on. Where no account was found, or none could be looked up, a new trait is looked
     /// up as well.
     pub fn looks_up_by(&mut self, traits: BTreeSet<TraitKey>) {
         if !self.looked_up.is_empty() && !traits.is_subset(&self.looked_up) {
@@ -287,22 +265,22 @@ impl Record {
     }
 
     /// Records what is now true at a provider. `asked` says whether its removal was begun in this run.
-    pub fn settle(&mut self, mut entry: Entry, asked: bool, now: OffsetDateTime) {
-        let provider = entry.provider.clone();
+    pub fn note_result(&mut self, mut found: ProviderResult, asked: bool, now: OffsetDateTime) {
+        let provider = found.provider.clone();
         let before = self.providers.get(&provider);
         let runs = before.map_or(0, |result| result.runs) + 1;
         if let Some(before) = before {
-            entry.keep_removed(&before.entry);
-            // What was removed, and how that is known, stays: a later look finds nobody.
-            if entry.finding.outcome == Outcome::AlreadyAbsent && before.entry.finding.is_removal() {
-                entry = before.entry.clone();
+            found.keep_removed(&before.found);
+            // What was removed, and how that is known, stays: a later look-up finds no account.
+            if found.worst.outcome == Outcome::AlreadyAbsent && before.found.worst.is_removal() {
+                found = before.found.clone();
             }
         }
-        let unknown = leaves_removal_unknown(entry.finding.outcome);
+        let unknown = leaves_removal_unknown(found.worst.outcome);
         if !(unknown && (asked || self.intent.contains(&provider))) {
             self.intent.remove(&provider);
         }
-        self.providers.insert(provider, StoredResult { entry, at: now, runs, again: false });
+        self.providers.insert(provider, StoredResult { found, at: now, runs, again: false });
     }
 
     /// Records a judgement. What it says of the state is applied by [`Record::close`].
@@ -363,8 +341,8 @@ impl Record {
     /// How long to wait before what is left is tried again.
     fn pause(&self) -> Duration {
         let doubled = BACKOFF.0.saturating_mul(1 << self.failed_attempts.saturating_sub(1).min(20));
-        let open = self.providers.values().filter(|result| !is_settled(&result.entry));
-        let asked = open.filter_map(|result| result.entry.finding.retry_after).max().unwrap_or_default();
+        let open = self.providers.values().filter(|result| !is_final(&result.found));
+        let asked = open.filter_map(|result| result.found.worst.retry_after).max().unwrap_or_default();
         doubled.min(BACKOFF.1).max(asked.min(MAX_RETRY_AFTER))
     }
 
@@ -387,12 +365,12 @@ impl Record {
 
     fn try_again(&mut self, again: impl Fn(Outcome) -> bool) {
         for result in self.providers.values_mut() {
-            result.again |= again(result.entry.finding.outcome);
+            result.again |= again(result.found.worst.outcome);
         }
     }
 
     /// Adds what a person did.
-    pub fn note(&mut self, action: Action) {
+    pub fn note(&mut self, action: OperatorAction) {
         self.history.push(action);
         if self.history.len() > MAX_HISTORY {
             self.history.remove(0);
@@ -412,8 +390,8 @@ impl Record {
 }
 
 /// Whether nothing more is to be found out at a provider.
-fn is_settled(entry: &Entry) -> bool {
-    !matches!(entry.finding.outcome.status(), Status::Incomplete | Status::Planned)
+fn is_final(found: &ProviderResult) -> bool {
+    !matches!(found.worst.outcome.status(), Status::Incomplete | Status::Planned)
 }
 
 /// Whether a removal that was begun may have worked all the same.

@@ -74,7 +74,7 @@ pub struct Item {
 pub struct Index {
     /// The record's state.
     pub state: String,
-    /// When something is to be done about the record, in seconds since 1970; `None` for a settled one.
+    /// When something is to be done about the record, in seconds since 1970; `None` for one that is done or dismissed.
     pub due_at: Option<i64>,
     /// The month of its reception: `2026-01`.
     pub month: String,

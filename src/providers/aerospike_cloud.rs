@@ -5,16 +5,17 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::{
-    Account, LookUp, Place, Product, Provider, Removal,
+    Account, LookUp, Product, Provider, ProviderKind, Removal, Tenant,
     pages::{Page, Pages, Total},
+    settings,
 };
 use crate::{
     config::BaseUrl,
-    http::{Answer, Http},
-    oauth::{Client, INVALID_TOKEN, Tokens},
+    oauth::{ClientCredentials, INVALID_TOKEN, Tokens},
+    outbound::{Http, Response},
     outcome::{Failure, FailureKind},
     person::Identity,
-    secrets::{Secret, SecretFault},
+    secrets::{Secret, SecretError},
 };
 
 /// The documented maximum of `limit`.
@@ -24,33 +25,41 @@ const ERROR_TYPES: &str = "urn:aerospike:errors:";
 const NOT_FOUND: &str = "resource:not-found";
 const TOKEN_URL: &str = "https://auth.control.aerospike.cloud/oauth/token";
 
+/// The kind in the registry.
+pub(super) const KIND: ProviderKind = ProviderKind {
+    name: "aerospike_cloud",
+    title: "Aerospike Cloud: remove org member",
+    page: "https://aerospike.com/docs/cloud/reference/api/organization/removeorgmember",
+    secret_keys: "`client_id` and `client_secret`, or `access_token`",
+    configure_lines: &[
+        "# token_url = \"https://auth.example.com/oauth/token\"   # where an access token is fetched, if not at the vendor's",
+    ],
+    looks_up: true,
+    configure: settings::<Settings>,
+};
+
 /// The keys that only this kind has.
 #[derive(Debug, Deserialize)]
-pub struct Settings {
+pub(super) struct Settings {
     /// Where tokens are fetched, if not at the vendor's own address.
     pub token_url: Option<BaseUrl>,
 }
 
-/// Aerospike Cloud, connected. The token decides the organisation.
+/// Aerospike Cloud, connected. The token decides the organization.
 #[derive(Debug)]
-pub struct AerospikeCloud {
+pub(super) struct AerospikeCloud {
     tokens: Tokens,
 }
 
-impl Product for AerospikeCloud {
-    const KIND: &'static str = "aerospike_cloud";
-    const TITLE: &'static str = "Aerospike Cloud: remove org member";
-    const SECRET_KEYS: &'static str = "`client_id` and `client_secret`, or `access_token`";
-    type Settings = Settings;
-
-    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
+impl Product for Settings {
+    fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError> {
         let tokens = if secret.has("access_token") {
             Tokens::Fixed(secret.text("access_token")?)
         } else {
-            let url = settings.token_url.as_ref().map_or(TOKEN_URL, |url| url.url().as_str());
-            Tokens::Fetched(Client::new(url, secret.text("client_id")?, secret.text("client_secret")?))
+            let url = self.token_url.as_ref().map_or(TOKEN_URL, |url| url.url().as_str());
+            Tokens::Fetched(ClientCredentials::new(url, secret.text("client_id")?, secret.text("client_secret")?))
         };
-        Ok(vec![Place { scope: None, base_url: "https://api.aerospike.cloud/v2", provider: Self { tokens } }])
+        Ok(Tenant::only("https://api.aerospike.cloud/v2", AerospikeCloud { tokens }))
     }
 }
 
@@ -74,7 +83,7 @@ impl LookUp for AerospikeCloud {
         while pages.next()?.is_some() {
             let (limit, offset) = (PAGE.to_string(), pages.len().to_string());
             let call = http.get(&["organization", "members"]).query("limit", &limit).query("offset", &offset);
-            let call = call.large_answer();
+            let call = call.large_response();
             pages.add(self.tokens.read(http, call, listed).await?, |account: &Account| account.id.clone())?;
         }
         match pages.into_items() {
@@ -89,25 +98,25 @@ impl LookUp for AerospikeCloud {
     }
 }
 
-fn removed(answer: &Answer) -> Result<Removal, Failure> {
-    let failure = match answer.status() {
-        204 => return Ok(Removal::deleted().request_id(answer.request_id())),
-        _ => refused(answer),
+fn removed(response: &Response) -> Result<Removal, Failure> {
+    let failure = match response.status() {
+        204 => return Ok(Removal::deleted().request_id(response.request_id())),
+        _ => refused(response),
     };
-    match answer.status() {
+    match response.status() {
         // Not documented for this call; the second look agrees or not.
-        404 if failure.reason == NOT_FOUND => Ok(Removal::absent().request_id(answer.request_id())),
+        404 if failure.reason == NOT_FOUND => Ok(Removal::absent().request_id(response.request_id())),
         // An owner leaves by the vendor's support only; a member who is listed is refused for no other documented reason.
         400 | 403 => Err(Failure { kind: FailureKind::Blocked, ..failure }),
         _ => Err(failure),
     }
 }
 
-fn listed(answer: &Answer) -> Result<Page<Account>, Failure> {
-    if !answer.is_success() {
-        return Err(refused(answer));
+fn listed(response: &Response) -> Result<Page<Account>, Failure> {
+    if !response.is_success() {
+        return Err(refused(response));
     }
-    let list: List = answer.json()?;
+    let list: List = response.json()?;
     let came = list.members.len();
     let items = list.members.into_iter().map(Member::account).collect::<Option<_>>();
     let items = items.ok_or_else(|| Failure::not_understood("a member without an id or an address"))?;
@@ -121,9 +130,9 @@ fn listed(answer: &Answer) -> Result<Page<Account>, Failure> {
     }
 }
 
-fn refused(answer: &Answer) -> Failure {
-    let refusal: Refusal = match answer.envelope() {
-        Ok(_) if answer.is_success() => return Failure::not_understood("a success that is not the documented one"),
+fn refused(response: &Response) -> Failure {
+    let refusal: Refusal = match response.envelope() {
+        Ok(_) if response.is_success() => return Failure::not_understood("a success that is not the documented one"),
         Ok(refusal) => refusal,
         Err(failure) => return failure,
     };
@@ -131,11 +140,11 @@ fn refused(answer: &Answer) -> Failure {
         refusal.r#type.as_deref().and_then(|r#type| r#type.strip_prefix(ERROR_TYPES)).or(refusal.code.as_deref());
     let failure = match code {
         // The younger generation's word for it, and the older one's.
-        Some("auth:token-expired" | INVALID_TOKEN) if answer.status() == 401 => {
+        Some("auth:token-expired" | INVALID_TOKEN) if response.status() == 401 => {
             Failure::new(FailureKind::Unauthorized, INVALID_TOKEN)
         }
-        Some(code) => Failure::new(kind(code, answer.status()), code),
-        None => answer.failure(),
+        Some(code) => Failure::new(kind(code, response.status()), code),
+        None => response.failure(),
     };
     failure.detail_if(refusal.detail.or(refusal.message).or(refusal.title))
 }
@@ -172,10 +181,10 @@ struct Member {
 }
 
 impl Member {
-    /// `None` if it cannot be told who this is, or how to remove them.
+    /// `None` without a user id or an e-mail address: the member cannot be compared or removed.
     fn account(self) -> Option<Account> {
-        let told = |text: &String| !text.trim().is_empty();
-        let (id, email) = (self.user_id.or(self.id).filter(told)?, self.email.filter(told)?);
+        let given = |text: &String| !text.trim().is_empty();
+        let (id, email) = (self.user_id.or(self.id).filter(given)?, self.email.filter(given)?);
         Some(Account { id, email: Some(email), ..Account::default() })
     }
 }

@@ -7,14 +7,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Account, LookUp, Place, Product, Provider, Removal,
+    Account, LookUp, Product, Provider, ProviderKind, Removal, Tenant,
     pages::{Page, Pages, Total},
+    settings,
 };
 use crate::{
-    http::{Answer, Call, Http},
+    outbound::{Http, Request, Response},
     outcome::{Failure, FailureKind},
     person::Identity,
-    secrets::{Secret, SecretFault},
+    secrets::{Secret, SecretError},
 };
 
 const PAGE: usize = 100;
@@ -23,9 +24,20 @@ const LONGEST_ID: usize = 36;
 /// What an error's message contains if the user is gone; no code is documented for it.
 const NOT_FOUND: &str = "not_found";
 
+/// The kind in the registry.
+pub(super) const KIND: ProviderKind = ProviderKind {
+    name: "cloudflare_access",
+    title: "Cloudflare Access: delete user",
+    page: "https://developers.cloudflare.com/api/resources/zero_trust/subresources/access/subresources/users/methods/delete",
+    secret_keys: "`api_token`, or `email` and `api_key`",
+    configure_lines: &["account_id = \"023e105f4ecef8ad9ca31a8372d0c353\"   # on the overview page of the account"],
+    looks_up: true,
+    configure: settings::<Settings>,
+};
+
 /// The keys that only this kind has.
 #[derive(Debug, Deserialize)]
-pub struct Settings {
+pub(super) struct Settings {
     /// The account whose Access users these are.
     pub account_id: AccountId,
 }
@@ -33,7 +45,7 @@ pub struct Settings {
 /// The id of an account: up to 32 letters and digits.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub struct AccountId(String);
+pub(super) struct AccountId(String);
 
 impl TryFrom<String> for AccountId {
     type Error = &'static str;
@@ -50,7 +62,7 @@ impl TryFrom<String> for AccountId {
 
 /// Cloudflare Access, connected.
 #[derive(Debug)]
-pub struct CloudflareAccess {
+pub(super) struct CloudflareAccess {
     account: AccountId,
     login: Login,
 }
@@ -61,20 +73,15 @@ enum Login {
     GlobalKey { email: SecretString, key: SecretString },
 }
 
-impl Product for CloudflareAccess {
-    const KIND: &'static str = "cloudflare_access";
-    const TITLE: &'static str = "Cloudflare Access: delete user";
-    const SECRET_KEYS: &'static str = "`api_token`, or `email` and `api_key`";
-    type Settings = Settings;
-
-    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
+impl Product for Settings {
+    fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError> {
         let login = if secret.has("api_key") && !secret.has("api_token") {
             Login::GlobalKey { email: secret.text("email")?, key: secret.text("api_key")? }
         } else {
             Login::Token(secret.text("api_token")?)
         };
-        let provider = Self { account: settings.account_id.clone(), login };
-        Ok(vec![Place { scope: None, base_url: "https://api.cloudflare.com/client/v4", provider }])
+        let provider = CloudflareAccess { account: self.account_id.clone(), login };
+        Ok(Tenant::only("https://api.cloudflare.com/client/v4", provider))
     }
 }
 
@@ -89,9 +96,9 @@ impl Provider for CloudflareAccess {
             return Err(Failure::new(FailureKind::Rejected, "unusable_id").detail("longer than a user's id can be"));
         }
         let call = http.delete(&["accounts", &self.account.0, "access", "users", &account.id]);
-        let removal = self.authorized(call).read(|answer| {
-            accepted(answer)?;
-            Ok(Removal::deleted().request_id(answer.request_id()))
+        let removal = self.authorized(call).read(|response| {
+            accepted(response)?;
+            Ok(Removal::deleted().request_id(response.request_id()))
         });
         Removal::or_absent(removal.await, |failure| failure.reason == NOT_FOUND)
     }
@@ -108,7 +115,7 @@ impl LookUp for CloudflareAccess {
             let call = http.get(&["accounts", &self.account.0, "access", "users"]);
             // How `email` matches is not documented: it narrows, it does not decide.
             let call = call.query("email", email.expose()).query("page", &page.to_string());
-            let call = self.authorized(call.query("per_page", &PAGE.to_string())).large_answer();
+            let call = self.authorized(call.query("per_page", &PAGE.to_string())).large_response();
             pages.add(call.read(listed).await?, |user: &User| user.id.clone())?;
         }
         let account = |user: User| Account { id: user.id, email: Some(user.email), ..Account::default() };
@@ -117,7 +124,7 @@ impl LookUp for CloudflareAccess {
 }
 
 impl CloudflareAccess {
-    fn authorized<'a>(&self, call: Call<'a>) -> Call<'a> {
+    fn authorized<'a>(&self, call: Request<'a>) -> Request<'a> {
         match &self.login {
             Login::Token(token) => call.bearer(token),
             Login::GlobalKey { email, key } => {
@@ -127,22 +134,22 @@ impl CloudflareAccess {
     }
 }
 
-fn listed(answer: &Answer) -> Result<Page<User>, Failure> {
-    let envelope = accepted(answer)?;
+fn listed(response: &Response) -> Result<Page<User>, Failure> {
+    let envelope = accepted(response)?;
     let not_understood = || Failure::not_understood("not a list of users with an id and an address each");
     let result = envelope.result.ok_or_else(not_understood)?;
     let items = serde_json::from_str(result.get()).map_err(|_| not_understood())?;
     Ok(Page { items, total: envelope.result_info.and_then(|info| info.total_count) })
 }
 
-/// The envelope of an answer that agrees: that takes `success: true`, and no errors.
-fn accepted(answer: &Answer) -> Result<Envelope, Failure> {
-    let envelope: Envelope = answer.envelope()?;
+/// The envelope of a response that agrees: that takes `success: true`, and no errors.
+fn accepted(response: &Response) -> Result<Envelope, Failure> {
+    let envelope: Envelope = response.envelope()?;
     match envelope.errors.as_deref().unwrap_or_default() {
-        [] if envelope.success && answer.is_success() => Ok(envelope),
-        [] if answer.is_success() => Err(Failure::not_understood("neither a success nor an error")),
-        [] => Err(answer.failure()),
-        errors => Err(refused(answer.status(), errors)),
+        [] if envelope.success && response.is_success() => Ok(envelope),
+        [] if response.is_success() => Err(Failure::not_understood("neither a success nor an error")),
+        [] => Err(response.failure()),
+        errors => Err(refused(response.status(), errors)),
     }
 }
 
@@ -183,7 +190,7 @@ struct ResultInfo {
     total_count: Option<usize>,
 }
 
-/// All fields are optional by the specification. One who lacks either of these could be anybody.
+/// All fields are optional by the specification. A user without either of these cannot be compared.
 #[derive(Deserialize)]
 struct User {
     /// By this a user is deleted; never by `uid` or `seat_uid`.

@@ -8,22 +8,37 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{
-    Account, LookUp, Place, Product, Provider, Removal,
+    Account, LookUp, Product, Provider, ProviderKind, Removal, Tenant,
     pages::{Page, Pages, Total},
+    settings,
 };
 use crate::{
-    http::{Answer, Call, Http},
+    outbound::{Http, Request, Response},
     outcome::{Failure, FailureKind, Reference},
     person::{Identity, KnownBy},
-    secrets::{Secret, SecretFault},
+    secrets::{Secret, SecretError},
 };
 
 /// The documented maximum of `limit`.
 const PAGE: usize = 100;
 
+/// The kind in the registry.
+pub(super) const KIND: ProviderKind = ProviderKind {
+    name: "flashduty",
+    title: "Flashduty: delete member",
+    page: "https://docs.flashcat.cloud/en/api-reference/platform/members/member-delete",
+    secret_keys: "`app_key`",
+    configure_lines: &[
+        "# match = \"external_id\"   # find members by their ref_id; \"email\" unless given",
+        "# force = false   # true: delete members also while schedules and escalation rules refer to them",
+    ],
+    looks_up: true,
+    configure: settings::<Settings>,
+};
+
 /// The keys that only this kind has.
 #[derive(Debug, Deserialize)]
-pub struct Settings {
+pub(super) struct Settings {
     /// Deletes members also while schedules and escalation rules refer to them (`is_force`).
     #[serde(default)]
     pub force: bool,
@@ -34,24 +49,19 @@ pub struct Settings {
 
 /// Flashduty, connected.
 #[derive(Debug)]
-pub struct Flashduty {
+pub(super) struct Flashduty {
     app_key: SecretString,
     force: bool,
 }
 
-impl Product for Flashduty {
-    const KIND: &'static str = "flashduty";
-    const TITLE: &'static str = "Flashduty: delete member";
-    const SECRET_KEYS: &'static str = "`app_key`";
-    type Settings = Settings;
-
-    fn known_by(settings: &Settings) -> KnownBy {
-        settings.known_by
+impl Product for Settings {
+    fn known_by(&self) -> KnownBy {
+        self.known_by
     }
 
-    fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
-        let provider = Self { app_key: secret.text("app_key")?, force: settings.force };
-        Ok(vec![Place { scope: None, base_url: "https://api.flashcat.cloud", provider }])
+    fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError> {
+        let provider = Flashduty { app_key: secret.text("app_key")?, force: self.force };
+        Ok(Tenant::only("https://api.flashcat.cloud", provider))
     }
 }
 
@@ -66,7 +76,7 @@ impl Provider for Flashduty {
         // Of several fields the first non-empty one counts, and 0 is empty.
         let member_id: NonZeroU64 = account.id.parse().map_err(|_| unusable())?;
         let call = self.post(http, "delete").json(&DeleteMember { member_id, is_force: self.force });
-        let removal = call.read(|answer| Ok(Removal::deleted().request_id(accepted(answer)?.request_id))).await;
+        let removal = call.read(|response| Ok(Removal::deleted().request_id(accepted(response)?.request_id))).await;
         Removal::or_absent(removal, is_gone).map_err(|failure| match failure.reason.as_str() {
             // With `sso_user_non_editable` members made by SSO cannot be deleted; the page names no code for it.
             "AccessDenied" if account.managed_elsewhere => Failure { kind: FailureKind::Blocked, ..failure },
@@ -85,7 +95,7 @@ impl LookUp for Flashduty {
         };
         let mut pages = Pages::new(Total::Binding);
         while let Some(p) = pages.next()? {
-            let call = self.post(http, "list").json(&ListMembers { p, limit: PAGE, query }).large_answer();
+            let call = self.post(http, "list").json(&ListMembers { p, limit: PAGE, query }).large_response();
             pages.add(call.read(listed).await?, |member: &Member| member.member_id.to_string())?;
         }
         Ok(pages.into_items().into_iter().filter(|member| member.status != "deleted").map(Account::from).collect())
@@ -97,7 +107,7 @@ impl LookUp for Flashduty {
 }
 
 impl Flashduty {
-    fn post<'a>(&self, http: &'a Http, operation: &str) -> Call<'a> {
+    fn post<'a>(&self, http: &'a Http, operation: &str) -> Request<'a> {
         http.post(&["member", operation]).secret_query("app_key", &self.app_key)
     }
 }
@@ -107,8 +117,8 @@ fn is_gone(failure: &Failure) -> bool {
     failure.kind == FailureKind::Rejected && failure.reason == "ResourceNotFound"
 }
 
-fn listed(answer: &Answer) -> Result<Page<Member>, Failure> {
-    let envelope = accepted(answer)?;
+fn listed(response: &Response) -> Result<Page<Member>, Failure> {
+    let envelope = accepted(response)?;
     match read(&envelope.data).ok_or_else(|| Failure::not_understood("not a list of members"))? {
         List { items: Some(items), total } => Ok(Page { items, total: Some(total) }),
         List { items: None, total: 0 } => Ok(Page { items: Vec::new(), total: Some(0) }),
@@ -116,14 +126,14 @@ fn listed(answer: &Answer) -> Result<Page<Member>, Failure> {
     }
 }
 
-/// The envelope of an answer that agrees. An error in it is an error whatever the status.
-fn accepted(answer: &Answer) -> Result<Envelope, Failure> {
-    let envelope: Envelope = answer.envelope()?;
+/// The envelope of a response that agrees. An error in it is an error whatever the status.
+fn accepted(response: &Response) -> Result<Envelope, Failure> {
+    let envelope: Envelope = response.envelope()?;
     let failure = match &envelope.error {
         Some(error) if !matches!(error.code.as_str(), "OK" | "" | "0") => {
-            refused(answer.status(), error, &envelope.data)
+            refused(response.status(), error, &envelope.data)
         }
-        _ if !answer.is_success() => answer.failure(),
+        _ if !response.is_success() => response.failure(),
         None if !is_object(&envelope.data) => Failure::not_understood("neither data nor an error"),
         _ => return Ok(envelope),
     };

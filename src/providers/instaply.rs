@@ -6,36 +6,41 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, LookUp, Place, Product, Provider, Removal};
+use super::{Account, LookUp, Product, Provider, ProviderKind, Removal, Tenant, settings};
 use crate::{
-    http::{Answer, Http},
+    outbound::{Http, Response},
     outcome::{Failure, FailureKind},
-    secrets::{Secret, SecretFault},
+    secrets::{Secret, SecretError},
 };
 
-/// The whole of the documented answer for an address that the organisation does not have.
+/// The whole of the documented response for an address that the organization does not have.
 const NOT_FOUND: &str = "User not found in organization";
+
+/// The kind in the registry.
+pub(super) const KIND: ProviderKind = ProviderKind {
+    name: "instaply",
+    title: "Instaply: delete user by e-mail",
+    page: "https://docs.instaply.com/api/users/",
+    secret_keys: "`token`",
+    configure_lines: &[],
+    looks_up: false,
+    configure: settings::<Settings>,
+};
 
 /// The keys that only this kind has: none.
 #[derive(Debug, Deserialize)]
-pub struct Settings {}
+pub(super) struct Settings {}
 
-/// Instaply, connected. The token decides the organisation.
+/// Instaply, connected. The token decides the organization.
 #[derive(Debug)]
-pub struct Instaply {
+pub(super) struct Instaply {
     token: SecretString,
 }
 
-impl Product for Instaply {
-    const KIND: &'static str = "instaply";
-    const TITLE: &'static str = "Instaply: delete user by e-mail";
-    const SECRET_KEYS: &'static str = "`token`";
-    const LOOKS_UP: bool = false;
-    type Settings = Settings;
-
-    fn connect(_: &Settings, secret: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
-        let provider = Self { token: secret.text("token")? };
-        Ok(vec![Place { scope: None, base_url: "https://me.instaply.com", provider }])
+impl Product for Settings {
+    fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError> {
+        let provider = Instaply { token: secret.text("token")? };
+        Ok(Tenant::only("https://me.instaply.com", provider))
     }
 }
 
@@ -50,34 +55,34 @@ impl Provider for Instaply {
         http.post(&["api", "user", "delete-by-email"])
             .secret_header("token", &self.token)
             .json(&DeleteUser { email: &account.id })
-            .read(|answer| if answer.is_success() { deleted(answer, account) } else { refused(answer) })
+            .read(|response| if response.is_success() { deleted(response, account) } else { refused(response) })
             .await
     }
 }
 
-fn deleted(answer: &Answer, account: &Account) -> Result<Removal, Failure> {
-    let done: Deleted = answer.json()?;
+fn deleted(response: &Response, account: &Account) -> Result<Removal, Failure> {
+    let done: Deleted = response.json()?;
     if done.status != "success" || !account.is_at(&done.email) {
         return Err(Failure::not_understood("not a success, or somebody else's"));
     }
     Ok(Removal::deleted().account_id(Some(done.deleted_user_id)))
 }
 
-fn refused(answer: &Answer) -> Result<Removal, Failure> {
-    match (answer.status(), answer.envelope()?) {
+fn refused(response: &Response) -> Result<Removal, Failure> {
+    match (response.status(), response.envelope()?) {
         (404, Refusal { error: Some(error), .. }) if error == NOT_FOUND => Ok(Removal::absent()),
         // The last representative of a business, the last person of an escalation pool: there is no code, only this text.
         (400, Refusal { error: Some(rule), .. }) => {
             Err(Failure::new(FailureKind::Blocked, "business_rule").detail(rule))
         }
-        (400, Refusal { body: Some(faults), .. }) => {
-            let faults: Vec<_> = faults.iter().map(Fault::to_string).collect();
-            Err(Failure::new(FailureKind::Rejected, "validation").detail(faults.join(", ")))
+        (400, Refusal { body: Some(errors), .. }) => {
+            let errors: Vec<_> = errors.iter().map(ValidationError::to_string).collect();
+            Err(Failure::new(FailureKind::Rejected, "validation").detail(errors.join(", ")))
         }
         (_, Refusal { error: Some(text), .. } | Refusal { developer_message: Some(text), .. }) => {
-            Err(answer.failure().detail(text))
+            Err(response.failure().detail(text))
         }
-        _ => Err(answer.failure()),
+        _ => Err(response.failure()),
     }
 }
 
@@ -99,18 +104,18 @@ struct Deleted {
 #[serde(rename_all = "camelCase")]
 struct Refusal {
     error: Option<String>,
-    body: Option<Vec<Fault>>,
+    body: Option<Vec<ValidationError>>,
     developer_message: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Fault {
+struct ValidationError {
     message: String,
     /// A path: `@.email`.
     property: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ValidationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.property.trim_start_matches("@."), self.message)
     }

@@ -29,10 +29,10 @@ pub(super) enum Total {
     Hint,
 }
 
-/// What an answer says about its own page.
+/// What a response says about its own page.
 pub(super) struct Page<T> {
     pub(super) items: Vec<T>,
-    /// How many items the whole list has, where the vendor tells.
+    /// How many items the whole list has, where the vendor says so.
     pub(super) total: Option<usize>,
 }
 
@@ -62,7 +62,7 @@ impl<T> Pages<T> {
     /// has is the vendor's business, whatever was asked for.
     ///
     /// # Errors
-    /// If the list cannot be known in full: nobody may be called absent from the rest.
+    /// If the list cannot be read in full: absence from the rest would not be known.
     pub(super) fn add(&mut self, page: Page<T>, id: impl Fn(&T) -> String) -> Result<(), Failure> {
         let (known, empty) = (self.items.len(), page.items.is_empty());
         if self.read == 0 {

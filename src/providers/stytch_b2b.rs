@@ -1,39 +1,53 @@
 //! Stytch B2B, delete member: <https://stytch.com/docs/api-reference/b2b/api/members/delete-member>.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{Account, Hold, LookUp, Place, Product, Provider, Removal};
+use super::{Account, Hold, LookUp, Product, Provider, ProviderKind, Removal, Tenant, settings};
 use crate::{
-    http::{Answer, Http},
+    outbound::{Http, Response},
     outcome::{Failure, FailureKind},
     person::{Identity, KnownBy},
-    secrets::{Secret, SecretFault},
+    secrets::{Secret, SecretError},
 };
 
-/// The errors that say that a member is not there. `organization_not_found` is a 404 too, and a fault of the configuration.
+/// The errors that say that a member is not there. `organization_not_found` is a 404 too, and an error of the configuration.
 const GONE: [&str; 2] = ["member_not_found", "member_does_not_exist_in_organization"];
-/// A member who may sign in past the organisation's settings, when all else fails.
+/// A member who may sign in past the organization's settings, when all else fails.
 const BREAK_GLASS: Hold =
-    Hold { reason: "break_glass", detail: "this is the organisation's emergency account (is_breakglass)" };
+    Hold { reason: "break_glass", detail: "this is the organization's emergency account (is_breakglass)" };
+
+/// The kind in the registry.
+pub(super) const KIND: ProviderKind = ProviderKind {
+    name: "stytch_b2b",
+    title: "Stytch B2B: delete member",
+    page: "https://stytch.com/docs/api-reference/b2b/api/members/delete-member",
+    secret_keys: "`project_id` and `secret`",
+    configure_lines: &[
+        "organization_ids = [\"organization-live-3f2a…\"]   # each organization in which a person has a member",
+        "# match = \"external_id\"   # find members by their external_id; \"email\" unless given",
+    ],
+    looks_up: true,
+    configure: settings::<Settings>,
+};
 
 /// The keys that only this kind has.
 #[derive(Debug, Deserialize)]
-pub struct Settings {
-    /// The organisations in which a person has a member each.
+pub(super) struct Settings {
+    /// The organizations in which a person has a member each.
     pub organization_ids: OrganizationIds,
     /// Whether members are found by their address or by their `external_id`.
     #[serde(default, rename = "match")]
     pub known_by: KnownBy,
 }
 
-/// At least one organisation, each once.
+/// At least one organization, each once.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Vec<String>")]
-pub struct OrganizationIds(Vec<String>);
+pub(super) struct OrganizationIds(Vec<String>);
 
 impl TryFrom<Vec<String>> for OrganizationIds {
     type Error = String;
@@ -51,38 +65,33 @@ impl TryFrom<Vec<String>> for OrganizationIds {
     }
 }
 
-/// One organisation at Stytch, connected.
+/// One organization at Stytch, connected.
 #[derive(Debug)]
-pub struct StytchB2b {
+pub(super) struct StytchB2b {
     organization: String,
     project_id: SecretString,
     secret: SecretString,
 }
 
-impl Product for StytchB2b {
-    const KIND: &'static str = "stytch_b2b";
-    const TITLE: &'static str = "Stytch B2B: delete member";
-    const SECRET_KEYS: &'static str = "`project_id` and `secret`";
-    type Settings = Settings;
-
-    fn known_by(settings: &Settings) -> KnownBy {
-        settings.known_by
+impl Product for Settings {
+    fn known_by(&self) -> KnownBy {
+        self.known_by
     }
 
-    fn connect(settings: &Settings, keys: &Secret) -> Result<Vec<Place<Self>>, SecretFault> {
+    fn connect(&self, keys: &Secret) -> Result<Vec<Tenant>, SecretError> {
         let (project_id, secret) = (keys.text("project_id")?, keys.text("secret")?);
         let live = project_id.expose_secret().starts_with("project-live-");
         let base_url = if live { "https://api.stytch.com" } else { "https://test.stytch.com" };
-        let place = |organization: &String| Place {
+        let tenant = |organization: &String| Tenant {
             scope: Some(organization.clone()),
             base_url,
-            provider: Self {
+            provider: Arc::new(StytchB2b {
                 organization: organization.clone(),
                 project_id: project_id.clone(),
                 secret: secret.clone(),
-            },
+            }),
         };
-        Ok(settings.organization_ids.0.iter().map(place).collect())
+        Ok(self.organization_ids.0.iter().map(tenant).collect())
     }
 }
 
@@ -96,8 +105,8 @@ impl Provider for StytchB2b {
         let removal = http
             .delete(&["v1", "b2b", "organizations", &self.organization, "members", &account.id])
             .basic(self.project_id.expose_secret(), &self.secret)
-            .read(|answer| {
-                let Deleted { member_id, request_id } = accepted(answer)?;
+            .read(|response| {
+                let Deleted { member_id, request_id } = accepted(response)?;
                 if member_id != account.id {
                     return Err(Failure::not_understood("somebody else was deleted").request_id(Some(request_id)));
                 }
@@ -135,18 +144,18 @@ fn is_gone(failure: &Failure) -> bool {
     failure.kind == FailureKind::Rejected && GONE.contains(&failure.reason.as_str())
 }
 
-fn accepted<T: DeserializeOwned>(answer: &Answer) -> Result<T, Failure> {
-    if answer.is_success() {
-        return answer.json();
+fn accepted<T: DeserializeOwned>(response: &Response) -> Result<T, Failure> {
+    if response.is_success() {
+        return response.json();
     }
-    let refusal: Refusal = answer.envelope()?;
+    let refusal: Refusal = response.envelope()?;
     let Some(reason) = refusal.error_type.or(refusal.error) else {
-        return Err(answer.failure().request_id(refusal.request_id));
+        return Err(response.failure().request_id(refusal.request_id));
     };
     let kind = match reason.as_str() {
         "unauthorized_credentials" => FailureKind::Unauthorized,
         "too_many_requests" => FailureKind::RateLimited,
-        _ => FailureKind::of_status(answer.status()),
+        _ => FailureKind::of_status(response.status()),
     };
     let text = refusal.error_message.or(refusal.error_description);
     Err(Failure::new(kind, reason).detail_if(text).request_id(refusal.request_id))

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{DepartureReport, IgnoredReport, Report};
-use crate::outcome::Status;
+use super::{DepartureReport, Report};
+use crate::{departure::Ignored, outcome::Status};
 
 /// Departures, and ignored events, beyond which an answer gives counts.
 const MAX_LISTED: usize = 100;
@@ -18,7 +18,7 @@ struct Summary<'a> {
     status: Status,
     request_id: &'a str,
     departures: List<'a, DepartureReport, Status>,
-    ignored: List<'a, IgnoredReport, &'static str>,
+    ignored: List<'a, Ignored, &'static str>,
 }
 
 /// A list, or how often what stands in it.
@@ -48,7 +48,7 @@ impl Report {
     pub fn to_json(&self) -> String {
         let departures = |max| List::of(&self.departures, max, |departure: &DepartureReport| departure.status);
         let json = |departures| {
-            let ignored = List::of(&self.ignored, MAX_LISTED, |event: &IgnoredReport| event.reason);
+            let ignored = List::of(&self.ignored, MAX_LISTED, |event: &Ignored| event.reason);
             let summary = Summary { status: self.status, request_id: &self.request_id, departures, ignored };
             // Our own types serialize: maps have text keys, numbers are finite.
             serde_json::to_string(&summary).unwrap_or_default()
@@ -61,23 +61,22 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Entry, EventReport, Finding, PersonReport},
+        super::{AccountResult, MaskedPerson, ProviderResult},
         *,
     };
-    use crate::{departure::Ignored, outcome::Outcome};
+    use crate::{departure::Event, outcome::Outcome};
 
     fn departure(n: usize, detail: &str) -> DepartureReport {
-        let finding = Finding::of(Outcome::Deleted).detail(detail);
-        let entry = Entry { provider: "p".into(), finding, accounts: Vec::new(), attempts: 1, elapsed_ms: 1 };
+        let result = ProviderResult::new("p", AccountResult::of(Outcome::Deleted).detail(detail));
         DepartureReport {
             id: format!("s/{n}"),
             source: "s".into(),
-            event: EventReport { id: n.to_string(), r#type: "left".into(), occurred_at: None, organization: None },
-            person: PersonReport { idp_id: None, external_id: None, email: None, other_emails: Vec::new() },
+            event: Event { id: n.to_string(), kind: "left".into(), occurred_at: None, organization: None },
+            person: MaskedPerson { idp_id: None, external_id: None, email: None, other_emails: Vec::new() },
             status: if n.is_multiple_of(3) { Status::Pending } else { Status::Done },
             reasons: Vec::new(),
             duplicate: false,
-            providers: vec![entry],
+            providers: vec![result],
         }
     }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Lookup, Secret, StoreDown};
+use super::{Secret, SecretResult, SecretStoreError};
 
 /// Age at which the current versions are read again.
 const TTL: Duration = Duration::from_secs(300);
@@ -31,7 +31,7 @@ impl Stage {
 }
 
 /// Answer to one read of one secret.
-pub(super) type Reading = Result<Lookup, StoreDown>;
+pub(super) type Reading = Result<SecretResult, SecretStoreError>;
 
 /// Answers per secret and version, and the time of the last batch read.
 #[derive(Debug, Default)]
@@ -104,15 +104,15 @@ impl Cache {
     }
 }
 
-fn text(fault: Option<super::SecretFault>) -> String {
-    fault.map(|fault| fault.to_string()).unwrap_or_default()
+fn text(error: Option<super::SecretError>) -> String {
+    error.map(|error| error.to_string()).unwrap_or_default()
 }
 
-/// Whether an answer tells what the secret is: its value, or that it does not exist.
+/// Whether it is known what the secret is: its value, or that it does not exist.
 pub(super) fn is_settled(reading: &Reading) -> bool {
     match reading {
         Ok(Ok(_)) => true,
-        Ok(Err(fault)) => fault.is_absence(),
+        Ok(Err(error)) => error.is_absence(),
         Err(_) => false,
     }
 }

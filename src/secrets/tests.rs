@@ -112,12 +112,12 @@ fn key(secret: &Secret) -> String {
     secret.texts("signing_secret", "signing_secrets").remove(0).text.unwrap().expose_secret().to_owned()
 }
 
-async fn held(secrets: &Secrets) -> Result<String, StoreDown> {
-    secrets.get(HR).await.map(|lookup| lookup.map_or_else(|fault| fault.reason().to_owned(), |secret| key(&secret)))
+async fn held(secrets: &Secrets) -> Result<String, SecretStoreError> {
+    secrets.get(HR).await.map(|lookup| lookup.map_or_else(|error| error.reason().to_owned(), |secret| key(&secret)))
 }
 
-fn down() -> Result<String, StoreDown> {
-    Err(StoreDown { code: "InternalServiceError".to_owned() })
+fn down() -> Result<String, SecretStoreError> {
+    Err(SecretStoreError { code: "InternalServiceError".to_owned() })
 }
 
 /// Current and previous key of a second look for a delivery that arrives now.

@@ -16,10 +16,10 @@ impl Secret {
     ///
     /// # Errors
     /// If it is no JSON object.
-    pub fn parse(name: &str, text: &str) -> Result<Self, SecretFault> {
+    pub fn parse(name: &str, text: &str) -> Result<Self, SecretError> {
         match serde_json::from_str(text) {
             Ok(Value::Object(value)) => Ok(Self { name: name.to_owned(), value }),
-            _ => Err(SecretFault { secret: name.to_owned(), key: None, problem: Problem::NotAnObject }),
+            _ => Err(SecretError { secret: name.to_owned(), key: None, problem: Problem::NotAnObject }),
         }
     }
 
@@ -32,22 +32,22 @@ impl Secret {
     ///
     /// # Errors
     /// If it is missing, empty, or no text.
-    pub fn text(&self, key: &'static str) -> Result<SecretString, SecretFault> {
-        let value = self.value.get(key).ok_or_else(|| self.fault(key, Problem::Missing))?;
+    pub fn text(&self, key: &'static str) -> Result<SecretString, SecretError> {
+        let value = self.value.get(key).ok_or_else(|| self.error(key, Problem::Missing))?;
         self.non_empty(key, value)
     }
 
     /// Returns the text under `one` and those in the list under `many`, each by itself: an unusable one spoils no other.
-    /// Never empty: without any, the one entry says what is missing.
+    /// Never empty: without any, the one element says what is missing.
     pub fn texts(&self, one: &'static str, many: &'static str) -> Vec<KeyText> {
         let single = self.value.get(one).map(|value| self.key_text(one, value));
         let listed = match self.value.get(many) {
             Some(Value::Array(values)) => values.iter().map(|value| self.key_text(many, value)).collect(),
-            Some(_) => vec![KeyText { key: many, text: Err(self.fault(many, Problem::NotAList)) }],
+            Some(_) => vec![KeyText { key: many, text: Err(self.error(many, Problem::NotAList)) }],
             None => Vec::new(),
         };
         let texts: Vec<_> = single.into_iter().chain(listed).collect();
-        let missing = || KeyText { key: one, text: Err(self.fault(one, Problem::Missing)) };
+        let missing = || KeyText { key: one, text: Err(self.error(one, Problem::Missing)) };
         if texts.is_empty() { vec![missing()] } else { texts }
     }
 
@@ -75,29 +75,29 @@ impl Secret {
     }
 
     /// Returns an error about a key of this secret that a caller found unusable.
-    pub fn unusable(&self, key: &'static str) -> SecretFault {
-        self.fault(key, Problem::Unusable)
+    pub fn unusable(&self, key: &'static str) -> SecretError {
+        self.error(key, Problem::Unusable)
     }
 
     /// Returns an error about a key of this secret that is short enough to be guessed.
-    pub(crate) fn guessable(&self, key: &'static str) -> SecretFault {
-        self.fault(key, Problem::Guessable)
+    pub(crate) fn guessable(&self, key: &'static str) -> SecretError {
+        self.error(key, Problem::Guessable)
     }
 
     fn key_text(&self, key: &'static str, value: &Value) -> KeyText {
         KeyText { key, text: self.non_empty(key, value) }
     }
 
-    fn non_empty(&self, key: &'static str, value: &Value) -> Result<SecretString, SecretFault> {
+    fn non_empty(&self, key: &'static str, value: &Value) -> Result<SecretString, SecretError> {
         match value.as_str() {
-            None => Err(self.fault(key, Problem::NotAText)),
-            Some(text) if text.trim().is_empty() => Err(self.fault(key, Problem::Empty)),
+            None => Err(self.error(key, Problem::NotAText)),
+            Some(text) if text.trim().is_empty() => Err(self.error(key, Problem::Empty)),
             Some(text) => Ok(SecretString::from(text.trim())),
         }
     }
 
-    fn fault(&self, key: &'static str, problem: Problem) -> SecretFault {
-        SecretFault { secret: self.name.clone(), key: Some(key), problem }
+    fn error(&self, key: &'static str, problem: Problem) -> SecretError {
+        SecretError { secret: self.name.clone(), key: Some(key), problem }
     }
 }
 
@@ -107,7 +107,7 @@ pub struct KeyText {
     /// The key under which it stands.
     pub key: &'static str,
     /// The text without white space around it.
-    pub text: Result<SecretString, SecretFault>,
+    pub text: Result<SecretString, SecretError>,
 }
 
 /// Shorter texts are no secrets (`""`, `"eu"`) and replacing them would garble what is shown.
@@ -127,7 +127,7 @@ impl fmt::Debug for Secret {
 
 /// What is wrong with a secret: names the secret and the key, never the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretFault {
+pub struct SecretError {
     secret: String,
     key: Option<&'static str>,
     problem: Problem,
@@ -146,7 +146,7 @@ enum Problem {
     Guessable,
 }
 
-impl SecretFault {
+impl SecretError {
     /// Returns the error that the store has no secret of this name.
     pub fn not_found(secret: &str) -> Self {
         Self { secret: secret.to_owned(), key: None, problem: Problem::NotFound }
@@ -172,7 +172,7 @@ impl SecretFault {
     }
 }
 
-impl fmt::Display for SecretFault {
+impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "secret `{}`", self.secret)?;
         if let Some(key) = self.key {
@@ -193,7 +193,7 @@ impl fmt::Display for SecretFault {
     }
 }
 
-impl std::error::Error for SecretFault {}
+impl std::error::Error for SecretError {}
 
 #[cfg(test)]
 mod tests {
@@ -232,7 +232,7 @@ mod tests {
         let both = secret(r#"{"signing_secret": "first", "signing_secrets": ["second", 7, " third\n"]}"#);
         let texts = both.texts("signing_secret", "signing_secrets");
         let texts: Vec<_> = texts.iter().map(|one| one.text.as_ref().map(ExposeSecret::expose_secret)).collect();
-        let number = both.fault("signing_secrets", Problem::NotAText);
+        let number = both.error("signing_secrets", Problem::NotAText);
         assert_eq!(texts, [Ok("first"), Ok("second"), Err(&number), Ok("third")]);
     }
 

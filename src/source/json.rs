@@ -15,9 +15,9 @@ use super::Unreadable;
 /// An object that names a key twice is refused (RFC 7493 2.3): one reader takes the first value and another the last, so
 /// what a sender put there twice, perhaps out of somebody's own profile, has no certain class.
 pub(super) fn document(text: &[u8]) -> Result<Value, Unreadable> {
-    // What is no JSON is told apart from what we refuse by serde_json itself: only our own errors are about data.
-    let fault = |fault: serde_json::Error| if fault.is_data() { Unreadable::KeyTwice } else { Unreadable::NotJson };
-    serde_json::from_slice(text).map(|Certain(value)| value).map_err(fault)
+    // serde_json itself distinguishes a text that is not JSON from one that we refuse: only our own errors are about data.
+    let error = |error: serde_json::Error| if error.is_data() { Unreadable::KeyTwice } else { Unreadable::NotJson };
+    serde_json::from_slice(text).map(|Certain(value)| value).map_err(error)
 }
 
 /// Reads a text as JSON documents: one, or one a line, at most `most`. A line that is not JSON costs no other.
@@ -87,7 +87,7 @@ impl<'de> Visitor<'de> for CertainVisitor {
         let mut fields = Map::new();
         while let Some((key, Certain(value))) = object.next_entry::<String, _>()? {
             if fields.insert(key, value).is_some() {
-                return Err(A::Error::custom("a key stands twice"));
+                return Err(A::Error::custom("duplicate key"));
             }
         }
         Ok(Value::Object(fields))

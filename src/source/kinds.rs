@@ -22,7 +22,7 @@ mod zitadel;
 
 /// A kind of source.
 #[derive(Clone, Copy, Debug)]
-pub struct Kind {
+pub struct SourceKind {
     /// Its name in the configuration.
     pub name: &'static str,
     spec: &'static str,
@@ -33,7 +33,7 @@ macro_rules! kinds {
     (@normalize) => { None };
     (@normalize $normalize:expr) => { Some($normalize as Normalize) };
     ($($name:ident $($normalize:expr)?),* $(,)?) => {
-        &[$(Kind {
+        &[$(SourceKind {
             name: stringify!($name),
             spec: include_str!(concat!("kinds/", stringify!($name), ".toml")),
             normalize: kinds!(@normalize $($normalize)?),
@@ -42,7 +42,7 @@ macro_rules! kinds {
 }
 
 /// All kinds, by name.
-pub const KINDS: &[Kind] = kinds![
+pub const KINDS: &[SourceKind] = kinds![
     auth0,
     auth0_logs,
     authentik,
@@ -187,7 +187,7 @@ impl KindSpec {
     }
 }
 
-impl Kind {
+impl SourceKind {
     /// The kind of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         KINDS.iter().find(|kind| kind.name == name)
@@ -206,18 +206,18 @@ impl Kind {
     /// What is known of it.
     ///
     /// # Errors
-    /// If its file is faulty, which a test would have told.
+    /// If its file has an error, which a test would have found.
     pub fn spec(&self) -> Result<KindSpec, String> {
-        let fault = |why: String| format!("what is known of kind `{}` is faulty: {why}", self.name);
-        let table = toml::Deserializer::parse(self.spec).map_err(|error| fault(error.to_string()))?;
+        let unusable = |why: String| format!("the file of kind `{}` has an error: {why}", self.name);
+        let table = toml::Deserializer::parse(self.spec).map_err(|error| unusable(error.to_string()))?;
         let mut unknown = Vec::new();
         let spec = serde_ignored::deserialize(table, |path| unknown.push(path.to_string()));
-        let mut spec: KindSpec = spec.map_err(|error| fault(error.to_string()))?;
+        let mut spec: KindSpec = spec.map_err(|error| unusable(error.to_string()))?;
         if !unknown.is_empty() {
-            return Err(fault(format!("unknown key {}", unknown.join(", "))));
+            return Err(unusable(format!("unknown key {}", unknown.join(", "))));
         }
         if let Some(other) = &spec.like {
-            let other = Self::named(other).ok_or_else(|| fault(format!("no kind {other}")))?.spec()?;
+            let other = Self::named(other).ok_or_else(|| unusable(format!("no kind {other}")))?.spec()?;
             spec.signature = spec.signature.or(other.signature);
             spec.event = spec.event.or(other.event);
             spec.person = spec.person.or(other.person);

@@ -1,7 +1,5 @@
 //! What stands in an event: its id, its time, and the person whom it is about.
 
-use std::fmt;
-
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -34,49 +32,44 @@ pub(super) struct Reader {
     /// Whether the id of a delivery is that of what it says. A token's id is the token's own: made anew for every attempt, or
     /// the same for all.
     pub(super) id_is_signed: bool,
-    /// Whether an address is believed that its sender calls unproven.
+    /// Whether an e-mail address counts that its sender calls unverified.
     pub(super) accept_unverified: bool,
     /// Whether a delivery that cannot be read is answered as if it could: its sender would repeat it for days.
     pub(super) accept_unreadable: bool,
 }
 
-/// A delivery, or an event in it, that is genuine but cannot be read. Names the pointer, never the value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An authenticated delivery, or an event in it, that cannot be read. Names the pointer, never the value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// It is no JSON.
+    #[error("the body is not JSON")]
     NotJson,
-    /// It is JSON, but an object in it names a key twice: which of the two counts, nobody can say.
+    /// It is JSON, but an object in it names a key twice: which of the two counts is undefined.
+    #[error("the body names a key twice in one object")]
     KeyTwice,
     /// A field that is needed is missing.
+    #[error("field {0} is missing")]
     Missing(String),
     /// A field has another form than the source promises.
+    #[error("{}", malformed(.0))]
     Malformed(String),
-    /// The source does not say that the person's address is proven to be theirs.
-    Unproven(String),
+    /// The source does not say that the person's e-mail address is verified.
+    #[error("field {0} does not say that the e-mail address is verified")]
+    Unverified(String),
     /// The id stands for somebody else's departure in the same delivery.
+    #[error("two departures in the delivery have one id")]
     IdOfAnother,
     /// The delivery holds more than `MAX_EVENTS` events.
+    #[error("the delivery holds more than {MAX_EVENTS} events: let its sender make smaller batches")]
     TooManyEvents,
 }
 
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotJson => f.write_str("the body is not JSON"),
-            Self::KeyTwice => f.write_str("the body names a key twice in one object"),
-            Self::Missing(pointer) => write!(f, "field {pointer} is missing"),
-            Self::Malformed(pointer) if pointer.is_empty() => f.write_str("the body is not of the source's form"),
-            Self::Malformed(pointer) => write!(f, "field {pointer} cannot be read"),
-            Self::Unproven(pointer) => write!(f, "field {pointer} does not say that the address is proven"),
-            Self::IdOfAnother => f.write_str("two departures in the delivery have one id"),
-            Self::TooManyEvents => {
-                write!(f, "the delivery holds more than {MAX_EVENTS} events: let its sender make smaller batches")
-            }
-        }
+fn malformed(pointer: &str) -> String {
+    match pointer {
+        "" => "the body is not of the source's form".to_owned(),
+        _ => format!("field {pointer} cannot be read"),
     }
 }
-
-impl std::error::Error for Unreadable {}
 
 impl Reader {
     /// The events in a delivery, each as far as it can be read at all.
@@ -91,7 +84,7 @@ impl Reader {
             match (document, &self.event.items) {
                 (Ok(whole), Some(items)) => match list(items, whole) {
                     Ok(listed) => events.extend(listed.into_iter().map(Ok)),
-                    Err(fault) => events.push(Err(fault)),
+                    Err(error) => events.push(Err(error)),
                 },
                 (document, _) => events.push(document),
             }
@@ -134,7 +127,7 @@ impl Reader {
         }
     }
 
-    /// When an event happened, if it tells.
+    /// When an event happened, if it says so.
     pub(super) fn occurred_at(&self, event: &Value) -> Result<Option<EventTime>, Unreadable> {
         let Some((pointer, value)) = self.event.occurred_at.as_ref().and_then(|pointers| pointers.find(event)) else {
             return Ok(None);
@@ -142,12 +135,12 @@ impl Reader {
         EventTime::parse(value).map(Some).ok_or_else(|| Unreadable::Malformed(pointer.text().to_owned()))
     }
 
-    /// Where an event happened, if it tells.
+    /// Where an event happened, if it says so.
     pub(super) fn organization(&self, event: &Value) -> Result<Option<String>, Unreadable> {
         read(&self.event.organization, event)
     }
 
-    /// The person whom an event is about, whether their address is proven or not.
+    /// The person whom an event is about, whether their e-mail address is verified or not.
     pub(super) fn person(&self, event: &Value) -> Result<Person, Unreadable> {
         let mut emails = self.emails(event)?.into_iter();
         let email = emails.next();
@@ -171,17 +164,17 @@ impl Reader {
     }
 
     /// Whether the sender vouches for the person's address. Where it says something of it, nothing but `true` will do: Frontegg
-    /// writes null of an address that nobody proved. Where it says nothing, the address is the organisation's own.
-    pub(super) fn proven(&self, event: &Value) -> Result<(), Unreadable> {
+    /// writes null of an unverified address. Where it says nothing, the address is the organization's own.
+    pub(super) fn verified(&self, event: &Value) -> Result<(), Unreadable> {
         let pointers = self.person.verified.as_ref().filter(|_| !self.accept_unverified);
         let mut said = pointers.into_iter().flat_map(|pointers| pointers.all(event));
         match said.find(|(_, value)| **value != Value::Bool(true)) {
-            Some((pointer, _)) => Err(Unreadable::Unproven(pointer.text().to_owned())),
+            Some((pointer, _)) => Err(Unreadable::Unverified(pointer.text().to_owned())),
             None => Ok(()),
         }
     }
 
-    /// The usable addresses, the main one first. What is none (a user name, say) identifies nobody.
+    /// The usable addresses, the main one first. Other texts (a user name, say) identify no person.
     fn emails(&self, event: &Value) -> Result<Vec<Email>, Unreadable> {
         let texts = match self.person.emails.as_ref().and_then(|pointers| pointers.find(event)) {
             Some((pointer, Value::Array(list))) if list.len() > MAX_EMAILS => {

@@ -43,7 +43,7 @@ pub(super) struct PersonTable {
     pub(super) email: Option<Pointers>,
     /// A list of the person's addresses, the main one first. Where it stands, `email` is not read.
     pub(super) emails: Option<Pointers>,
-    /// Where the sender says whether the address is proven to be the person's.
+    /// Where the sender says whether the e-mail address is verified.
     pub(super) verified: Option<Pointers>,
 }
 
@@ -54,7 +54,7 @@ pub(super) enum EventClass {
     Departure,
     /// Is suspended or locked, or on leave.
     Suspension,
-    /// Is no longer in a group or an organisation.
+    /// Is no longer in a group or an organization.
     Removal,
     /// Something that some take for a departure.
     Optional,
@@ -62,9 +62,9 @@ pub(super) enum EventClass {
     Return,
     /// Has these addresses.
     Person,
-    /// Says to have this address; nobody has proven it yet.
+    /// Claims this e-mail address, which is not verified yet.
     Claim,
-    /// What was claimed is proven.
+    /// The claimed address is verified.
     Confirmation,
 }
 
@@ -110,7 +110,7 @@ impl Rule {
     }
 }
 
-/// As an administrator is told of it: `user.updated, if /data/blocked is true`.
+/// As shown to an administrator: `user.updated, if /data/blocked is true`.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.kind)?;
@@ -212,6 +212,8 @@ impl EventTable {
         let kind = self
             .r#type
             .ok_or_else(|| ("event", "`event` must say where an event's `type` stands (a JSON Pointer)".to_owned()))?;
+        let starting_at_event = [&self.id, &Some(kind.clone()), &self.occurred_at, &self.organization];
+        check_pointers(&starting_at_event, self.items.as_ref()).map_err(|why| ("event", why))?;
         let groups = [
             (EventClass::Departure, self.departures),
             (EventClass::Suspension, self.suspensions),
@@ -243,6 +245,12 @@ impl EventTable {
             rules,
         })
     }
+}
+
+/// Refuses a pointer that can point at nothing: the event would be taken for one without the field.
+fn check_pointers(pointers: &[&Option<Pointers>], items: Option<&Pointers>) -> Result<(), String> {
+    let vain = pointers.iter().find_map(|pointers| pointers.as_ref()?.is_vain(items));
+    vain.map_or(Ok(()), Err)
 }
 
 /// Makes departures of what `also` names. The conditions stay: `user.updated` means the update that is listed.
@@ -290,8 +298,13 @@ impl PersonTable {
         }
     }
 
-    pub(super) fn check(self) -> Result<PersonMap, String> {
+    /// Checks the table, whose pointers start at an event: in the list at `items`, if that is given.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn check(self, items: Option<&Pointers>) -> Result<PersonMap, String> {
         let Self { idp_id, external_id, email, emails, verified } = self;
+        check_pointers(&[&idp_id, &external_id, &email, &emails, &verified], items)?;
         if [&idp_id, &external_id, &email, &emails].into_iter().all(Option::is_none) {
             return Err("`person` must say where an `email`, an `external_id` or an `idp_id` stands".to_owned());
         }

@@ -13,7 +13,7 @@ use super::{
 
 /// The name of the sample that every source has.
 pub(super) const DEPARTURE: &str = "departure";
-/// The name of the sample that teaches an address.
+/// The name of the sample that records an e-mail address.
 pub(super) const CREATED: &str = "created";
 
 /// The headers that belong to a body, and the body.

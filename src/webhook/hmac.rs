@@ -44,8 +44,8 @@ impl Hmac {
             rule.check(text, now)?;
         }
         let parts = self.parts(claim.id.as_deref(), claim.timestamp.as_deref(), body);
-        let genuine = |key: &Key| mac::matches(self.algorithm, key.0.expose_secret(), &parts, &claim.signatures);
-        if keys.iter().any(genuine) { Ok(claim.id.clone()) } else { Err(Refusal::Mismatch) }
+        let is_match = |key: &Key| mac::matches(self.algorithm, key.0.expose_secret(), &parts, &claim.signatures);
+        if keys.iter().any(is_match) { Ok(claim.id.clone()) } else { Err(Refusal::Mismatch) }
     }
 
     /// The headers of a delivery with this id and body; `None` if the secret is no key.

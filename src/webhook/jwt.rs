@@ -1,6 +1,6 @@
 //! Senders that sign with a JSON Web Token (RFC 7519): in a header beside the body, or as the body itself (RFC 8935).
 //!
-//! The rules are those of RFC 8725: the algorithm is one that the sender's row allows **and** that the kind of key can
+//! The rules are those of RFC 8725: the algorithm is one that the sender's kind allows **and** that the kind of key can
 //! serve, so that a public key is never taken for a shared secret; what the token says of itself is checked against what
 //! is expected, and nothing in its header leads to a key.
 
@@ -22,9 +22,9 @@ use super::{
     signature::{BASE64_LENIENT, Encoding, KeyForm},
     single,
 };
-use crate::secrets::{Secret, SecretFault};
+use crate::secrets::{Secret, SecretError};
 
-mod provider;
+mod crypto;
 mod sign;
 
 pub use sign::Signed;
@@ -112,12 +112,12 @@ impl JwtKeys {
 
 /// What a good token vouches for.
 #[derive(Clone, Debug)]
-pub struct Proven {
+pub struct VerifiedToken {
     payload: Vec<u8>,
     id: Option<String>,
 }
 
-impl Proven {
+impl VerifiedToken {
     /// The body; where the body is the token, its claims, byte for byte as they were signed.
     pub fn payload(&self) -> &[u8] {
         &self.payload
@@ -133,13 +133,13 @@ impl Jwt {
     /// The same for one source: tokens must be from this issuer and for this audience, letter for letter.
     ///
     /// # Errors
-    /// Names the one that the sender always sends and the configuration does not tell.
+    /// Names the claim that the sender always sends and the configuration leaves out.
     pub fn expecting(self, issuer: Option<String>, audience: Option<String>) -> Result<Self, String> {
-        let lacks = |claim, told: &Option<String>| told.as_ref().map_or(self.requires(claim), String::is_empty);
-        if lacks(Registered::Iss, &issuer) {
+        let is_missing = |claim, value: &Option<String>| value.as_ref().map_or(self.requires(claim), String::is_empty);
+        if is_missing(Registered::Iss, &issuer) {
             return Err("`issuer` must say whose tokens to take".to_owned());
         }
-        if lacks(Registered::Aud, &audience) {
+        if is_missing(Registered::Aud, &audience) {
             return Err("`audience` must say for whom they are".to_owned());
         }
         Ok(Self { issuer, audience, ..self })
@@ -149,7 +149,7 @@ impl Jwt {
     ///
     /// # Errors
     /// If there is none: what is wrong with the first.
-    pub fn keys(&self, secret: &Secret) -> Result<JwtKeys, SecretFault> {
+    pub fn keys(&self, secret: &Secret) -> Result<JwtKeys, SecretError> {
         SecretKeys::read(secret, ("signing_secret", "signing_secrets"), |text| self.key(text)).into_keys()
     }
 
@@ -169,8 +169,8 @@ impl Jwt {
         body: &[u8],
         keys: &JwtKeys,
         now: OffsetDateTime,
-    ) -> Result<Proven, Refusal> {
-        provider::install();
+    ) -> Result<VerifiedToken, Refusal> {
+        crypto::install();
         let token = self.token(headers, body)?;
         let header = decode_header(token).map_err(|_| Refusal::NotAToken)?;
         self.check_header(&header)?;
@@ -186,7 +186,7 @@ impl Jwt {
             return Err(Refusal::Claim("jti"));
         }
         let payload = if self.header.is_some() { body } else { payload.get().as_bytes() };
-        Ok(Proven { payload: payload.to_vec(), id })
+        Ok(VerifiedToken { payload: payload.to_vec(), id })
     }
 
     fn requires(&self, claim: Registered) -> bool {
@@ -223,7 +223,7 @@ impl Jwt {
         Ok(())
     }
 
-    /// Who issued it, and for whom. A token that names an audience is for nobody else, also where the configuration names
+    /// Who issued it, and for whom. A token that names an audience is for that audience alone, also where the configuration names
     /// none (RFC 7519 4.1.3).
     fn check_parties(&self, claims: &Map<String, Value>) -> Result<(), Refusal> {
         let issuer = text(claims, "iss")?;
@@ -293,8 +293,8 @@ fn signature_alone(algorithm: Algorithm) -> Validation {
 impl BodyHash {
     fn check(&self, claims: &Map<String, Value>, body: &[u8]) -> Result<(), Refusal> {
         let text = claims.get(&self.claim).and_then(Value::as_str);
-        let told = text.and_then(|text| self.decode(text)).ok_or(Refusal::Claim("body hash"))?;
-        if bool::from(told.ct_eq(&Sha256::digest(body))) { Ok(()) } else { Err(Refusal::BodyHash) }
+        let hash = text.and_then(|text| self.decode(text)).ok_or(Refusal::Claim("body hash"))?;
+        if bool::from(hash.ct_eq(&Sha256::digest(body))) { Ok(()) } else { Err(Refusal::BodyHash) }
     }
 
     fn decode(&self, text: &str) -> Option<Vec<u8>> {
@@ -330,7 +330,7 @@ impl TryFrom<Table> for Jwt {
         let named = |text: &String| HeaderName::try_from(text).map_err(|_| format!("`{text}` is no header name"));
         let header = table.header.as_ref().map(named).transpose()?;
         let shared_alone = table.algorithms.iter().all(|algorithm| algorithm.family() == AlgorithmFamily::Hmac);
-        let fault = match () {
+        let error = match () {
             () if table.algorithms.is_empty() => "`algorithms` names none",
             () if header.is_none() && table.prefix.is_some() => "`prefix` goes with a `header`",
             () if header.is_none() && table.body_hash.is_some() => "`body_hash` goes with a `header`",
@@ -341,8 +341,8 @@ impl TryFrom<Table> for Jwt {
             }
             () => "",
         };
-        if !fault.is_empty() {
-            return Err(fault.to_owned());
+        if !error.is_empty() {
+            return Err(error.to_owned());
         }
         Ok(Self {
             header,

@@ -1,6 +1,6 @@
 //! The key sets of the senders that publish one: fetched within bounds, kept, and read again when a key is new.
 //!
-//! Nobody outside can make us fetch much: a set is read every ten minutes, once more a minute for keys that it does not
+//! A sender cannot make us fetch much: a set is read every ten minutes, once more a minute for keys that it does not
 //! hold, and not at once again where that failed.
 
 use std::{
@@ -14,32 +14,32 @@ use tokio::time::{Instant, timeout_at};
 use super::JwkSet;
 use crate::{
     config::BaseUrl,
-    http::{Answer, Client, Http, Limits},
+    outbound::{Client, Http, Limits, Response},
     outcome::{Failure, FailureKind},
     secrets::Freshness,
 };
 
 /// How long a set is believed without being read again.
 const FRESH: time::Duration = time::Duration::minutes(10);
-/// How long a set is used while nobody can say whether it still holds.
+/// How long a set is used while it cannot be read again.
 const KEPT: time::Duration = time::Duration::hours(24);
 /// A key that is not in a set may cost one fetch in this time, and no more.
 const SECOND_LOOK: time::Duration = time::Duration::minutes(1);
 /// After a fetch that failed there is no other in this time.
 const REST: time::Duration = time::Duration::seconds(10);
 /// How long a fetch may take, a second attempt included.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
 /// The largest set that is read, in bytes. A key with its certificates has about two thousand.
 const LARGEST: usize = 64 * 1024;
 
 /// A key set cannot be read, and none is kept that could stand in. Its text has the reason, never the address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the key set cannot be read: {reason}")]
-pub struct KeysDown {
+pub struct KeySetError {
     reason: String,
 }
 
-impl KeysDown {
+impl KeySetError {
     fn new(reason: &str) -> Self {
         Self { reason: reason.to_owned() }
     }
@@ -49,14 +49,14 @@ impl KeysDown {
 #[derive(Debug)]
 pub struct KeySets {
     client: Client,
-    /// Each locked while it is read: whoever else needs it waits for the same answer.
+    /// Each locked while it is read: whoever else needs it waits for the same response.
     slots: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slot>>>>,
 }
 
 #[derive(Debug, Default)]
 struct Slot {
     good: Option<(Arc<JwkSet>, OffsetDateTime)>,
-    failed: Option<(KeysDown, OffsetDateTime)>,
+    failed: Option<(KeySetError, OffsetDateTime)>,
     second_look: Option<OffsetDateTime>,
 }
 
@@ -71,9 +71,9 @@ impl KeySets {
     ///
     /// # Errors
     /// If there is none, or it does not come before `deadline`.
-    pub async fn get(&self, url: &BaseUrl, now: OffsetDateTime, deadline: Instant) -> Result<Arc<JwkSet>, KeysDown> {
+    pub async fn get(&self, url: &BaseUrl, now: OffsetDateTime, deadline: Instant) -> Result<Arc<JwkSet>, KeySetError> {
         let slot = self.slot(url);
-        let mut slot = timeout_at(deadline, slot.lock()).await.map_err(|_| KeysDown::new("deadline"))?;
+        let mut slot = timeout_at(deadline, slot.lock()).await.map_err(|_| KeySetError::new("deadline"))?;
         if let Some(set) = slot.younger_than(FRESH, now) {
             return Ok(set);
         }
@@ -91,15 +91,15 @@ impl KeySets {
     /// once a minute, else as it was read last, and whether it was read since the delivery arrived.
     ///
     /// # Errors
-    /// If the last fetch failed: then nobody knows whether the key is good.
+    /// If the last fetch failed: whether the key is good is not known.
     pub async fn again(
         &self,
         url: &BaseUrl,
         now: OffsetDateTime,
         deadline: Instant,
-    ) -> Result<(Arc<JwkSet>, Freshness), KeysDown> {
+    ) -> Result<(Arc<JwkSet>, Freshness), KeySetError> {
         let slot = self.slot(url);
-        let mut slot = timeout_at(deadline, slot.lock()).await.map_err(|_| KeysDown::new("deadline"))?;
+        let mut slot = timeout_at(deadline, slot.lock()).await.map_err(|_| KeySetError::new("deadline"))?;
         // A first read for this very delivery, or for one that came later, is no older than another would be.
         let read_at = slot.good.as_ref().map(|(_, at)| *at);
         if read_at.is_none_or(|at| at < now) && slot.second_look.is_none_or(|at| !within(SECOND_LOOK, at, now)) {
@@ -111,7 +111,7 @@ impl KeySets {
             (None, Some((set, at))) if *at < now => Ok((set.clone(), Freshness::Outdated)),
             (None, Some((set, _))) => Ok((set.clone(), Freshness::SinceArrival)),
             (Some((down, _)), _) => Err(down.clone()),
-            (None, None) => Err(KeysDown::new("never_read")),
+            (None, None) => Err(KeySetError::new("never_read")),
         }
     }
 
@@ -126,9 +126,9 @@ impl KeySets {
         url: &BaseUrl,
         now: OffsetDateTime,
         deadline: Instant,
-    ) -> Result<Arc<JwkSet>, KeysDown> {
-        let limits = Limits { timeout: PATIENCE, attempts: 2 };
-        let deadline = deadline.min(Instant::now() + PATIENCE);
+    ) -> Result<Arc<JwkSet>, KeySetError> {
+        let limits = Limits { timeout: TIMEOUT, attempts: 2 };
+        let deadline = deadline.min(Instant::now() + TIMEOUT);
         let http = Http::new(self.client.clone(), url.url().clone(), limits, deadline);
         match http.get_from(url.url().as_str()).at_most(LARGEST).read(read).await {
             Ok(set) => {
@@ -137,7 +137,7 @@ impl KeySets {
                 Ok(set)
             }
             Err(failure) => {
-                let down = KeysDown { reason: failure.reason };
+                let down = KeySetError { reason: failure.reason };
                 tracing::warn!(reason = %down, kept = slot.good.is_some(), "a key set could not be fetched");
                 // One that came too late to try says nothing of the endpoint.
                 if failure.kind != FailureKind::NotAttempted {
@@ -160,6 +160,6 @@ fn within(time: time::Duration, at: OffsetDateTime, now: OffsetDateTime) -> bool
     (now - at).abs() < time
 }
 
-fn read(answer: &Answer) -> Result<JwkSet, Failure> {
-    if answer.is_success() { answer.json() } else { Err(answer.failure()) }
+fn read(response: &Response) -> Result<JwkSet, Failure> {
+    if response.is_success() { response.json() } else { Err(response.failure()) }
 }

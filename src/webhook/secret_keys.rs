@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Key, Keys};
-use crate::secrets::{Secret, SecretFault};
+use crate::secrets::{Secret, SecretError};
 
 /// Fewest bytes of a key that is used; a shorter one can be guessed. Counted is what the sender computes with: the text's
 /// own bytes in UTF-8, for `whsec_…` the bytes that its base64 stands for, for a static token all that the header says
@@ -15,7 +15,7 @@ const MIN_KEY_BYTES: usize = 16;
 #[derive(Debug)]
 pub struct SecretKeys {
     usable: Vec<Key>,
-    faults: Vec<SecretFault>,
+    errors: Vec<SecretError>,
 }
 
 impl SecretKeys {
@@ -25,15 +25,15 @@ impl SecretKeys {
         names: (&'static str, &'static str),
         key: impl Fn(&SecretString) -> Option<Key>,
     ) -> Self {
-        let (mut usable, mut faults) = (Vec::new(), Vec::new());
+        let (mut usable, mut errors) = (Vec::new(), Vec::new());
         for listed in secret.texts(names.0, names.1) {
             match listed.text.and_then(|text| key(&text).ok_or_else(|| secret.unusable(listed.key))) {
-                Ok(key) if key.0.expose_secret().len() < MIN_KEY_BYTES => faults.push(secret.guessable(listed.key)),
+                Ok(key) if key.0.expose_secret().len() < MIN_KEY_BYTES => errors.push(secret.guessable(listed.key)),
                 Ok(key) => usable.push(key),
-                Err(fault) => faults.push(fault),
+                Err(error) => errors.push(error),
             }
         }
-        Self { usable, faults }
+        Self { usable, errors }
     }
 
     /// Number of keys that are used.
@@ -42,17 +42,17 @@ impl SecretKeys {
     }
 
     /// What is wrong with the keys that are not used.
-    pub fn faults(&self) -> &[SecretFault] {
-        &self.faults
+    pub fn errors(&self) -> &[SecretError] {
+        &self.errors
     }
 
     /// Returns the keys that are used.
     ///
     /// # Errors
     /// If there is none: what is wrong with the first.
-    pub fn into_keys(self) -> Result<Keys, SecretFault> {
-        match self.faults.into_iter().next() {
-            Some(fault) if self.usable.is_empty() => Err(fault),
+    pub fn into_keys(self) -> Result<Keys, SecretError> {
+        match self.errors.into_iter().next() {
+            Some(error) if self.usable.is_empty() => Err(error),
             _ => Ok(Keys::Shared(self.usable)),
         }
     }

@@ -33,7 +33,7 @@ impl Signature {
 #[derive(Deserialize)]
 struct Table {
     /// The header that holds the signature, or several: the first that is there counts, with the id and timestamp headers
-    /// at the same place of their lists.
+    /// at the same position of their lists.
     header: OneOrMany,
     #[serde(default)]
     id_header: OneOrMany,
@@ -287,7 +287,7 @@ fn parts(template: &str) -> Result<Vec<Part>, String> {
 /// What is sent beside the body must be signed, and what is signed must be sent.
 fn check_signed(signed: &[Part], has_id: bool, timed: bool) -> Result<(), String> {
     let uses = |part: Part| signed.contains(&part);
-    let fault = match () {
+    let error = match () {
         () if !uses(Part::Body) => "`signed` must contain {body}",
         () if uses(Part::Id) && !has_id => "`signed` has {id}, but no `id_header` is named",
         // Whoever replays a delivery could give it another id.
@@ -297,7 +297,7 @@ fn check_signed(signed: &[Part], has_id: bool, timed: bool) -> Result<(), String
         }
         () => return Ok(()),
     };
-    Err(fault.to_owned())
+    Err(error.to_owned())
 }
 
 impl TryFrom<Table> for Signature {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use offboard::{
-    departure::Delivery,
+    departure::DeliveryEvents,
     person::{Email, Person},
     webhook::Verified,
 };
@@ -92,13 +92,13 @@ fn names_the_actor(case: &Case, body: &[u8]) -> bool {
     case.door.source.kind.name == "keycloak" && serde_json::from_slice(body).is_ok_and(|body| kind(&body))
 }
 
-fn people(delivery: &Delivery) -> impl Iterator<Item = &Person> {
+fn people(delivery: &DeliveryEvents) -> impl Iterator<Item = &Person> {
     let left = delivery.departures.iter().map(|departure| &departure.person);
     left.chain(delivery.facts.iter().map(|fact| &fact.person))
 }
 
 /// Ids are the source's own, plain, bounded, and each stands for one departure.
-fn ids(delivery: &Delivery) {
+fn ids(delivery: &DeliveryEvents) {
     let mut whole = HashSet::new();
     for departure in &delivery.departures {
         assert_eq!(departure.id, format!("s/{}", departure.event.id));
@@ -117,7 +117,7 @@ fn ids(delivery: &Delivery) {
 }
 
 /// Nobody has an address that the body does not name.
-fn addresses(delivery: &Delivery, body: &[u8]) {
+fn addresses(delivery: &DeliveryEvents, body: &[u8]) {
     let mut texts = HashSet::new();
     // A line that is torn costs no other.
     for part in body.split(|byte| *byte == b'\n').chain([body]) {
@@ -149,7 +149,7 @@ fn collect(value: &Value, texts: &mut HashSet<String>) {
 }
 
 /// No address is shown in full, unless it is an id as well; no secret at all.
-fn shown(delivery: &Delivery, door: &Door) {
+fn shown(delivery: &DeliveryEvents, door: &Door) {
     let shown = format!("{delivery:?}");
     assert!(!shown.contains(door.secret.expose_secret()), "a secret is shown");
     let departures = || delivery.departures.iter().map(|departure| &departure.event);

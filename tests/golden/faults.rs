@@ -4,7 +4,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use offboard::{outcome::Outcome, providers::KINDS, report::Entry};
+use offboard::{outcome::Outcome, providers::KINDS, report::ProviderResult};
 use serde_json::Value;
 
 use crate::{
@@ -171,7 +171,7 @@ impl Trial<'_> {
     }
 
     /// Plays the case with the fault in it; what ended differently from what may be.
-    async fn run(&self, world: &World, (keys, patience): (&str, Duration)) -> (Entry, Vec<String>) {
+    async fn run(&self, world: &World, (keys, patience): (&str, Duration)) -> (ProviderResult, Vec<String>) {
         // What comes before must end as scripted, also on a busy machine.
         let (keys, patience) = if self.at.0 > 0 { CALM } else { (keys, patience) };
         let player = Player::start().await;
@@ -195,8 +195,8 @@ impl Trial<'_> {
         if self.fault.excused(&run.exchanges[self.at.1]).is_some() {
             return (entry, wrong);
         }
-        if [Outcome::Deleted, Outcome::Deactivated, Outcome::AlreadyAbsent].contains(&entry.finding.outcome) {
-            wrong.push(format!("ended as {}", entry.finding.outcome));
+        if [Outcome::Deleted, Outcome::Deactivated, Outcome::AlreadyAbsent].contains(&entry.worst.outcome) {
+            wrong.push(format!("ended as {}", entry.worst.outcome));
         }
         if self.is_look_up() && player.played()[before..].iter().any(is_removal) {
             wrong.push("removed somebody after a look-up that failed".to_owned());
@@ -285,7 +285,7 @@ async fn what_faults_come_to() {
     let world = World::of(&cases).await;
     let trials = trials(&cases);
     let lines = stream::iter(&trials).map(|trial| async {
-        let finding = trial.run(&world, CALM).await.0.finding;
+        let finding = trial.run(&world, CALM).await.0.worst;
         let request = &trial.case.runs[0].exchanges[trial.at.1].request;
         let reason = finding.reason.unwrap_or_default();
         let step =

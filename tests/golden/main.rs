@@ -11,7 +11,7 @@
 //! | `=== secret` | the secret's value |
 //! | `=== person` | who left: `email`, `external_id`, `former` and `former_in_use` addresses; the account ids that a release showed (`released`); whether a removal was `begun`, and whether that is all to find out (`resolve`). Begins a departure; there may be several, one after the other |
 //! | `>>> METHOD TARGET` | the next request exactly: all headers but the ones that every request has, and the body |
-//! | `>>> [LANE] METHOD TARGET` | the same, in an organisation of its own: lanes run side by side |
+//! | `>>> [LANE] METHOD TARGET` | the same, in an organization of its own: lanes run side by side |
 //! | `<<< STATUS` | its answer |
 //! | `=== outcome` | what the report says |
 //!
@@ -76,12 +76,15 @@ async fn stytch_b2b() {
 }
 
 #[test]
-fn every_kind_has_golden_exchanges_and_a_row_in_the_readme() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+fn every_kind_has_golden_exchanges_and_a_row_in_its_page() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/providers.md")).unwrap();
     for kind in KINDS {
         assert!(Case::all_of(kind.name).len() >= 10, "too few golden exchanges for `{}`", kind.name);
         let row = format!("| `{}` |", kind.name);
-        assert!(readme.lines().any(|line| line.starts_with(&row)), "README.md: no row of a table begins with {row}");
+        assert!(
+            page.lines().any(|line| line.starts_with(&row)),
+            "docs/providers.md: no row of a table begins with {row}"
+        );
     }
     let mut names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
     names.sort_unstable();

@@ -6,10 +6,10 @@ use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use offboard::{
     config::{Config, Mode},
     engine::{Action, AddressStatus, Assignment, Engine, OwnedIdentity, Target},
-    http::Client,
+    outbound::Client,
     person::Email,
-    providers::{KINDS, Kind},
-    report::Entry,
+    providers::{KINDS, ProviderKind},
+    report::ProviderResult,
     secrets::{Secret, Secrets},
 };
 use serde_json::{Value, json};
@@ -96,7 +96,7 @@ impl Stage {
     }
 
     /// One departure.
-    pub async fn run(&self, run: &Run, world: &World, patience: Duration) -> Entry {
+    pub async fn run(&self, run: &Run, world: &World, patience: Duration) -> ProviderResult {
         let assignment = assignment(&run.person, &self.config);
         let mut entries = self.engine.execute(&world.secrets, assignment, Instant::now() + patience).await;
         assert_eq!(entries.len(), 1, "one provider, one entry");
@@ -113,7 +113,7 @@ fn assignment(person: &Person, config: &Config) -> Assignment {
     let emails = emails.into_iter().flat_map(|(status, emails)| emails.iter().map(move |email| (status, email)));
     let emails = emails.map(|(status, email)| (status, OwnedIdentity::Email(Email::parse(email).unwrap())));
     let ids = person.external_id.iter().map(|id| (AddressStatus::Current, OwnedIdentity::ExternalId(id.clone())));
-    let released = |kind: &Kind| (kind.name.to_owned(), person.released.iter().cloned().collect());
+    let released = |kind: &ProviderKind| (kind.name.to_owned(), person.released.iter().cloned().collect());
     Assignment {
         targets: emails.chain(ids).map(|(status, identity)| Target { identity, status }).collect(),
         source: "golden".to_owned(),
@@ -129,7 +129,7 @@ fn assignment(person: &Person, config: &Config) -> Assignment {
 
 /// The path of the vendor's own base URL.
 fn vendors_path(case: &Case, own: &str) -> String {
-    assert!(Kind::named(&case.kind).is_some(), "no kind {}", case.kind);
+    assert!(ProviderKind::named(&case.kind).is_some(), "no kind {}", case.kind);
     let text = format!("[sources.golden]\nkind = \"workos\"\n[providers.p]\nkind = \"{}\"\n{own}", case.kind);
     let config = Config::parse(&text, (!case.policy.contains("mode")).then_some("live"))
         .unwrap_or_else(|faults| panic!("{}: {faults}", case.name));
@@ -142,7 +142,7 @@ fn vendors_path(case: &Case, own: &str) -> String {
 }
 
 /// What the report says, without what is not the provider's doing.
-pub fn told(entry: &Entry) -> Value {
+pub fn told(entry: &ProviderResult) -> Value {
     let mut told = serde_json::to_value(entry).unwrap();
     let fields = told.as_object_mut().unwrap();
     fields.remove("provider");
@@ -151,7 +151,7 @@ pub fn told(entry: &Entry) -> Value {
 }
 
 /// What the report must not show: parts of secrets, whole addresses, where the provider is.
-pub fn leaks(entry: &Entry) -> Option<String> {
+pub fn leaks(entry: &ProviderResult) -> Option<String> {
     let shown = format!("{entry:?} {}", told(entry));
     let never = [
         "-1234",

@@ -8,7 +8,7 @@ use std::{
 use offboard::{
     outcome::{FailureKind, Outcome},
     providers::KINDS,
-    report::{Entry, Finding},
+    report::{AccountResult, ProviderResult},
 };
 use tokio::time::Instant;
 
@@ -21,7 +21,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The clean deletion of every kind, with one of its answers changed by `change`: what each comes to, and what was asked.
-async fn changed(keys: &str, change: impl Fn(&Exchange) -> Answer) -> Vec<(String, Finding, Vec<Request>)> {
+async fn changed(keys: &str, change: impl Fn(&Exchange) -> Answer) -> Vec<(String, AccountResult, Vec<Request>)> {
     let cases: Vec<_> = KINDS.iter().map(|kind| Case::named(kind.name, "deleted")).collect();
     let world = World::of(&cases).await;
     let mut ends = Vec::new();
@@ -41,8 +41,8 @@ async fn changed(keys: &str, change: impl Fn(&Exchange) -> Answer) -> Vec<(Strin
 }
 
 /// The finding, with that of a failed second look spelt out like a first one.
-fn failed_look(entry: Entry) -> Finding {
-    let Entry { mut finding, .. } = entry;
+fn failed_look(entry: ProviderResult) -> AccountResult {
+    let ProviderResult { worst: mut finding, .. } = entry;
     if finding.outcome == Outcome::Unconfirmed && finding.reason.as_deref() == Some("proof_failed") {
         let detail = finding.detail.take().unwrap_or_default();
         finding.reason = detail.strip_prefix("the second look failed: ").map(str::to_owned);
@@ -152,5 +152,5 @@ async fn one_token_is_fetched_for_two_departures() {
     player.load(&in_lane("two"));
     let (one, two) = tokio::join!(stage.run(nobody, &world, PATIENCE), stage.run(nobody, &world, PATIENCE));
     assert_eq!((player.complaints(), player.left()), (Vec::new(), Vec::new()));
-    assert_eq!([one.finding.outcome, two.finding.outcome], [Outcome::AlreadyAbsent; 2]);
+    assert_eq!([one.worst.outcome, two.worst.outcome], [Outcome::AlreadyAbsent; 2]);
 }

@@ -217,5 +217,5 @@ async fn no_answer_and_no_line_of_the_log_has_an_address_or_a_secret() {
     for hidden in ["lee@example.com", "admin@example.com", TOKEN, "bGVl", "instaply-token-1"] {
         assert!(!shown.contains(hidden), "{hidden} in {shown}");
     }
-    assert!(shown.contains("email_verified does not say that the address is proven"), "{shown}");
+    assert!(shown.contains("email_verified does not say that the e-mail address is verified"), "{shown}");
 }

@@ -7,12 +7,12 @@ use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use offboard::{
     config::BaseUrl,
-    http::Client,
+    outbound::Client,
     secrets::Freshness,
     webhook::{
         JwkSet, Refusal,
         jwt::{Jwt, JwtKeys},
-        key_sets::{KeySets, KeysDown},
+        key_sets::{KeySetError, KeySets},
     },
 };
 use secrecy::SecretString;
@@ -70,7 +70,7 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
 
-fn reason<T>(verdict: Result<T, KeysDown>) -> String {
+fn reason<T>(verdict: Result<T, KeySetError>) -> String {
     let text = verdict.map(|_| ()).unwrap_err().to_string();
     assert!(!text.contains("127.0.0.1") && !text.contains("jwks"), "{text}");
     text.strip_prefix("the key set cannot be read: ").unwrap().to_owned()
@@ -207,7 +207,7 @@ async fn a_key_that_cannot_be_read_does_not_spoil_the_rest() {
 }
 
 /// A server that gives one answer to everything, and the set that is read from it.
-async fn fetched<R: IntoResponse + Clone + Send + Sync + 'static>(answer: R) -> Result<Arc<JwkSet>, KeysDown> {
+async fn fetched<R: IntoResponse + Clone + Send + Sync + 'static>(answer: R) -> Result<Arc<JwkSet>, KeySetError> {
     let address = serve(move |call| {
         let answer = answer.clone();
         async move {

@@ -24,7 +24,7 @@ use offboard::{
     },
     outcome::{Outcome, Reference, Status},
     person::{Email, Person},
-    report::{Entry, Finding},
+    report::{AccountResult, ProviderResult},
 };
 use offboard_sandbox::{aws::dynamodb as mock, mock::MockServer};
 use time::{OffsetDateTime, macros::datetime};
@@ -267,7 +267,7 @@ fn departure(event: &str, person: Person) -> Departure {
 
 fn fact(person: Person) -> IdentityFact {
     let at = Some(EventTime::Instant(NOW - time::Duration::HOUR));
-    IdentityFact { person, word: Word::Active, verified: Verification::Proven, at }
+    IdentityFact { person, word: Word::Active, verified: Verification::Verified, at }
 }
 
 async fn recorded(ledger: &Ledger, departure: &Departure) -> Record {
@@ -422,15 +422,16 @@ async fn facts_of_an_id_with_hundreds_of_addresses_are_stored() {
     }
 }
 
-fn entry(provider: &str, references: usize) -> Entry {
+fn entry(provider: &str, references: usize) -> ProviderResult {
     let reference = |n: usize| Reference {
         kind: "escalation_rule".to_owned(),
         name: format!("{n} {}", "x".repeat(280)),
         href: Some("y".repeat(300)),
     };
-    let finding = Finding { references: (0..references).map(reference).collect(), ..Finding::of(Outcome::Blocked) };
+    let finding =
+        AccountResult { references: (0..references).map(reference).collect(), ..AccountResult::of(Outcome::Blocked) };
     let finding = finding.reason("ReferenceExist").detail("z".repeat(300));
-    Entry { provider: provider.to_owned(), finding, accounts: Vec::new(), attempts: 1, elapsed_ms: 1 }
+    ProviderResult::new(provider, finding)
 }
 
 #[tokio::test]
@@ -440,7 +441,7 @@ async fn record_with_thousands_of_references_can_be_saved() {
             let ledger = Ledger::new(store.clone());
             let mut record = recorded(&ledger, &departure("1", person("u1", "ann@example.com"))).await;
             for n in 0..providers {
-                record.settle(entry(&format!("provider-{n}"), references), false, NOW);
+                record.note_result(entry(&format!("provider-{n}"), references), false, NOW);
             }
             assert!(ledger.save(&mut record).await.unwrap());
             let stored = read(&store, "idp/1").await.unwrap();
@@ -448,10 +449,8 @@ async fn record_with_thousands_of_references_can_be_saved() {
             let record = ledger.get("idp/1").await.unwrap().unwrap();
             assert_eq!(record.providers.len(), providers);
             let blocked =
-                record.providers.values().all(|result| result.entry.finding.outcome.status() == Status::NeedsAttention);
-            assert!(
-                blocked && record.providers["provider-0"].entry.finding.reason.as_deref() == Some("ReferenceExist")
-            );
+                record.providers.values().all(|result| result.found.worst.outcome.status() == Status::NeedsAttention);
+            assert!(blocked && record.providers["provider-0"].found.worst.reason.as_deref() == Some("ReferenceExist"));
         }
     }
 }

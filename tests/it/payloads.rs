@@ -1,7 +1,7 @@
 //! Bodies as the senders document them, each read as its index says: the subject and never the actor, every departure in a
 //! delivery, and nothing that is none.
 
-use offboard::departure::{Delivery, EventTime};
+use offboard::departure::{DeliveryEvents, EventTime};
 use serde_json::{Value, json};
 
 use crate::signing::source;
@@ -41,7 +41,7 @@ fn table(file: &str) -> String {
 }
 
 /// What the index calls a departure or an event that is none.
-fn verdicts(delivery: &Delivery) -> Vec<Value> {
+fn verdicts(delivery: &DeliveryEvents) -> Vec<Value> {
     let departures = delivery.departures.iter().map(|departure| {
         let (event, person) = (&departure.event, &departure.person);
         let known = person.email.is_some() || person.external_id.is_some() || person.idp_id.is_some();
@@ -115,7 +115,7 @@ fn every_recorded_body_says_what_its_index_says() {
                     continue;
                 }
                 "suspended" => "a suspension",
-                "org-removed" => "left a group or an organisation",
+                "org-removed" => "left a group or an organization",
                 // Another's item, and one that would have to be looked up: neither says that somebody left.
                 "ignore" | "reject" | "lookup" => "not a departure",
                 other => panic!("{file}: {other}"),

@@ -34,7 +34,7 @@ fn table(kind: &str) -> String {
     format!("kind = \"{kind}\"\n{rest}\n{mapping}")
 }
 
-fn sample(source: &Source, what: &str) -> offboard::departure::Delivery {
+fn sample(source: &Source, what: &str) -> offboard::departure::DeliveryEvents {
     let (headers, body) = source.sample(what, "ann@example.com", "evt_9", NOW).unwrap();
     read(source, &headers, &body).unwrap_or_else(|why| panic!("{} {what}: {why}", source.kind.name))
 }

@@ -1,7 +1,7 @@
 //! What verified bodies mean: recorded payloads, and bodies that cannot be read.
 
 use offboard::{
-    departure::{Delivery, Departure, Event, EventTime, Ignored},
+    departure::{DeliveryEvents, Departure, Event, EventTime, Ignored},
     person::{Email, Person},
     source::{Source, Unreadable},
 };
@@ -19,7 +19,7 @@ event = { id = "/id", type = "/event", departures = ["employee.terminated"], occ
 person = { email = "/data/email", external_id = "/data/employee_no" }"#;
 
 /// What a source makes of a body that its sender signed.
-fn read(source: &Source, body: &[u8]) -> Result<Delivery, Unreadable> {
+fn read(source: &Source, body: &[u8]) -> Result<DeliveryEvents, Unreadable> {
     crate::signing::read(source, &[], body)
 }
 
@@ -53,7 +53,11 @@ fn a_directory_user_who_was_deleted_or_became_inactive_has_left() {
     ] {
         let mut expected = departure("event_01HZX3ABCDEF", kind, Some(datetime!(2026-01-15 12:00:00 UTC)), person);
         expected.event.organization = Some("org_01EZTR6WYX1A0DSE2CYMGXQ24Y".to_owned());
-        assert_eq!(read(&workos, body), Ok(Delivery { departures: vec![expected], ..Delivery::default() }), "{kind}");
+        assert_eq!(
+            read(&workos, body),
+            Ok(DeliveryEvents { departures: vec![expected], ..DeliveryEvents::default() }),
+            "{kind}"
+        );
     }
 }
 
@@ -65,7 +69,7 @@ fn a_directory_that_was_torn_down_and_an_active_user_are_no_departures() {
         include_str!("../data/payloads/workos.dsync.user.updated.inactive.json").replace("\"inactive\"", "\"active\"");
     for (kind, body, facts) in [("dsync.deleted", torn_down, 0), ("dsync.user.updated", active.into_bytes(), 1)] {
         let ignored = Ignored { id: "event_01HZX3ABCDEF".to_owned(), kind: kind.to_owned(), reason: "not a departure" };
-        let Delivery { departures, facts: stated, ignored: left, .. } = read(&workos, &body).unwrap();
+        let DeliveryEvents { departures, facts: stated, ignored: left, .. } = read(&workos, &body).unwrap();
         assert_eq!((departures, stated.len(), left), (vec![], facts, vec![ignored]));
     }
 }
@@ -238,7 +242,7 @@ fn a_batch_is_read_event_by_event() {
         (json!([event(1, "paused")]), "paused: not a departure"),
         (
             json!([with(1, "gone", json!({ "proven": 0 }))]),
-            "left #1; fault: field /proven does not say that the address is proven",
+            "left #1; fault: field /proven does not say that the e-mail address is verified",
         ),
         // What is taught and cannot be read costs nothing but itself.
         (json!([with(1, "changed", json!({ "mail": {} }))]), "changed: unreadable; fault: field /mail cannot be read"),
@@ -443,13 +447,36 @@ fn a_configuration_that_cannot_work_is_told_why() {
         (BATCH.replace("\"/test\"", "\"test\""), "`test` is not a JSON Pointer: it begins with a /"),
         (
             "kind = \"okta\"\naccept_unverified = true".to_owned(),
-            "`accept_unverified` changes nothing: `okta` does not say whether an address is proven",
+            "`accept_unverified` changes nothing: `okta` does not say whether an e-mail address is verified",
         ),
+        (
+            HR.replace("\"/data/email\"", "\"/emails/*/value\""),
+            "`/emails/*/value` has a `*`, which JSON Pointers do not know",
+        ),
+        (HR.replace("\"/event\"", "[\"/type\", \"/*/event\"]"), "`/*/event` has a `*`"),
+        (
+            listed("/0/email"),
+            "`/0/email` can match nothing: where `items` is given, pointers start at an event in the list",
+        ),
+        (listed("/data/events/0/email"), "`/data/events/0/email` can match nothing"),
         ("kind = \"descope\"".to_owned(), "`event` must say where an event's `type` stands (a JSON Pointer)"),
     ] {
         let told = fault(&table);
         assert!(told.starts_with("line ") && told.contains(expected), "{table}\n{told}");
     }
+}
+
+/// [`HR`], whose deliveries list their events, with this pointer to an e-mail address.
+fn listed(email: &str) -> String {
+    HR.replace("event = {", "event = { items = \"/data/events\",").replace("/data/email", email)
+}
+
+#[test]
+fn pointer_into_an_event_of_a_list_may_have_an_index_behind_its_first_step() {
+    let body =
+        json!({"data": {"events": [{"id": "1", "event": "employee.terminated", "emails": ["lee@example.com"]}]}});
+    let delivery = read(&source(&listed("/emails/0")), body.to_string().as_bytes()).unwrap();
+    assert_eq!(delivery.departures[0].person.email, Email::parse("lee@example.com"));
 }
 
 #[test]
@@ -460,7 +487,7 @@ fn an_event_that_cannot_be_read_and_stands_twice_is_one_departure() {
     let delivery = read(&onelogin, json!([good, unreadable, unreadable]).to_string().as_bytes()).unwrap();
     let ids: Vec<_> = delivery.departures.iter().map(|departure| &departure.id).collect();
     assert!(ids.len() == 2 && ids[0] != ids[1], "{ids:?}");
-    assert_eq!(delivery.ignored[0].reason, "stands twice in this delivery");
+    assert_eq!(delivery.ignored[0].reason, "duplicate in this delivery");
 }
 
 #[test]

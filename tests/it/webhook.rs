@@ -156,7 +156,7 @@ fn unusable_key_spoils_no_other_and_white_space_around_one_is_ignored() {
     let secret = json!({ "signing_secret": "AQID", "signing_secrets": [7, "", format!(" {WHSEC}\n")] });
     assert_eq!(verify(&source, &secret, &headers, &body, NOW).map(|_| ()), Ok(()));
     let keys = source.scheme.secret_keys_of(&Secret::parse("s", &secret.to_string()).unwrap());
-    assert_eq!((keys.count(), keys.faults().len()), (1, 3));
+    assert_eq!((keys.count(), keys.errors().len()), (1, 3));
 }
 
 #[test]

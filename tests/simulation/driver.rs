@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use offboard::{
     flow::{self, Flow},
-    judgement::Standing,
+    judgement::RaisedVeto,
     ledger::{
         NEVER, State as RecordState,
         store::{Due, Store},
@@ -32,7 +32,7 @@ pub struct Driver {
     pub running: Vec<Option<Running>>,
     messages: Vec<String>,
     indexes: Vec<Shown>,
-    pub reviews: BTreeMap<String, Vec<Standing>>,
+    pub reviews: BTreeMap<String, Vec<RaisedVeto>>,
 }
 
 impl Driver {

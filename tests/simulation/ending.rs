@@ -190,7 +190,7 @@ fn is_excused(state: &State, record: &Record, left: &Left, now: Millis) -> bool 
         |account: &Account| account.owner != left.person && known().any(|address| address == account.address);
     let is_shared = state.truth.accounts.iter().any(is_others);
     let is_unknown = known().next().is_none() || left.number.is_none();
-    let outcome = |name: &str| record.providers.get(name).map(|result| result.entry.finding.outcome);
+    let outcome = |name: &str| record.providers.get(name).map(|result| result.found.worst.outcome);
     let given_up = record.first_attempt_at.is_some_and(|first| now - first * 1000 > GIVE_UP);
     PROVIDERS.iter().any(|name| match outcome(name) {
         Some(Outcome::Protected) => !state.policy.protected.is_empty(),

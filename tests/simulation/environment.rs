@@ -18,9 +18,9 @@ use offboard::{
     config::{Config, HttpSettings, LedgerSettings, MaxDepartures, Mode, Policy, ProviderConfig},
     engine::Engine,
     flow::Flow,
-    http::{Client, Limits},
     ledger::Ledger,
-    providers::Kind,
+    outbound::{Client, Limits},
+    providers::ProviderKind,
     secrets::Secrets,
     source::Source,
 };
@@ -94,7 +94,7 @@ pub fn flow(world: &Arc<World>, place: usize, setup: &Setup, now: &world::Policy
     });
     let provider = |provider: usize| ProviderConfig {
         name: PROVIDERS[provider].to_owned(),
-        kind: Kind::named("instaply").unwrap(),
+        kind: ProviderKind::named("instaply").unwrap(),
         secret: SECRET.to_owned(),
         base_url: None,
         limits: Limits { timeout: Duration::from_secs(10), attempts: 1 },

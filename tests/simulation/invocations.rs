@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use offboard::{
-    departure::{Delivery, Departure, Event as Reported, IdentityFact, Verification, Word},
+    departure::{DeliveryEvents, Departure, Event as Reported, IdentityFact, Verification, Word},
     flow::{Flow, Worker},
     ledger::Record,
 };
@@ -66,9 +66,9 @@ impl Driver {
         self.drive(place).await;
     }
 
-    fn delivery(&self, events: &[usize]) -> Delivery {
+    fn delivery(&self, events: &[usize]) -> DeliveryEvents {
         let state = self.world.state();
-        let mut delivery = Delivery::default();
+        let mut delivery = DeliveryEvents::default();
         for event in events.iter().map(|n| &state.truth.events[*n]) {
             let word = match event.says {
                 Says::Left => {
@@ -86,7 +86,7 @@ impl Driver {
                 Says::Active => Word::Active,
                 Says::Known => Word::Known,
             };
-            let verified = Verification::Proven;
+            let verified = Verification::Verified;
             delivery.facts.push(IdentityFact { person: event.named(), word, verified, at: event.claimed });
         }
         delivery

@@ -38,7 +38,7 @@ fn shown(record: &Record) -> String {
         .providers
         .iter()
         .map(|(name, result)| {
-            let finding = &result.entry.finding;
+            let finding = &result.found.worst;
             format!(
                 "{name}={}{}",
                 finding.outcome,
@@ -57,16 +57,15 @@ fn shown(record: &Record) -> String {
 /// that the event names.
 fn check_gone(state: &mut State, before: Option<&Record>, record: &Record, place: usize) {
     for (n, name) in PROVIDERS.into_iter().enumerate() {
-        let result = |record: &Record| record.providers.get(name).map(|result| result.entry.clone());
+        let result = |record: &Record| record.providers.get(name).map(|result| result.found.clone());
         let (was, now) = (before.and_then(result), result(record));
         let Some(entry) = now.filter(|now| was.as_ref() != Some(now)) else { continue };
-        let findings = || [&entry.finding].into_iter().chain(entry.accounts.iter().map(|account| &account.finding));
-        for finding in findings().filter(|finding| finding.outcome == Outcome::Deleted) {
+        for finding in entry.all().filter(|finding| finding.outcome == Outcome::Deleted) {
             let gone = finding.account_id.clone().filter(|_| n != BETA);
             state.reported.extend(gone.map(|id| (record.id.clone(), id)));
         }
         let is_gone = |outcome: Outcome| matches!(outcome, Outcome::Deleted | Outcome::AlreadyAbsent);
-        if findings().all(|finding| is_gone(finding.outcome))
+        if entry.all().all(|finding| is_gone(finding.outcome))
             && let Some(account) = still_there(state, record, n, state.places[place].began)
         {
             state.violate(format!("{} says that nobody is left at {name}, but {account} is there", record.id));

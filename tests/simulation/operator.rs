@@ -103,9 +103,8 @@ impl Driver {
 }
 
 fn former_accounts(record: &Record) -> Vec<String> {
-    let entries = record.providers.values().map(|result| &result.entry);
-    let findings = entries
-        .flat_map(|entry| [&entry.finding].into_iter().chain(entry.accounts.iter().map(|account| &account.finding)));
+    let entries = record.providers.values().map(|result| &result.found);
+    let findings = entries.flat_map(|result| result.all());
     let former = findings.filter(|finding| finding.reason.as_deref() == Some("former_address"));
     former.filter_map(|finding| finding.account_id.clone()).collect()
 }

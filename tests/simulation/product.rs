@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use offboard::{
-    http::Http,
+    outbound::Http,
     outcome::{Failure, FailureKind},
     person::{Identity, KnownBy},
-    providers::{Account, AnyPlace, Configured, LookUp, Place, Provider, Removal},
-    secrets::{Secret, SecretFault},
+    providers::{Account, LookUp, Provider, Removal, Tenant},
+    secrets::{Secret, SecretError},
 };
 
 use crate::{
@@ -26,9 +26,9 @@ pub struct Product {
     pub provider: usize,
 }
 
-impl Configured for Product {
-    fn connect(&self, _: &Secret) -> Result<Vec<AnyPlace>, SecretFault> {
-        Ok(vec![Place { scope: None, base_url: "https://product.example.com", provider: Arc::new(self.clone()) }])
+impl offboard::providers::Product for Product {
+    fn connect(&self, _: &Secret) -> Result<Vec<Tenant>, SecretError> {
+        Ok(vec![Tenant { scope: None, base_url: "https://product.example.com", provider: Arc::new(self.clone()) }])
     }
 
     fn known_by(&self) -> KnownBy {

@@ -8,11 +8,12 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Error;
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use offboard::{
     config::Config,
-    judgement::{Standing, Veto},
+    judgement::{RaisedVeto, Veto},
     ledger::{
         Record, State,
         operator::{Decision, Refused, Shown},
@@ -62,7 +63,7 @@ pub enum Choice {
 /// A departure to decide about, and the vetoes that stand against it now.
 struct Case {
     record: Record,
-    standing: Vec<Standing>,
+    standing: Vec<RaisedVeto>,
 }
 
 /// What became of the decisions, by departure.
@@ -106,7 +107,7 @@ impl Choice {
 }
 
 impl Decide {
-    pub async fn run(&self, choice: Choice) -> Result<ExitCode, String> {
+    pub async fn run(&self, choice: Choice) -> anyhow::Result<ExitCode> {
         let narrows = self.filter.is_given() || (choice != Choice::Release && !self.filter.reason.is_empty());
         if !self.all && narrows {
             wrong_usage("filters go with --all");
@@ -132,14 +133,14 @@ impl Decide {
     }
 
     /// The ids of all departures that fit the filters.
-    async fn chosen(&self, operator: &Operator<'_>) -> Result<Vec<String>, String> {
+    async fn chosen(&self, operator: &Operator<'_>) -> anyhow::Result<Vec<String>> {
         let filter = self.filter.clone().or_state(operator.choice.usual_state());
         let records = filter.find(operator.connected, false).await?;
         Ok(records.into_iter().map(|record| record.id).collect())
     }
 
     /// Shows whom it is about where there are several, and asks on a terminal.
-    fn is_confirmed(&self, choice: Choice, cases: &[Case]) -> Result<bool, String> {
+    fn is_confirmed(&self, choice: Choice, cases: &[Case]) -> anyhow::Result<bool> {
         if cases.is_empty() || !(self.all || cases.len() > 1) {
             return Ok(true);
         }
@@ -149,8 +150,8 @@ impl Decide {
         let (name, counted) = (choice.name(), counted(&records));
         match stdin().is_terminal() {
             _ if self.yes => Ok(true),
-            true => asked(&format!("{name} {counted}? [y/N] ")),
-            // Whoever names them has seen them.
+            true => asked(&format!("{name} {counted}? [y/N] ")).map_err(Error::msg),
+            // A person who names them has seen them.
             false if !self.all => Ok(true),
             false => wrong_usage(&format!("{name} --all needs --yes where no terminal is there to ask on ({counted})")),
         }
@@ -206,14 +207,14 @@ impl Operator<'_> {
                 // One departure may be named twice: in full and masked.
                 Ok(case) if !seen.insert(case.record.id.clone()) => {}
                 Ok(case) => cases.push(case),
-                Err(why) => failed.push((mask_departure_id(&id), why)),
+                Err(why) => failed.push((mask_departure_id(&id), format!("{why:#}"))),
             }
             progress.show(&format!("{} of {total} departures read", cases.len() + failed.len()));
         }
         (cases, failed)
     }
 
-    async fn case(&self, id: String) -> (String, Result<Case, String>) {
+    async fn case(&self, id: String) -> (String, anyhow::Result<Case>) {
         let case = async {
             let record = self.connected.record(&id).await?;
             if self.choice != Choice::Release {
@@ -221,7 +222,7 @@ impl Operator<'_> {
             }
             let rules = rules(self.config, &record.source);
             let reviewed = self.connected.ledger.review(&record.id, rules, OffsetDateTime::now_utc()).await;
-            let (record, verdict) = reviewed.map_err(|refused| refused.to_string())?;
+            let (record, verdict) = reviewed?;
             Ok(Case { record, standing: verdict.standing })
         };
         let case = case.await;

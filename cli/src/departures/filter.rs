@@ -52,7 +52,7 @@ impl Filter {
     }
 
     /// Returns the departures that meet it, the newest first: in every state if `all`, else the open ones.
-    pub async fn find(&self, connected: &Connected, all: bool) -> Result<Vec<Record>, String> {
+    pub async fn find(&self, connected: &Connected, all: bool) -> anyhow::Result<Vec<Record>> {
         let wanted = |record: &Record| self.takes(record) && has_one(record, &self.reason);
         match self.state {
             Some(state) if !state.is_settled() => connected.in_states([state], wanted).await,
@@ -100,7 +100,7 @@ mod tests {
 
     use offboard::{
         departure::{Departure, Event},
-        judgement::Standing,
+        judgement::RaisedVeto,
         person::Person,
     };
     use time::macros::datetime;
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn reason_is_one_that_stood_at_the_last_judgement_and_was_not_released_since() {
         let mut record = record();
-        record.vetoes = Some(vec![Standing { veto: Veto::EventTooOld, facts: Vec::new() }]);
+        record.vetoes = Some(vec![RaisedVeto { veto: Veto::EventTooOld, facts: Vec::new() }]);
         let reasons = [Veto::EventTooOld, Veto::PersonReturned];
         assert!(has_one(&record, &reasons) && has_one(&record, &[]) && !has_one(&record, &reasons[1..]));
         record.release.vetoes.insert(Veto::EventTooOld, BTreeSet::new());

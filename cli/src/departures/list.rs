@@ -34,7 +34,7 @@ pub struct List {
 }
 
 impl List {
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let connected = self.stack.connect().await?;
         let records = self.filter.find(&connected, self.all).await?;
         let addresses = if self.unmask { Addresses::Full } else { Addresses::Masked };
@@ -46,7 +46,7 @@ impl List {
         self.show(&connected, &records, addresses).await
     }
 
-    async fn show(&self, connected: &Connected, records: &[Record], addresses: Addresses) -> Result<ExitCode, String> {
+    async fn show(&self, connected: &Connected, records: &[Record], addresses: Addresses) -> anyhow::Result<ExitCode> {
         let screen = Screen::new(false);
         pause::announce(&screen, connected).await?;
         let rows = records.iter().map(|record| (record, record.reasons()));

@@ -2,7 +2,7 @@
 
 use offboard::{
     judgement::Veto,
-    ledger::{Action, Record, State, StoredResult},
+    ledger::{OperatorAction, Record, State, StoredResult},
     outcome::{Outcome, Proof, Status},
     person::{mask_addresses, mask_departure_id},
 };
@@ -64,7 +64,7 @@ impl Case {
             external_id: masked(person.external_id.as_deref().or(person.idp_id.as_deref())),
             source: record.source.clone(),
             event_id: mask_addresses(&record.event.id),
-            event_type: record.event.r#type.clone(),
+            event_type: record.event.kind.clone(),
             occurred: record.event.occurred_at.map(|at| at.to_string()).unwrap_or_default(),
             received: record.received_at,
             state: record.state.to_string(),
@@ -97,10 +97,9 @@ impl Case {
 
 impl ProviderRow {
     fn of(result: &StoredResult, received: OffsetDateTime) -> Self {
-        let entry = &result.entry;
-        let finding = &entry.finding;
+        let entry = &result.found;
+        let finding = &entry.worst;
         let is_done = finding.outcome.status() == Status::Done;
-        let findings = || entry.accounts.iter().map(|account| &account.finding).chain([finding]);
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         Self {
             provider: entry.provider.clone(),
@@ -110,8 +109,8 @@ impl ProviderRow {
             after: if is_done { timestamps::span(result.at - received) } else { String::new() },
             seconds: is_done.then(|| (result.at - received).whole_seconds()),
             proof: proof(finding.outcome, finding.proof),
-            account: together(findings().map(|finding| &finding.account_id)),
-            request_ids: together(findings().map(|finding| &finding.request_id)),
+            account: together(entry.all().map(|finding| &finding.account_id)),
+            request_ids: together(entry.all().map(|finding| &finding.request_id)),
             reason: text(&finding.reason),
             detail: text(&finding.detail),
             attempts: entry.attempts,
@@ -139,8 +138,8 @@ fn proof(outcome: Outcome, proof: Option<Proof>) -> &'static str {
 }
 
 /// What an operator decided, when, and what a release overrode.
-fn decision(action: &Action) -> String {
-    let Action { at, who, what, reasons } = action;
+fn decision(action: &OperatorAction) -> String {
+    let OperatorAction { at, who, what, reasons } = action;
     let overridden = match names(reasons.iter().copied()) {
         reasons if reasons.is_empty() => String::new(),
         reasons => format!(" of {reasons}"),
@@ -172,7 +171,7 @@ mod tests {
     #[test]
     fn decision_says_who_overrode_what_and_when() {
         let at = datetime!(2026-01-31 18:42 UTC);
-        let action = |what: &str, reasons| Action { at, who: "arn:ann".into(), what: what.into(), reasons };
+        let action = |what: &str, reasons| OperatorAction { at, who: "arn:ann".into(), what: what.into(), reasons };
         let released = decision(&action("release", vec![Veto::EventTooOld, Veto::PersonReturned]));
         assert_eq!(released, "2026-01-31 18:42:00 UTC: release of event_too_old, person_returned by arn:ann");
         assert_eq!(decision(&action("dismiss", vec![])), "2026-01-31 18:42:00 UTC: dismiss by arn:ann");

@@ -82,7 +82,7 @@ pub fn time_to_removal(record: &Record) -> Option<Duration> {
 }
 
 fn is_removed(settled: &StoredResult) -> bool {
-    matches!(settled.entry.finding.outcome, Outcome::Deleted | Outcome::Deactivated)
+    matches!(settled.found.worst.outcome, Outcome::Deleted | Outcome::Deactivated)
 }
 
 fn median(sorted: &[Duration]) -> Option<Duration> {
@@ -98,7 +98,7 @@ mod tests {
     use offboard::{
         departure::{Departure, Event},
         person::{Email, Person},
-        report::{Entry, Finding},
+        report::{AccountResult, ProviderResult},
     };
     use time::macros::datetime;
 
@@ -112,9 +112,9 @@ mod tests {
         let departure = Departure { id: format!("hr/{id}"), source: "hr".into(), event, person };
         let mut record = Record::new(&departure, received, 0);
         for (n, (outcome, seconds)) in outcomes.iter().enumerate() {
-            let finding = Finding::of(*outcome);
-            let entry = Entry { provider: format!("p{n}"), finding, accounts: Vec::new(), attempts: 1, elapsed_ms: 1 };
-            record.settle(entry, true, received + Duration::seconds(*seconds));
+            let finding = AccountResult::of(*outcome);
+            let entry = ProviderResult::new(format!("p{n}"), finding);
+            record.note_result(entry, true, received + Duration::seconds(*seconds));
         }
         record.state = state;
         record
@@ -139,11 +139,11 @@ mod tests {
             open: 3,
             dismissed: 1,
             removed: 5,
-            median: Some("20s".into()),
-            worst: Some("1h".into()),
+            median: Some("20 seconds".into()),
+            worst: Some("1 hour".into()),
         };
         assert_eq!(Figures::of(&records), expected);
-        assert_eq!(Figures::of(&records[..2]).median.as_deref(), Some("11s"));
+        assert_eq!(Figures::of(&records[..2]).median.as_deref(), Some("11 seconds"));
         let nothing = Figures::of(&[]);
         assert_eq!((nothing.leavers, nothing.median, nothing.worst), (0, None, None));
     }

@@ -52,7 +52,7 @@ pub(super) fn item(attributes: &Attributes) -> Result<Item, LedgerError> {
     Ok(item)
 }
 
-/// Reads a row of the index by state.
+/// Reads an item of the index by state.
 pub(super) fn due(attributes: &Attributes) -> Result<Due, LedgerError> {
     let (id, due_at) = (text(attributes, "id")?, count(attributes, "due_at")?);
     Ok(Due { id, due_at, dry_run: is_dry_run(attributes) })

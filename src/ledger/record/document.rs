@@ -50,7 +50,7 @@ impl Record {
     /// Returns the record without what can be looked up at the providers again: every outcome and account id stays.
     fn shortened(&self) -> Self {
         let mut record = self.clone();
-        record.providers.values_mut().for_each(|result| result.entry.shorten());
+        record.providers.values_mut().for_each(|result| result.found.shorten());
         record
     }
 }

@@ -10,7 +10,7 @@ use crate::person::{Email, Person, mask_addresses};
 /// A person, in a record.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredPerson {
-    /// The source's id, or the strongest that stands for it; `None` if the event names nobody.
+    /// The source's id, or the strongest that stands for it; `None` if the event identifies no person.
     pub key: Option<IdentityKey>,
     /// Everything that the event names, hashed.
     pub traits: Vec<TraitKey>,
@@ -24,7 +24,7 @@ pub struct StoredPerson {
     /// The addresses that the identity map adds, masked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_emails: Vec<String>,
-    /// Whether the texts are masked, so that nobody can be found by them.
+    /// Whether the texts are masked, so that no person can be found by them.
     #[serde(default)]
     masked: bool,
 }
@@ -42,7 +42,7 @@ impl StoredPerson {
         }
     }
 
-    /// Returns the person as the event named them; masked once the departure is settled.
+    /// Returns the person as the event named them; masked once the departure is done.
     pub fn person(&self) -> Person {
         let mut emails = self.emails.iter().filter_map(|text| Email::parse(text));
         Person {
@@ -71,7 +71,7 @@ impl StoredPerson {
         self.masked = true;
     }
 
-    /// Returns whether the texts are masked, so that nobody can be found by them.
+    /// Returns whether the texts are masked, so that no person can be found by them.
     pub fn is_masked(&self) -> bool {
         self.masked
     }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 
-use super::{Jwt, Registered, provider};
+use super::{Jwt, Registered, crypto};
 
 /// How long a token lasts that says when it ends.
 const LIFETIME: Duration = Duration::minutes(5);
@@ -57,7 +57,7 @@ impl Jwt {
             let (key, algorithm, jwk) = self.key_pair(secret)?;
             return Some((key, algorithm, jwk.common.key_id));
         }
-        provider::install();
+        crypto::install();
         let algorithm = self.algorithms.iter().find(|algorithm| algorithm.family() == AlgorithmFamily::Hmac)?;
         let bytes = self.key_form.bytes(secret.expose_secret()).filter(|bytes| !bytes.is_empty())?;
         Some((EncodingKey::from_secret(&bytes), *algorithm, None))
@@ -65,7 +65,7 @@ impl Jwt {
 
     /// The private key, the first of the sender's algorithms that it can do, and its public half.
     fn key_pair(&self, pem: &SecretString) -> Option<(EncodingKey, Algorithm, Jwk)> {
-        provider::install();
+        crypto::install();
         let der = PrivateKeyDer::from_pem_slice(pem.expose_secret().as_bytes()).ok()?;
         self.algorithms.iter().find_map(|algorithm| {
             let key = match algorithm.family() {

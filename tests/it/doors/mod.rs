@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use offboard::{
     config::Config,
     secrets::Secret,
-    source::{KINDS, Kind, Source},
+    source::{KINDS, Source, SourceKind},
     webhook::{Keys, Refusal, Scheme, Verified},
 };
 use secrecy::SecretString;
@@ -59,7 +59,7 @@ pub struct Sent {
 /// All of them. Each kind is there, whoever adds one.
 pub static DOORS: LazyLock<Vec<Door>> = LazyLock::new(|| KINDS.iter().flat_map(of_kind).collect());
 
-fn of_kind(kind: &Kind) -> Vec<Door> {
+fn of_kind(kind: &SourceKind) -> Vec<Door> {
     let name = kind.name;
     let door = |what: &str, more: &str, secret: &str| {
         let name = if what.is_empty() { name.to_owned() } else { format!("{name}, {what}") };

@@ -1,7 +1,7 @@
 //! What becomes of a departure when the process dies, the store or the queue is down, or a product does not answer.
 
 use offboard::{
-    departure::Delivery,
+    departure::DeliveryEvents,
     flow::NotRecorded,
     judgement::Veto,
     ledger::{LedgerError, NEVER, State, operator::Decision},
@@ -17,7 +17,10 @@ use crate::{
 const ANN: &str = "ann@example.com";
 
 /// Delivers, until it is answered or the process dies.
-pub async fn deliver_or_die(world: &World, delivery: &Delivery) -> Option<Result<Vec<DepartureReport>, NotRecorded>> {
+pub async fn deliver_or_die(
+    world: &World,
+    delivery: &DeliveryEvents,
+) -> Option<Result<Vec<DepartureReport>, NotRecorded>> {
     tokio::select! {
         answered = world.deliver("idp", delivery) => Some(answered),
         () = world.store.died.notified() => None,
@@ -37,10 +40,12 @@ async fn departure_survives_a_failure_at_every_store_call() {
             let world = World::new().await;
             world.vendors.have(&[ANN, "joann@example.com"]);
             let facts = vec![known(named("u1", ANN), -60)];
-            let delivery =
-                Delivery { departures: vec![departure("idp", "1", id("u1"), at(-1))], ..Delivery::default() };
+            let delivery = DeliveryEvents {
+                departures: vec![departure("idp", "1", id("u1"), at(-1))],
+                ..DeliveryEvents::default()
+            };
             let delivery = if has_facts {
-                Delivery { facts, ..delivery }
+                DeliveryEvents { facts, ..delivery }
             } else {
                 world.say("idp", facts).await;
                 delivery
@@ -63,7 +68,7 @@ async fn departure_survives_a_failure_at_every_store_call() {
             let record = world.record("idp/1").await;
             assert_eq!((record.state, vetoes(&record)), (State::Done, vec![]), "{case}");
             assert_eq!(world.vendors.left(), ["access joann@example.com", "instaply joann@example.com"], "{case}");
-            assert!(record.providers.values().all(|one| one.entry.finding.outcome == Outcome::Deleted), "{case}");
+            assert!(record.providers.values().all(|one| one.found.worst.outcome == Outcome::Deleted), "{case}");
             if is_over {
                 break;
             }
@@ -77,7 +82,7 @@ async fn departure_is_not_advanced_before_all_facts_of_its_delivery_are_stored()
     world.vendors.have(&[ANN]);
     let departures = vec![departure("idp", "1", by_email(ANN), at(-10))];
     let facts = vec![active(named("u1", ANN), -5), active(named("u2", "bob@example.com"), -5)];
-    let delivery = Delivery { departures, facts, ..Delivery::default() };
+    let delivery = DeliveryEvents { departures, facts, ..DeliveryEvents::default() };
     // The record, the count, the read of the identities: then the facts.
     world.store.fault_at(4, Fault::Fails);
     let refused = world.deliver("idp", &delivery).await.unwrap_err();
@@ -114,16 +119,16 @@ async fn removal_whose_answer_was_lost_is_deleted_and_not_already_absent() {
     world.go(HOUR);
     let record = world.advance("idp/1").await;
     for provider in ["access", "instaply"] {
-        let finding = &record.providers[provider].entry.finding;
+        let finding = &record.providers[provider].found.worst;
         let expected = (Outcome::Deleted, Some(Proof::FoundAbsentAfterRemoval));
         assert_eq!((finding.outcome, finding.proof), expected, "{provider}");
     }
-    let detail = record.providers["access"].entry.finding.detail.as_deref().unwrap_or_default();
+    let detail = record.providers["access"].found.worst.detail.as_deref().unwrap_or_default();
     assert!(detail.contains("announced"), "it may not have begun there: {detail}");
     // Of somebody who never was there, that is not said.
     world.leave("idp", "2", by_email("eve@example.com")).await;
     let record = world.record("idp/2").await;
-    assert_eq!(record.providers["access"].entry.finding.proof, Some(Proof::FoundAbsent));
+    assert_eq!(record.providers["access"].found.worst.proof, Some(Proof::FoundAbsent));
 }
 
 #[tokio::test]
@@ -146,8 +151,9 @@ async fn departure_that_cannot_be_recorded_is_refused_and_no_product_is_called()
     let world = World::new().await;
     world.vendors.have(&[ANN]);
     world.store.set_down(true);
-    let leaving = Delivery { departures: vec![departure("idp", "1", by_email(ANN), at(-1))], ..Delivery::default() };
-    let speaking = Delivery { facts: vec![known(named("u1", ANN), -60)], ..Delivery::default() };
+    let leaving =
+        DeliveryEvents { departures: vec![departure("idp", "1", by_email(ANN), at(-1))], ..DeliveryEvents::default() };
+    let speaking = DeliveryEvents { facts: vec![known(named("u1", ANN), -60)], ..DeliveryEvents::default() };
     for delivery in [leaving, speaking] {
         let refused = world.deliver("idp", &delivery).await.unwrap_err();
         assert_eq!(refused.to_string(), "the ledger cannot be used: InternalServerError");
@@ -195,7 +201,8 @@ async fn queue_that_is_down_loses_nothing() {
 async fn without_a_queue_the_repetition_goes_on_once_the_dead_workers_lease_has_ended() {
     let world = World::without_queue().await;
     world.vendors.have(&[ANN]);
-    let delivery = Delivery { departures: vec![departure("idp", "1", by_email(ANN), at(-1))], ..Delivery::default() };
+    let delivery =
+        DeliveryEvents { departures: vec![departure("idp", "1", by_email(ANN), at(-1))], ..DeliveryEvents::default() };
     world.store.fault_at(3, Fault::Dies);
     assert!(deliver_or_die(&world, &delivery).await.is_none());
     let again = world.deliver("idp", &delivery).await.unwrap().remove(0);
@@ -209,7 +216,8 @@ async fn without_a_queue_the_repetition_goes_on_once_the_dead_workers_lease_has_
 async fn delivery_is_answered_in_time_although_the_ledger_hangs_while_it_is_worked_on() {
     let world = World::new().await;
     world.vendors.have(&[ANN]);
-    let delivery = Delivery { departures: vec![departure("idp", "1", by_email(ANN), at(-1))], ..Delivery::default() };
+    let delivery =
+        DeliveryEvents { departures: vec![departure("idp", "1", by_email(ANN), at(-1))], ..DeliveryEvents::default() };
     // The record, the count, the facts: then the intent, whose write never ends.
     world.store.fault_at(4, Fault::Dies);
     let clock = || world.clock.now();
@@ -303,7 +311,7 @@ async fn delivery_of_three_thousand_facts_and_a_departure_is_recorded_and_done()
     world.vendors.have(&["p7@example.com"]);
     let facts = (0..3000).map(|n| known(named(&format!("u{n}"), &format!("p{n}@example.com")), -60)).collect();
     let departures = vec![departure("idp", "1", id("u7"), at(-1))];
-    let delivery = Delivery { departures, facts, ..Delivery::default() };
+    let delivery = DeliveryEvents { departures, facts, ..DeliveryEvents::default() };
     let report = world.deliver("idp", &delivery).await.unwrap().remove(0);
     assert_eq!((report.status, world.vendors.left()), (Status::Done, vec![]));
     let calls = world.store.calls();
@@ -317,7 +325,7 @@ async fn delivery_of_three_thousand_facts_and_a_departure_is_recorded_and_done()
 async fn departures_of_a_batch_beyond_what_is_done_inline_are_left_to_the_queue() {
     let world = World::with("max_departures = \"unlimited\"").await;
     let one = |n: usize| departure("idp", &n.to_string(), by_email(&format!("p{n}@example.com")), at(-1));
-    let delivery = Delivery { departures: (0..120).map(one).collect(), ..Delivery::default() };
+    let delivery = DeliveryEvents { departures: (0..120).map(one).collect(), ..DeliveryEvents::default() };
     let reports = world.deliver("idp", &delivery).await.unwrap();
     let done = reports.iter().filter(|report| report.status == Status::Done).count();
     assert_eq!((reports.len(), done, world.sqs.take().len()), (120, 50, 70));
@@ -327,9 +335,9 @@ async fn departures_of_a_batch_beyond_what_is_done_inline_are_left_to_the_queue(
 }
 
 /// More departures of people who are never found than a queue's call takes at once.
-fn many(count: usize) -> Delivery {
+fn many(count: usize) -> DeliveryEvents {
     let departures = (0..count).map(|n| departure("idp", &n.to_string(), id(&format!("u{n}")), at(-1)));
-    Delivery { departures: departures.collect(), ..Delivery::default() }
+    DeliveryEvents { departures: departures.collect(), ..DeliveryEvents::default() }
 }
 
 #[tokio::test]
@@ -379,7 +387,7 @@ async fn without_a_queue_the_whole_batch_is_done_inline() {
     let mut world = World::with("max_departures = \"unlimited\"").await;
     world.flow.queue = None;
     let one = |n: usize| departure("idp", &n.to_string(), by_email(&format!("p{n}@example.com")), at(-1));
-    let delivery = Delivery { departures: (0..120).map(one).collect(), ..Delivery::default() };
+    let delivery = DeliveryEvents { departures: (0..120).map(one).collect(), ..DeliveryEvents::default() };
     let reports = world.deliver("idp", &delivery).await.unwrap();
     assert_eq!(reports.iter().filter(|report| report.status == Status::Done).count(), 120);
 }

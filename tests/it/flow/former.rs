@@ -27,18 +27,18 @@ async fn account_under_a_former_address_is_removed_only_after_a_release_that_sho
     let expected = vec![(Outcome::Ambiguous, Some("former_address")), (Outcome::Deleted, None)];
     assert_eq!((report.status, outcomes(&report)), (Status::NeedsAttention, expected));
     assert_eq!(world.vendors.left(), [format!("access {SMITH}"), format!("instaply {SMITH}")]);
-    let accounts: Vec<_> =
-        report.providers[0].accounts.iter().map(|one| (one.scope.as_str(), one.finding.outcome)).collect();
+    let accounts: Vec<_> = report.providers[0]
+        .accounts
+        .iter()
+        .map(|one| (one.scope.as_deref().unwrap_or_default(), one.outcome))
+        .collect();
     assert_eq!(accounts, [("a…@example.com", Outcome::Deleted), ("a…@example.com (2)", Outcome::Ambiguous)]);
 
     let record = world.release("idp/1").await;
     assert_eq!((record.state, world.vendors.left()), (State::Done, vec![format!("instaply {SMITH}")]));
-    let entry = &record.providers["access"].entry;
-    let ids: Vec<_> = entry.accounts.iter().filter_map(|one| one.finding.account_id.as_deref()).collect();
-    assert_eq!(
-        (entry.finding.outcome, ids),
-        (Outcome::Deleted, vec!["ann.jones-example.com", "ann.smith-example.com"])
-    );
+    let entry = &record.providers["access"].found;
+    let ids: Vec<_> = entry.accounts.iter().filter_map(|one| one.account_id.as_deref()).collect();
+    assert_eq!((entry.worst.outcome, ids), (Outcome::Deleted, vec!["ann.jones-example.com", "ann.smith-example.com"]));
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn finished_departure_is_reopened_for_an_address_that_was_said_before_it_a
     assert_eq!(world.tick_and_follow().await, ["idp/1"]);
     let record = world.record("idp/1").await;
     assert_eq!((record.state, world.vendors.left()), (State::Done, vec![]));
-    let entry = &record.providers["access"].entry;
-    let ids: Vec<_> = entry.accounts.iter().filter_map(|one| one.finding.account_id.as_deref()).collect();
-    assert_eq!((entry.finding.outcome, ids.len()), (Outcome::Deleted, 2), "{entry:?}");
+    let entry = &record.providers["access"].found;
+    let ids: Vec<_> = entry.accounts.iter().filter_map(|one| one.account_id.as_deref()).collect();
+    assert_eq!((entry.worst.outcome, ids.len()), (Outcome::Deleted, 2), "{entry:?}");
 }

@@ -2,7 +2,7 @@
 
 use offboard::{judgement::Veto, ledger::State, outcome::Status};
 
-use crate::flow::world::{DAY, HOUR, World, active, by_email, id, known, named, numbered, vetoes};
+use crate::flow::world::{DAY, HOUR, World, active, at, by_email, id, known, named, numbered, vetoes};
 
 const A: &str = "a@example.com";
 const B: &str = "b@example.com";
@@ -141,4 +141,15 @@ async fn address_that_becomes_known_during_a_run_keeps_the_departure_from_being_
         world.tick_and_follow().await;
     }
     assert!(!is_left(&world, B), "{:?}", world.vendors.left());
+}
+
+/// The source may have said the event before it replaced the address that the event names; it was only delivered later.
+#[tokio::test]
+async fn address_replaced_by_a_late_event_alone_is_not_another_person_s() {
+    let world = world(&[A]).await;
+    world.say("idp", [known(named("i1", B), -60)]).await;
+    world.say("hr", [active(by_email(B), -1)]).await;
+    world.leave_at("idp", "1", named("i1", A), at(-10)).await;
+    assert_eq!(vetoes(&world.record("idp/1").await), [Veto::PersonReturned]);
+    assert!(is_left(&world, A));
 }

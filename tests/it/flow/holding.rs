@@ -3,7 +3,7 @@
 use offboard::{
     judgement::Veto,
     ledger::{
-        Action, NEVER, State,
+        NEVER, OperatorAction, State,
         operator::{Decision, Refused, Shown},
     },
     outcome::{Outcome, Proof, Status},
@@ -264,7 +264,7 @@ async fn close_that_meets_a_conflict_keeps_both_changes() {
             record = ledger.get("idp/1").await.unwrap().unwrap();
         }
         let (who, what) = ("op".to_owned(), "confirm".to_owned());
-        record.note(Action { at: clock.now(), who, what, reasons: Vec::new() });
+        record.note(OperatorAction { at: clock.now(), who, what, reasons: Vec::new() });
         assert!(ledger.save(&mut record).await.unwrap());
     });
     world.leave("idp", "1", by_email(ANN)).await;
@@ -288,7 +288,7 @@ async fn held_departure_whose_removal_may_have_begun_is_looked_up_and_nothing_mo
     world.vendors.asked();
     let record = world.advance("idp/1").await;
     assert_eq!((record.state, vetoes(&record)), (State::Held, vec![Veto::PersonReturned]));
-    let access = &record.providers["access"].entry.finding;
+    let access = &record.providers["access"].found.worst;
     assert_eq!((access.outcome, access.proof), (Outcome::Deleted, Some(Proof::FoundAbsentAfterRemoval)));
     assert_eq!(recorded(&record)["instaply"], (Outcome::NotAttempted, Some("held")));
     assert_eq!(world.vendors.asked(), [ANN]);

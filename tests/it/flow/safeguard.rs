@@ -1,6 +1,6 @@
 //! Rule 12: the safeguard against mass departures.
 
-use offboard::{departure::Delivery, judgement::Veto, ledger::State, outcome::Status};
+use offboard::{departure::DeliveryEvents, judgement::Veto, ledger::State, outcome::Status};
 
 use crate::flow::world::{HOUR, MINUTE, World, at, by_email, departure, vetoes};
 
@@ -58,7 +58,7 @@ async fn batch_over_the_limit_is_held_as_a_whole_and_costs_one_write_of_the_coun
     for (first, count, status) in [(0, 100, Status::Done), (100, 10, Status::Held)] {
         let one = |n: u32| departure("idp", &n.to_string(), by_email(&address(n)), at(-1));
         let departures = (first..first + count).map(one).collect();
-        let reports = world.deliver("idp", &Delivery { departures, ..Delivery::default() }).await.unwrap();
+        let reports = world.deliver("idp", &DeliveryEvents { departures, ..DeliveryEvents::default() }).await.unwrap();
         for id in reports.iter().filter(|report| report.status == Status::Pending).map(|report| &report.id) {
             world.advance(id).await;
         }

@@ -1,7 +1,7 @@
 //! Rules 1 to 5, 7 and 8: whose last word is "active", and which ids are one person.
 
 use offboard::{
-    departure::{Delivery, EventTime, IdentityFact},
+    departure::{DeliveryEvents, EventTime, IdentityFact},
     judgement::Veto,
     ledger::{State, operator::Decision},
     outcome::{Outcome, Status},
@@ -143,7 +143,7 @@ async fn two_ids_of_one_source_that_leave_in_one_delivery_are_removed() {
     world.vendors.have(&["ann@example.com"]);
     world.say("idp", [active(ann("u1"), -60), active(ann("u2"), -60)]).await;
     let departures = vec![departure("idp", "1", id("u1"), at(-1)), departure("idp", "2", id("u2"), at(-1))];
-    world.deliver("idp", &Delivery { departures, ..Delivery::default() }).await.unwrap();
+    world.deliver("idp", &DeliveryEvents { departures, ..DeliveryEvents::default() }).await.unwrap();
     world.go(5 * MINUTE);
     for event in ["idp/1", "idp/2"] {
         world.advance(event).await;
@@ -363,7 +363,7 @@ async fn departure_by_address_does_not_speak_of_an_id_that_had_moved_on() {
 #[tokio::test]
 async fn return_is_not_ended_by_a_later_departure_that_is_itself_held() {
     let world = World::new().await;
-    world.say("idp", [active(ann("u1"), -60), active(named("u1", "jones@example.com"), -40)]).await;
+    world.say("idp", [active(ann("u1"), -60), active(ann("u1"), -40)]).await;
     world.say("hr", [active(named("8931", "jones@example.com"), -45)]).await;
     world.leave_at("idp", "1", ann("u1"), at(-50)).await;
     world.leave_at("idp", "2", named("u1", "jones@example.com"), at(-30)).await;

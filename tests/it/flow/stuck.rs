@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use offboard::{
-    departure::Delivery,
+    departure::DeliveryEvents,
     ledger::{
         NEVER, State,
         operator::Decision,
@@ -83,7 +83,8 @@ async fn departure_whose_provider_was_taken_out_before_it_was_done_there_needs_a
 async fn departure_whose_provider_was_taken_out_after_a_removal_was_announced_needs_attention() {
     let mut world = World::new().await;
     world.vendors.have(&[ANN]);
-    let delivery = Delivery { departures: vec![departure("idp", "1", by_email(ANN), at(-1))], ..Delivery::default() };
+    let delivery =
+        DeliveryEvents { departures: vec![departure("idp", "1", by_email(ANN), at(-1))], ..DeliveryEvents::default() };
     // The record, the count, the facts, and the intent.
     world.store.fault_at(4, Fault::DiesAfterwards);
     assert!(deliver_or_die(&world, &delivery).await.is_none());

@@ -12,16 +12,16 @@ use std::{
 use aws_smithy_http_client::Builder;
 use offboard::{
     config::Config,
-    departure::{Delivery, Departure, Event, EventTime, IdentityFact, Verification, Word},
+    departure::{DeliveryEvents, Departure, Event, EventTime, IdentityFact, Verification, Word},
     engine::Engine,
     flow::{Flow, NotRecorded, TickError, Worker},
-    http::Client,
     judgement::{Rules, Veto},
     ledger::{
         Ledger, Pause, Record, State,
         operator::{Decision, Refused, Shown},
         store::Store,
     },
+    outbound::Client,
     outcome::Outcome,
     person::{Email, Person},
     queue::Queue,
@@ -135,7 +135,7 @@ impl World {
         self.clock.go(time);
     }
 
-    pub async fn deliver(&self, source: &str, delivery: &Delivery) -> Result<Vec<DepartureReport>, NotRecorded> {
+    pub async fn deliver(&self, source: &str, delivery: &DeliveryEvents) -> Result<Vec<DepartureReport>, NotRecorded> {
         let (name, clock) = (self.worker(), || self.clock.now());
         let worker = Worker { name: &name, clock: &clock, deadline: Instant::now() + Duration::from_secs(10) };
         self.deliver_as(source, delivery, worker).await
@@ -144,7 +144,7 @@ impl World {
     pub async fn deliver_as(
         &self,
         source: &str,
-        delivery: &Delivery,
+        delivery: &DeliveryEvents,
         worker: Worker<'_>,
     ) -> Result<Vec<DepartureReport>, NotRecorded> {
         self.flow.receive(&self.config.sources[source], delivery, worker).await
@@ -152,7 +152,7 @@ impl World {
 
     /// A source says something about its people.
     pub async fn say(&self, source: &str, facts: impl IntoIterator<Item = IdentityFact>) {
-        let delivery = Delivery { facts: facts.into_iter().collect(), ..Delivery::default() };
+        let delivery = DeliveryEvents { facts: facts.into_iter().collect(), ..DeliveryEvents::default() };
         let reports = self.deliver(source, &delivery).await.unwrap();
         assert!(reports.is_empty());
     }
@@ -165,7 +165,7 @@ impl World {
 
     pub async fn leave_at(&self, source: &str, event: &str, person: Person, at: Option<EventTime>) -> DepartureReport {
         let departures = vec![departure(source, event, person, at)];
-        let delivery = Delivery { departures, ..Delivery::default() };
+        let delivery = DeliveryEvents { departures, ..DeliveryEvents::default() };
         self.deliver(source, &delivery).await.unwrap().remove(0)
     }
 
@@ -315,7 +315,7 @@ pub fn active(person: Person, minutes: i64) -> IdentityFact {
 }
 
 pub fn known(person: Person, minutes: i64) -> IdentityFact {
-    IdentityFact { person, word: Word::Known, verified: Verification::Proven, at: at(minutes) }
+    IdentityFact { person, word: Word::Known, verified: Verification::Verified, at: at(minutes) }
 }
 
 pub fn claim(person: Person, minutes: i64) -> IdentityFact {
@@ -335,14 +335,14 @@ pub fn departure(source: &str, event: &str, person: Person, at: Option<EventTime
 
 /// The outcome and reason at `access` and at `instaply`.
 pub fn outcomes(report: &DepartureReport) -> Vec<(Outcome, Option<&str>)> {
-    report.providers.iter().map(|entry| (entry.finding.outcome, entry.finding.reason.as_deref())).collect()
+    report.providers.iter().map(|entry| (entry.worst.outcome, entry.worst.reason.as_deref())).collect()
 }
 
 /// The recorded outcome and reason at each provider that was tried.
 pub fn recorded(record: &Record) -> BTreeMap<&str, (Outcome, Option<&str>)> {
     let results = record.providers.iter();
     results
-        .map(|(name, result)| (name.as_str(), (result.entry.finding.outcome, result.entry.finding.reason.as_deref())))
+        .map(|(name, result)| (name.as_str(), (result.found.worst.outcome, result.found.worst.reason.as_deref())))
         .collect()
 }
 

@@ -11,7 +11,7 @@ use offboard::{
     secrets::Secret,
     webhook::{
         JwkSet, Refusal,
-        jwt::{Jwt, JwtKeys, Proven},
+        jwt::{Jwt, JwtKeys, VerifiedToken},
     },
 };
 use ring::{hmac, rand::SystemRandom, signature};

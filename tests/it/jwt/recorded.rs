@@ -5,7 +5,13 @@ use super::*;
 /// How many verdicts there were, by who made the token.
 type Counts = BTreeMap<String, usize>;
 
-fn check(jwt: &Jwt, vector: &Value, keys: &JwtKeys, refusal: Option<Refusal>, counts: &mut Counts) -> Option<Proven> {
+fn check(
+    jwt: &Jwt,
+    vector: &Value,
+    keys: &JwtKeys,
+    refusal: Option<Refusal>,
+    counts: &mut Counts,
+) -> Option<VerifiedToken> {
     let pairs = vector["headers"].as_object().unwrap().iter();
     let headers = headers(pairs.map(|(name, value)| (name.as_str(), value.as_str().unwrap())));
     let now = vector["now"].as_i64().map_or(NOW, |now| OffsetDateTime::from_unix_timestamp(now).unwrap());

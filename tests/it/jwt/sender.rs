@@ -44,7 +44,7 @@ fn a_row_that_checks_a_party_must_be_told_which() {
 fn what_we_sign_as_a_sender_is_taken_with_the_keys_that_it_publishes() {
     let only =
         |algorithm: &str| expecting(toml::from_str(&format!("algorithms = [\"{algorithm}\"]\n{KEYCLOAK}")).unwrap());
-    let verify = |jwt: &Jwt, secret: &SecretString, keys: &JwtKeys| -> Result<Proven, Refusal> {
+    let verify = |jwt: &Jwt, secret: &SecretString, keys: &JwtKeys| -> Result<VerifiedToken, Refusal> {
         let signed = jwt.sign(secret, "evt-7", NOW, BODY).unwrap();
         assert_eq!(signed.body, BODY);
         let pairs = signed.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));

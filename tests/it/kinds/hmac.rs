@@ -18,7 +18,7 @@ fn keycloak_names_the_user_in_the_path_and_the_administrator_beside() {
     let none = "admin.USER-DELETE: not a departure";
     let returned = "active, proven #u1 ann@example.com; admin.USER-UPDATE: not a departure";
     let taught = "proven #u1 ann@example.com; admin.USER-UPDATE: not a departure";
-    let unproven = "fault: field /representation/emailVerified does not say that the address is proven";
+    let unproven = "fault: field /representation/emailVerified does not say that the e-mail address is verified";
     check(
         "kind = \"keycloak\"",
         [
@@ -147,7 +147,7 @@ fn clerk_teaches_only_addresses_that_are_proven_the_primary_one_first() {
             (with(&both, "/data/locked", json!(true)), &taught(" ann.b@example.com ann@example.com")),
             (with(&both, "/data/banned", json!(true)), "user.updated: a suspension"),
             (with(&both, "/data/email_addresses/0/email_address", json!(7)), &taught(" ann.b@example.com")),
-            (membership.clone(), "organizationMembership.deleted: left a group or an organisation"),
+            (membership.clone(), "organizationMembership.deleted: left a group or an organization"),
         ],
     );
     check("kind = \"clerk\"\nalso = [\"organizationMembership.deleted\"]", [(membership, "left #u1")]);
@@ -201,7 +201,7 @@ fn workos_says_by_the_state_whether_somebody_is_there() {
     });
     let membership = of("organization_membership.deleted", json!({ "id": "om1", "user_id": "u1" }));
     let authkit = of("user.deleted", json!({ "id": "u1", "email": "ann@example.com", "email_verified": false }));
-    let left_group = "dsync.group.user_removed: left a group or an organisation";
+    let left_group = "dsync.group.user_removed: left a group or an organization";
     check(
         "kind = \"workos\"",
         [
@@ -217,7 +217,7 @@ fn workos_says_by_the_state_whether_somebody_is_there() {
             (state("dreaming"), "dsync.user.updated: not a departure"),
             (of("dsync.deleted", json!({ "id": "d1" })), "dsync.deleted: not a departure"),
             (group.clone(), left_group),
-            (membership.clone(), "organization_membership.deleted: left a group or an organisation"),
+            (membership.clone(), "organization_membership.deleted: left a group or an organization"),
             (authkit.clone(), "user.deleted: not a departure"),
         ],
     );
@@ -227,7 +227,10 @@ fn workos_says_by_the_state_whether_somebody_is_there() {
         [
             (group, "left #u1 +8931 ann@example.com"),
             (membership, "left #u1"),
-            (authkit.clone(), "left #u1; fault: field /data/email_verified does not say that the address is proven"),
+            (
+                authkit.clone(),
+                "left #u1; fault: field /data/email_verified does not say that the e-mail address is verified",
+            ),
             (with(&authkit, "/data/email_verified", json!(true)), "left #u1 ann@example.com"),
         ],
     );

@@ -18,7 +18,7 @@ fn fusionauth_decides_by_the_type_and_not_by_the_user() {
             "user": { "id": "u1", "active": true, "email": "ann@example.com", "verified": true } } })
     };
     let gone = event("user.delete.complete");
-    let unproven = |at: &str| format!("left #u1; fault: field {at} does not say that the address is proven");
+    let unproven = |at: &str| format!("left #u1; fault: field {at} does not say that the e-mail address is verified");
     let identity = json!([{ "type": "phoneNumber", "verified": false }, { "type": "email", "verified": false }]);
     let (active, inactive) = (event("user.registration.delete"), event("user.delete"));
     for table in ["kind = \"fusionauth\"", "kind = \"fusionauth\"\njwks = \"https://idp.example.com/jwks.json\""] {
@@ -33,7 +33,7 @@ fn fusionauth_decides_by_the_type_and_not_by_the_user() {
                     with(&gone, "/event/user/identities", identity.clone()),
                     &unproven("/event/user/identities/[type=email]/verified"),
                 ),
-                (active.clone(), "user.registration.delete: left a group or an organisation"),
+                (active.clone(), "user.registration.delete: left a group or an organization"),
                 (inactive.clone(), "user.delete: not a departure"),
                 (event("user.email.update"), "proven #u1 ann@example.com; user.email.update: not a departure"),
             ],
@@ -56,9 +56,9 @@ fn frontegg_writes_null_of_an_address_that_nobody_proved() {
         [
             (event(deleted, json!(true)), "left #u1 ann@example.com"),
             (without(&gone, "/user/verified"), "left #u1 ann@example.com"),
-            (gone.clone(), "left #u1; fault: field /user/verified does not say that the address is proven"),
+            (gone.clone(), "left #u1; fault: field /user/verified does not say that the e-mail address is verified"),
             (event("frontegg.user.removedFromTenant", json!(true)), {
-                "frontegg.user.removedFromTenant: left a group or an organisation"
+                "frontegg.user.removedFromTenant: left a group or an organization"
             }),
             (event(created, json!(null)), &format!("active, claimed #u1 ann@example.com; {created}: {not}")),
         ],

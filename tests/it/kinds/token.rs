@@ -35,7 +35,7 @@ fn okta_names_the_user_among_the_targets() {
         (with(&gone, "/outcome", json!(null)), "user.lifecycle.deactivate: not a departure"),
         (okta("user.lifecycle.suspend", "1"), "user.lifecycle.suspend: a suspension"),
         (okta("user.account.lock", "1"), "user.account.lock: not a departure"),
-        (okta("group.user_membership.remove", "1"), "group.user_membership.remove: left a group or an organisation"),
+        (okta("group.user_membership.remove", "1"), "group.user_membership.remove: left a group or an organization"),
         (
             okta("user.lifecycle.reactivate", "1"),
             "active, proven #u1 ann@example.com; user.lifecycle.reactivate: not a departure",
@@ -65,13 +65,13 @@ fn an_event_of_okta_that_cannot_be_read_costs_no_other() {
     let cases = [
         (vec![], String::new()),
         (vec![gone.clone(), other.clone()], format!("{ann}; {two}")),
-        (vec![gone.clone(), gone.clone()], format!("{ann}; user.lifecycle.deactivate: stands twice in this delivery")),
+        (vec![gone.clone(), gone.clone()], format!("{ann}; user.lifecycle.deactivate: duplicate in this delivery")),
         (vec![late.clone(), other.clone()], format!("left nobody; {two}; {bad_time}")),
         // The same one twice is one departure of nobody known, not two.
         (
             vec![late.clone(), late.clone(), other.clone()],
             format!(
-                "left nobody; {two}; user.lifecycle.deactivate: stands twice in this delivery; {bad_time}; {bad_time}"
+                "left nobody; {two}; user.lifecycle.deactivate: duplicate in this delivery; {bad_time}; {bad_time}"
             ),
         ),
         // Two people under one id: neither is lost.
@@ -102,7 +102,7 @@ fn auth0_says_whether_an_address_is_verified() {
     let deleted = user("user.deleted");
     let unverified = with(&deleted, "/data/object/email_verified", json!(false));
     let blocked = with(&user("user.updated"), "/data/object/blocked", json!(true));
-    let unproven = "fault: field /data/object/email_verified does not say that the address is proven";
+    let unproven = "fault: field /data/object/email_verified does not say that the e-mail address is verified";
     let group = |member: &str| {
         json!({ "id": "e1", "type": "group.member.deleted", "data": { "object": {
             "group": { "id": "g1", "organization_id": "o1" }, "member": { "id": "auth0|u1", "member_type": member } } } })
@@ -123,7 +123,7 @@ fn auth0_says_whether_an_address_is_verified() {
                 with(&user("user.updated"), "/data/object/email_verified", json!(false)),
                 "claimed #auth0|u1 ann@example.com; user.updated: not a departure",
             ),
-            (group("user"), "group.member.deleted: left a group or an organisation"),
+            (group("user"), "group.member.deleted: left a group or an organization"),
             (group("connection"), "group.member.deleted: not a departure"),
         ],
     );

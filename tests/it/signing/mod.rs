@@ -7,7 +7,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use offboard::{
     config::Config,
-    departure::{Delivery, Verification, Word},
+    departure::{DeliveryEvents, Verification, Word},
     person::Person,
     secrets::Secret,
     source::{KeySource, Source, Unreadable},
@@ -49,7 +49,7 @@ pub fn fault(table: &str) -> String {
 }
 
 /// What a source makes of a body with these headers, signed as its sender signs.
-pub fn read(source: &Source, headers: &[(String, String)], body: &[u8]) -> Result<Delivery, Unreadable> {
+pub fn read(source: &Source, headers: &[(String, String)], body: &[u8]) -> Result<DeliveryEvents, Unreadable> {
     read_with_id(source, "msg_1", headers, body)
 }
 
@@ -59,7 +59,7 @@ pub fn read_with_id(
     id: &str,
     headers: &[(String, String)],
     body: &[u8],
-) -> Result<Delivery, Unreadable> {
+) -> Result<DeliveryEvents, Unreadable> {
     let published = matches!(source.keys, KeySource::Set(_));
     let secret = if published { PRIVATE_KEY.clone() } else { SecretString::from(KEY) };
     let signed = source.scheme.sign(&secret, id, NOW, body).unwrap();
@@ -82,7 +82,7 @@ pub fn read_with_id(
 }
 
 /// A delivery in one line: who left, came back, is taught, what is ignored and why, and what could not be read.
-pub fn told(delivery: &Result<Delivery, Unreadable>) -> String {
+pub fn told(delivery: &Result<DeliveryEvents, Unreadable>) -> String {
     let delivery = match delivery {
         Ok(delivery) => delivery,
         Err(unreadable) => return format!("400: {unreadable}"),
@@ -91,7 +91,7 @@ pub fn told(delivery: &Result<Delivery, Unreadable>) -> String {
     let facts = delivery.facts.iter().map(|fact| {
         let active = if fact.word == Word::Active { "active, " } else { "" };
         let worth = match fact.verified {
-            Verification::Proven => "proven",
+            Verification::Verified => "proven",
             Verification::Claimed => "claimed",
             Verification::Confirms => "confirms",
         };

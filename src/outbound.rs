@@ -1,6 +1,6 @@
-//! The one HTTP layer: authorisation, encoding, deadline, retry, rate limits, bounds.
+//! The one HTTP layer: authorization, encoding, deadline, retry, rate limits, bounds.
 //!
-//! A provider builds a typed [`Call`] and reads a typed [`Answer`]. It formats no URL, never sleeps and cannot follow a
+//! A provider builds a typed [`Request`] and reads a typed [`Response`]. It formats no URL, never sleeps and cannot follow a
 //! redirect; no error that leaves this module holds a URL, because a URL may hold a key.
 
 use std::{
@@ -8,14 +8,13 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use reqwest::{
     Method, Url,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
-use retry_policies::{Jitter, RetryDecision, RetryPolicy, policies::ExponentialBackoff};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout};
@@ -26,22 +25,22 @@ use crate::{
     secrets::SHORTEST_SECRET,
 };
 
-mod answer;
+mod response;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tls;
 
-pub use answer::Answer;
+pub use response::Response;
 
-/// The largest answer that is read, in bytes.
-const LARGEST_ANSWER: usize = 1024 * 1024;
+/// The largest response that is read, in bytes.
+const LARGEST_RESPONSE: usize = 1024 * 1024;
 /// The largest list that is read, in bytes. The members of a large organization fit; a runaway body does not.
 const LARGEST_LIST: usize = 16 * 1024 * 1024;
 /// The longest id that may become a path segment, in bytes. The longest documented one has 36.
 const LONGEST_SEGMENT: usize = 256;
 /// The reason of a failure before anything was sent.
 const NO_CONNECTION: &str = "no_connection";
-/// With less time than this a call is not begun: it could be sent, but not be heard.
+/// With less time than this a call is not begun: the request could be sent, but its response not be read.
 const LEAST_TIME: Duration = Duration::from_millis(20);
 /// The first and the longest wait between two attempts, before the jitter.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
@@ -70,7 +69,7 @@ impl Client {
 /// How one provider is called: where, how long, how often.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// How long one attempt may take, its answer's body included.
+    /// How long one attempt may take, its response's body included.
     pub timeout: Duration,
     /// How often a call is attempted in all.
     pub attempts: u32,
@@ -92,7 +91,7 @@ pub struct Http {
 #[derive(Debug, Default)]
 struct Seen {
     most_attempts: AtomicU32,
-    lost_answers: AtomicU32,
+    lost_responses: AtomicU32,
     /// The credentials in the form in which they were sent: a vendor may quote a token that stands in no secret.
     sent: Mutex<Vec<SecretString>>,
 }
@@ -113,8 +112,8 @@ impl Http {
     }
 
     /// How many attempts of calls below the base URL ended so that the provider may have done what was asked.
-    pub(crate) fn lost_answers(&self) -> u32 {
-        self.seen.lost_answers.load(Ordering::Relaxed)
+    pub(crate) fn lost_responses(&self) -> u32 {
+        self.seen.lost_responses.load(Ordering::Relaxed)
     }
 
     /// How often the call that needed most was attempted.
@@ -141,44 +140,44 @@ impl Http {
     }
 
     /// A `GET` below the base URL; see `Http::call`.
-    pub fn get(&self, path: &[&str]) -> Call<'_> {
+    pub fn get(&self, path: &[&str]) -> Request<'_> {
         self.call(Method::GET, path)
     }
 
     /// A `POST` below the base URL; see `Http::call`.
-    pub fn post(&self, path: &[&str]) -> Call<'_> {
+    pub fn post(&self, path: &[&str]) -> Request<'_> {
         self.call(Method::POST, path)
     }
 
     /// A `DELETE` below the base URL; see `Http::call`.
-    pub fn delete(&self, path: &[&str]) -> Call<'_> {
+    pub fn delete(&self, path: &[&str]) -> Request<'_> {
         self.call(Method::DELETE, path)
     }
 
     /// A `POST` to another host, a token endpoint say.
-    pub fn post_to(&self, url: &str) -> Call<'_> {
+    pub fn post_to(&self, url: &str) -> Request<'_> {
         self.call_to(Method::POST, url)
     }
 
     /// A `GET` of a document on another host, a key set say.
-    pub fn get_from(&self, url: &str) -> Call<'_> {
+    pub fn get_from(&self, url: &str) -> Request<'_> {
         self.call_to(Method::GET, url)
     }
 
-    fn call_to(&self, method: Method, url: &str) -> Call<'_> {
+    fn call_to(&self, method: Method, url: &str) -> Request<'_> {
         let unusable = |_| Failure::new(FailureKind::Rejected, "unusable_url");
-        Call { elsewhere: true, ..Call::new(self, method, Url::parse(url).map_err(unusable)) }
+        Request { elsewhere: true, ..Request::new(self, method, Url::parse(url).map_err(unusable)) }
     }
 
     /// A call below the base URL. Every element of `path` becomes exactly one segment, percent-encoded; one that cannot
     /// (empty, a dot segment, over 256 bytes) makes the call fail as `unusable_id` before anything is sent.
-    fn call(&self, method: Method, path: &[&str]) -> Call<'_> {
-        Call::new(self, method, below(&self.base, path))
+    fn call(&self, method: Method, path: &[&str]) -> Request<'_> {
+        Request::new(self, method, below(&self.base, path))
     }
 
-    /// How long to wait before another attempt; `None` if there shall be none.
+    /// Returns how long to wait before another attempt; `None` after the last.
     fn pause(&self, failure: &Failure, attempt: u32) -> Option<Duration> {
-        let wait = failure.retry_after.or_else(|| backoff(self.limits.attempts, attempt))?;
+        let wait = failure.retry_after.unwrap_or_else(|| backoff(attempt));
         let again = failure.kind.is_transient() && attempt < self.limits.attempts;
         // A vendor may ask for longer than a clock can count.
         let fits = Instant::now().checked_add(wait).is_some_and(|then| then + LEAST_TIME < self.deadline);
@@ -186,17 +185,11 @@ impl Http {
     }
 }
 
-/// Exponential backoff with full jitter.
-fn backoff(attempts: u32, attempt: u32) -> Option<Duration> {
-    let policy = ExponentialBackoff::builder()
-        .retry_bounds(BACKOFF.0, BACKOFF.1)
-        .jitter(Jitter::Full)
-        .build_with_max_retries(attempts);
-    let now = SystemTime::now();
-    match policy.should_retry(now, attempt - 1) {
-        RetryDecision::Retry { execute_after } => Some(execute_after.duration_since(now).unwrap_or_default()),
-        RetryDecision::DoNotRetry => None,
-    }
+/// Returns the wait after the `attempt`th attempt, counted from 1: exponential backoff with full jitter.
+fn backoff(attempt: u32) -> Duration {
+    let (first, longest) = BACKOFF;
+    let doubled = first.saturating_mul(1 << attempt.saturating_sub(1).min(20));
+    doubled.min(longest).mul_f64(fastrand::f64())
 }
 
 /// The URL of `path` below `base`.
@@ -215,25 +208,25 @@ fn below(base: &Url, path: &[&str]) -> Result<Url, Failure> {
 
 /// One call, not yet sent.
 #[derive(Clone, Debug)]
-#[must_use = "a call does nothing until its answer is read"]
-pub struct Call<'a> {
+#[must_use = "a call does nothing until its response is read"]
+pub struct Request<'a> {
     http: &'a Http,
     method: Method,
     url: Result<Url, Failure>,
     headers: HeaderMap,
     body: Option<Vec<u8>>,
-    largest_answer: usize,
+    largest_response: usize,
     /// Whether it goes to another host than the base URL's.
     elsewhere: bool,
 }
 
-impl<'a> Call<'a> {
+impl<'a> Request<'a> {
     fn new(http: &'a Http, method: Method, url: Result<Url, Failure>) -> Self {
         let headers = HeaderMap::from_iter([
             (reqwest::header::ACCEPT, HeaderValue::from_static("application/json")),
             (reqwest::header::ACCEPT_ENCODING, HeaderValue::from_static("identity")),
         ]);
-        Self { http, method, url, headers, body: None, largest_answer: LARGEST_ANSWER, elsewhere: false }
+        Self { http, method, url, headers, body: None, largest_response: LARGEST_RESPONSE, elsewhere: false }
     }
 
     /// Adds a query parameter, encoded.
@@ -251,14 +244,14 @@ impl<'a> Call<'a> {
         self.query(name, value.expose_secret())
     }
 
-    /// Authorises with a bearer token (RFC 6750).
+    /// Authorizes with a bearer token (RFC 6750).
     pub fn bearer(self, token: &SecretString) -> Self {
         self.http.sends(token.expose_secret());
         let value = SecretString::from(format!("Bearer {}", token.expose_secret()));
         self.secret_header("authorization", &value)
     }
 
-    /// Authorises with a user name and a password (RFC 7617).
+    /// Authorizes with a user name and a password (RFC 7617).
     pub fn basic(self, user: &str, password: &SecretString) -> Self {
         use base64::{Engine, prelude::BASE64_STANDARD};
         let pair = BASE64_STANDARD.encode(format!("{user}:{}", password.expose_secret()));
@@ -288,29 +281,29 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// Reads an answer of up to 16 MiB: a list of everybody.
-    pub fn large_answer(mut self) -> Self {
-        self.largest_answer = LARGEST_LIST;
+    /// Reads a response of up to 16 MiB: a list of everybody.
+    pub fn large_response(mut self) -> Self {
+        self.largest_response = LARGEST_LIST;
         self
     }
 
-    /// Reads no answer larger than this, in bytes.
+    /// Reads no response larger than this, in bytes.
     pub fn at_most(mut self, bytes: usize) -> Self {
-        self.largest_answer = bytes.min(LARGEST_ANSWER);
+        self.largest_response = bytes.min(LARGEST_RESPONSE);
         self
     }
 
-    /// Sends the call and lets `read` make sense of the answer, whatever its status. A transient failure, of the wire
+    /// Sends the call and lets `read` make sense of the response, whatever its status. A transient failure, of the wire
     /// or of `read`, is attempted again as long as attempts and time last.
     ///
     /// # Errors
     /// The last attempt's failure.
-    pub async fn read<T>(self, read: impl Fn(&Answer) -> Result<T, Failure>) -> Result<T, Failure> {
+    pub async fn read<T>(self, read: impl Fn(&Response) -> Result<T, Failure>) -> Result<T, Failure> {
         for attempt in 1.. {
-            let failure = match self.attempt(attempt).await.and_then(|answer| {
-                read(&answer).map_err(|failure| Failure {
-                    retry_after: failure.retry_after.or_else(|| answer.retry_after()),
-                    ..failure.request_id(answer.request_id())
+            let failure = match self.attempt(attempt).await.and_then(|response| {
+                read(&response).map_err(|failure| Failure {
+                    retry_after: failure.retry_after.or_else(|| response.retry_after()),
+                    ..failure.request_id(response.request_id())
                 })
             }) {
                 Ok(value) => return Ok(value),
@@ -318,7 +311,7 @@ impl<'a> Call<'a> {
             };
             let sent = failure.kind == FailureKind::Unavailable && failure.reason != NO_CONNECTION;
             if sent && !self.elsewhere {
-                self.http.seen.lost_answers.fetch_add(1, Ordering::Relaxed);
+                self.http.seen.lost_responses.fetch_add(1, Ordering::Relaxed);
             }
             match self.http.pause(&failure, attempt) {
                 Some(wait) => sleep(wait).await,
@@ -328,7 +321,7 @@ impl<'a> Call<'a> {
         unreachable!("the attempts end before the numbers do")
     }
 
-    async fn attempt(&self, attempt: u32) -> Result<Answer, Failure> {
+    async fn attempt(&self, attempt: u32) -> Result<Response, Failure> {
         let url = self.url.clone()?;
         if let Some(pass) = &self.http.pass {
             pass.ask(|| ()).await?;
@@ -342,15 +335,15 @@ impl<'a> Call<'a> {
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
-        match timeout(left.min(self.http.limits.timeout), receive(request, self.largest_answer)).await {
-            Ok(answer) => answer,
+        match timeout(left.min(self.http.limits.timeout), receive(request, self.largest_response)).await {
+            Ok(response) => response,
             Err(_) => Err(Failure::new(FailureKind::Unavailable, "timeout")),
         }
     }
 }
 
-/// Sends the request and reads its answer, up to `largest` bytes.
-async fn receive(request: reqwest::RequestBuilder, largest: usize) -> Result<Answer, Failure> {
+/// Sends the request and reads its response, up to `largest` bytes.
+async fn receive(request: reqwest::RequestBuilder, largest: usize) -> Result<Response, Failure> {
     let mut response = request.send().await.map_err(unreachable_because)?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let mut body = Vec::new();
@@ -360,7 +353,7 @@ async fn receive(request: reqwest::RequestBuilder, largest: usize) -> Result<Ans
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, headers, body })
+    Ok(Response { status, headers, body })
 }
 
 /// The wire's failures in our words: the library's texts quote the URL.

@@ -30,3 +30,13 @@ fn a_wait_of_any_length_is_no_panic() {
         assert_eq!(http.pause(&asked(seconds), 1), None, "{seconds}");
     }
 }
+
+#[test]
+fn backoff_doubles_up_to_its_longest_and_is_jittered() {
+    for (attempt, longest) in [(1, 200), (2, 400), (5, 3200), (6, 5000), (u32::MAX, 5000)] {
+        let waits: Vec<_> = (0..100).map(|_| backoff(attempt)).collect();
+        assert!(waits.iter().all(|wait| *wait <= Duration::from_millis(longest)), "{attempt}: {waits:?}");
+        assert!(waits.iter().max() > waits.iter().min(), "{attempt}: {waits:?}");
+        assert!(waits.iter().max() > Some(&Duration::from_millis(longest / 2)), "{attempt}: {waits:?}");
+    }
+}

@@ -10,15 +10,15 @@ use crate::outcome::{Failure, FailureKind};
 /// The headers in which providers name a request; the first that is there counts.
 const REQUEST_ID_HEADERS: [&str; 3] = ["flashcat-request-id", "cf-ray", "x-request-id"];
 
-/// A provider's answer, read in full.
+/// A provider's response, read in full.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.status
@@ -36,7 +36,7 @@ impl Answer {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         let not_understood =
             |what: &str| Failure::not_understood(format!("HTTP {}: {what}", self.status)).request_id(self.request_id());
-        // serde reads a list into a struct, by position; `[]` would be an object that lacks everything optional.
+        // serde reads a list into a struct, by position; `[]` would be an object without anything optional.
         if self.body.trim_ascii_start().first() != Some(&b'{') {
             return Err(not_understood("not a JSON object"));
         }
@@ -51,19 +51,19 @@ impl Answer {
     /// The body in the vendor's shape, whatever the status; where it has another (a gateway's page), the status speaks.
     ///
     /// # Errors
-    /// `not_understood` for another shape with a 2xx, else [`Answer::failure`].
+    /// `not_understood` for another shape with a 2xx, else [`Response::failure`].
     pub fn envelope<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         self.json().map_err(|not_understood| if self.is_success() { not_understood } else { self.failure() })
     }
 
-    /// What the status alone says, for an answer about which there is nothing better to say.
+    /// What the status alone says, for a response about which there is nothing better to say.
     pub fn failure(&self) -> Failure {
         let reason =
             if (300..400).contains(&self.status) { "redirect".to_owned() } else { format!("http_{}", self.status) };
         Failure::new(FailureKind::of_status(self.status), reason).request_id(self.request_id())
     }
 
-    /// The provider's id of the request, where a header tells it.
+    /// The provider's id of the request, where a header has it.
     pub fn request_id(&self) -> Option<String> {
         REQUEST_ID_HEADERS.iter().find_map(|name| self.header(name)).map(str::to_owned)
     }

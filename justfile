@@ -1,0 +1,68 @@
+# `just` lists the recipes. Each runs what `.ci/run` runs.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# List the recipes.
+default:
+    @just --list --unsorted
+
+# Compile everything, with lints as errors.
+check:
+    cargo fmt --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Run every test that needs nothing else installed.
+test *arguments:
+    cargo test {{ arguments }}
+
+# Format, lints and documentation, as CI does.
+lint:
+    bash .ci/run lint
+
+# The suites in e2e and the template, against emulators of AWS and the senders' and vendors' libraries.
+e2e:
+    bash .ci/run e2e
+
+# All that CI runs; `just all --install` also installs Debian packages.
+all *arguments:
+    bash .ci/run all {{ arguments }}
+
+# Play the whole story on mock services; `just sandbox --serve` keeps them up.
+sandbox *arguments:
+    cargo run -- sandbox {{ arguments }}
+
+# Run the command line: `just run check --offline`.
+run *arguments:
+    cargo run -- {{ arguments }}
+
+# Random histories through the real flow, judgement and ledger.
+simulation histories="20000":
+    OFFBOARD_SIM_HISTORIES={{ histories }} cargo test --profile sim --test simulation
+
+# Check that the tests find planted defects.
+mutants *names:
+    python3 .ci/mutants {{ names }}
+
+# Fuzz the verifiers and readers, led by coverage.
+fuzz seconds="60":
+    OFFBOARD_FUZZ_SECONDS={{ seconds }} bash .ci/fuzz
+
+# Measure how fast the function starts and answers, and what a verification costs.
+bench *arguments:
+    cargo bench {{ arguments }}
+
+# Check licenses, bans and sources of dependencies (needs cargo-deny).
+deny:
+    cargo deny check
+
+# Build the function as it is deployed, for this machine's processor.
+release:
+    cargo build --release --bin offboard-lambda
+
+# Build what `sam deploy` uploads.
+build *arguments:
+    sam build {{ arguments }}
+
+# Build the documentation of the code.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
