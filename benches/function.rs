@@ -36,7 +36,7 @@ const WARM: usize = 10;
 /// How long a provider takes for one answer.
 const DELAY: Duration = Duration::from_millis(20);
 /// A start, or an answer, that takes longer than this has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const PROVIDERS: [&str; 5] = ["aerospike", "cloudflare", "flashduty", "instaply", "stytch"];
 const KEY: &str = "a signing secret for the benchmark";
 const FUNCTION: &str = env!("CARGO_BIN_EXE_offboard-lambda");
@@ -48,8 +48,8 @@ fn main() -> ExitCode {
     }
     let mut figures = Figures::default();
     for run in 0..STARTS {
-        if let Err(fault) = one_process(run, &mut figures) {
-            eprintln!("run {run}: {fault}");
+        if let Err(error) = one_process(run, &mut figures) {
+            eprintln!("run {run}: {error}");
             return ExitCode::FAILURE;
         }
     }
@@ -74,7 +74,7 @@ fn one_process(run: usize, figures: &mut Figures) -> Result<(), String> {
     let config = Scratch::new(run, &configuration(&ports))?;
     let start = Instant::now();
     let function = Function::start(&ports, &config.0)?;
-    let wait = |what: &str| reports.recv_timeout(PATIENCE).map_err(|_| format!("no {what}"));
+    let wait = |what: &str| reports.recv_timeout(TIMEOUT).map_err(|_| format!("no {what}"));
 
     loop {
         match wait("first next")? {
@@ -355,7 +355,7 @@ impl World {
         *self.delivered.lock().unwrap() = Some(delivered);
         *self.event.lock().unwrap() = Some(event);
         self.event_is_there.notify_one();
-        at.recv_timeout(PATIENCE).expect("the function waits for an event")
+        at.recv_timeout(TIMEOUT).expect("the function waits for an event")
     }
 }
 

@@ -14,8 +14,8 @@ use secrecy::SecretString;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-/// Longer than the function may take.
-const PATIENCE: Duration = Duration::from_secs(35);
+/// How long an answer may take: longer than the function's time-out.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// A delivery, ready to be sent.
 pub struct Delivery {
@@ -79,15 +79,15 @@ impl Delivery {
 
     /// Sends it and reads the whole answer.
     pub async fn send(&self, url: &str) -> Result<Reply, String> {
-        let url = Url::parse(url).map_err(|fault| format!("{url} is not a URL: {fault}"))?;
+        let url = Url::parse(url).map_err(|error| format!("{url} is not a URL: {error}"))?;
         let client = client(&url)?;
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
-            let name = HeaderName::try_from(name).map_err(|fault| fault.to_string())?;
-            headers.append(name, HeaderValue::try_from(value).map_err(|fault| fault.to_string())?);
+            let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
+            headers.append(name, HeaderValue::try_from(value).map_err(|error| error.to_string())?);
         }
         let begun = Instant::now();
-        let failed = |fault: reqwest::Error| format!("{} does not answer: {}", at(&url), root(&fault));
+        let failed = |error: reqwest::Error| format!("{} does not answer: {}", at(&url), root(&error));
         let sent = client.post(url.clone()).headers(headers).body(self.body.clone()).send().await;
         let response = sent.map_err(failed)?;
         let status = response.status().as_u16();
@@ -130,14 +130,14 @@ impl Reply {
 }
 
 fn client(url: &Url) -> Result<reqwest::Client, String> {
-    // The error says that somebody has installed it before, which is as good.
+    // An error means that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
+    let builder = reqwest::Client::builder().timeout(RESPONSE_TIMEOUT).redirect(reqwest::redirect::Policy::none());
     // A proxy cannot know what stands on our loopback.
     let loopback =
         url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
     let builder = if loopback { builder.no_proxy() } else { builder };
-    builder.build().map_err(|fault| format!("cannot make an HTTP client: {fault}"))
+    builder.build().map_err(|error| format!("cannot make an HTTP client: {error}"))
 }
 
 fn at(url: &Url) -> String {
@@ -146,8 +146,8 @@ fn at(url: &Url) -> String {
 }
 
 /// The innermost cause says what happened; the outer ones say "error sending request".
-fn root(fault: &dyn std::error::Error) -> String {
-    fault.source().map_or_else(|| fault.to_string(), root)
+fn root(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), root)
 }
 
 fn quoted(text: &str) -> String {

@@ -62,16 +62,16 @@ pub struct Function {
 impl Function {
     /// Starts it and waits until it asks for its first event.
     pub async fn start(start: Start<'_>) -> Result<Self, String> {
-        let api = RuntimeApi::start().await.map_err(|fault| format!("cannot listen: {fault}"))?;
+        let api = RuntimeApi::start().await.map_err(|error| format!("cannot listen: {error}"))?;
         let gateway = gateway::start(start.host, start.port, api.clone()).await;
-        let gateway = gateway.map_err(|fault| format!("cannot listen on {}:{}: {fault}", start.host, start.port))?;
-        let mut child = spawn(&start, api.address()).map_err(|fault| format!("cannot start the function: {fault}"))?;
+        let gateway = gateway.map_err(|error| format!("cannot listen on {}:{}: {error}", start.host, start.port))?;
+        let mut child = spawn(&start, api.address()).map_err(|error| format!("cannot start the function: {error}"))?;
         let log = Log::default();
         let readers =
             [log.follow(child.stdout.take(), start.show_log), log.follow(child.stderr.take(), start.show_log)];
         let watched = api.clone();
         let watch = tokio::spawn(async move {
-            let ended = child.wait().await.map_or_else(|fault| fault.to_string(), |status| status.to_string());
+            let ended = child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
             watched.fail(&format!("the function has ended ({ended})"));
         });
         let function = Self { api, gateway, log, readers, watch };
@@ -164,7 +164,7 @@ impl Log {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The last lines, for somebody who has to find a fault.
+    /// The last 20 lines.
     pub fn tail(&self) -> String {
         let text = self.text();
         let lines: Vec<&str> = text.lines().collect();

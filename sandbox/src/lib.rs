@@ -3,7 +3,7 @@
 //! - [`mock`]: a server with state that answers on loopback, and refuses what it does not know in every part.
 //! - [`vendors`]: the products' APIs.
 //! - [`aws`]: Secrets Manager, DynamoDB, SQS, STS and the runtime API of Lambda.
-//! - [`envelope`] and [`delivery`]: events as the front doors hand them over, signed as the sources sign them.
+//! - [`envelope`] and [`delivery`]: events in API Gateway's envelope, signed as the sources sign them.
 //! - [`function`], [`gateway`] and [`mapping`]: the function as a process, and what invokes it: HTTP, the queue, the schedule.
 //! - [`story`]: what `offboard sandbox` plays, and [`screen`] what it is printed with.
 

@@ -236,7 +236,7 @@ impl Call {
         if !sent.eq_ignore_ascii_case(media_type) {
             return Err(Unknown(format!("content type {sent}, not {media_type}")));
         }
-        serde_json::from_slice(&self.body).map_err(|fault| Unknown(format!("body: {fault}")))
+        serde_json::from_slice(&self.body).map_err(|error| Unknown(format!("body: {error}")))
     }
 
     /// A form's fields, each once.

@@ -55,7 +55,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Plays the story, or serves, until somebody interrupts. What was started ends with it.
+    /// Plays the story, or serves until interrupted. Everything that was started ends with it.
     pub async fn run(&self) -> Result<ExitCode, String> {
         tokio::select! {
             outcome = self.play_or_serve() => outcome,
@@ -132,11 +132,11 @@ async fn interrupted() {
             _ = tokio::signal::ctrl_c() => return,
         }
     }
-    // If signals cannot be heard at all, the process ends at once, and its child with it.
+    // Without signal handling the process ends at once, and its child with it.
     let _ = tokio::signal::ctrl_c().await;
 }
 
-/// The configuration file, removed at the end unless somebody asked for it.
+/// The configuration file, removed at the end unless its path was asked for.
 struct ConfigFile {
     path: PathBuf,
     keep: bool,
@@ -145,12 +145,12 @@ struct ConfigFile {
 impl ConfigFile {
     fn write(asked: Option<&Path>, text: &str) -> Result<Self, String> {
         let path = asked.map_or_else(|| temporary("config", "toml"), Path::to_path_buf);
-        let failed = |fault: std::io::Error| format!("cannot write {}: {fault}", path.display());
+        let failed = |error: std::io::Error| format!("cannot write {}: {error}", path.display());
         let mut options = File::options();
         options.write(true);
         match asked {
             Some(_) => options.create(true).truncate(true),
-            // In a folder that everybody may write to, nothing of somebody else's is overwritten.
+            // In a folder that all users may write to, no file of another user is overwritten.
             None => options.create_new(true),
         };
         options.open(&path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)?;
@@ -161,7 +161,7 @@ impl ConfigFile {
 impl Drop for ConfigFile {
     fn drop(&mut self) {
         if !self.keep {
-            // Somebody else may have cleaned up; there is nothing to do about it at the end.
+            // It may be gone already.
             let _ = std::fs::remove_file(&self.path);
         }
     }

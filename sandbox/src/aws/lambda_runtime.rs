@@ -91,11 +91,11 @@ impl RuntimeApi {
         known.ok().and_then(|state| state.clone()).unwrap_or_else(|| Err("the runtime API has stopped".into()))
     }
 
-    /// Notes that the function has failed or ended: nobody is to wait for it any more.
+    /// Notes that the function has failed or ended, and fails all invocations that wait for it.
     pub fn fail(&self, why: &str) {
         self.shared.state.send_replace(Some(Err(why.into())));
         for (_, waiting) in std::mem::take(&mut *lock(&self.shared.waiting)) {
-            // Whoever waited may have given up.
+            // The invocation may have timed out.
             let _ = waiting.send(Err(why.into()));
         }
     }
@@ -158,7 +158,7 @@ async fn next_event(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn response(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
     let answer = serde_json::from_slice(&body);
-    settle(&shared, &id, answer.map_err(|fault| format!("the answer is not JSON: {fault}")))
+    settle(&shared, &id, answer.map_err(|error| format!("the answer is not JSON: {error}")))
 }
 
 async fn error(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
@@ -168,7 +168,7 @@ async fn error(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: 
 fn settle(shared: &Shared, id: &str, said: Said) -> Response {
     match lock(&shared.waiting).remove(id) {
         Some(waiting) => {
-            // Whoever asked may have given up: as on Lambda, that is not the function's fault.
+            // The invocation may have timed out; as on Lambda, the function does not learn of it.
             let _ = waiting.send(said);
             StatusCode::ACCEPTED.into_response()
         }

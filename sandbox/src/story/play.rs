@@ -88,7 +88,7 @@ pub(super) struct Left {
     /// Who was there at the beginning.
     #[serde(skip)]
     pub before: Vec<String>,
-    /// Who is there; an address stands twice where there are two accounts.
+    /// Who is there; an address is listed once for each account.
     pub members: Vec<String>,
     /// Who must be there.
     pub expected: Vec<String>,
@@ -189,7 +189,7 @@ impl Story<'_> {
     fn sign(&self, deliver: &Deliver) -> Result<Delivery, String> {
         let source = self.config.sources.get(deliver.source);
         let source = source.ok_or_else(|| format!("no source {}", deliver.source))?;
-        let guess = "what somebody who does not know the secret signs with";
+        let guess = "a secret that the source never had";
         let secret = if deliver.twist == Twist::Forged { guess } else { world::signing_secret(deliver.source) };
         let (secret, now) = (secret.into(), OffsetDateTime::now_utc());
         let sample = |what, email, at| Delivery::sample(source, what, &secret, email, deliver.event, at);
@@ -339,3 +339,7 @@ fn of_providers(mismatches: &mut Vec<String>, expected: &Expected, providers: &V
         }
     }
 }
+
+#[cfg(test)]
+#[path = "play_tests.rs"]
+mod tests;

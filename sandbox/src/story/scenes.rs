@@ -87,7 +87,7 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    const DONE: Self = Self {
+    pub(super) const DONE: Self = Self {
         http: 200,
         status: Some("done"),
         outcome: Some("deleted"),
@@ -188,7 +188,7 @@ pub(super) const ALL: [Scene; 14] = [
     Scene {
         title: "An outage",
         text: "Stytch is down and stays down. The departure is recorded, so the sender gets 200; the queue keeps a message \
-               for later. Once Stytch works again the queue finishes what was left: nobody has to do anything. (The story \
+               for later. Once Stytch works again the queue finishes what was left, without an operator. (The story \
                does not wait for the message's delay.)",
         acts: &[
             Act::World(|world| world.stytch.answer_next(vec![down(); 50])),
@@ -225,7 +225,7 @@ pub(super) const ALL: [Scene; 14] = [
     },
     Scene {
         title: "Pause and resume",
-        text: "Somebody stops every removal, without a deployment. tom@example.com leaves meanwhile: recorded and held. \
+        text: "An operator stops every removal, without a deployment. tom@example.com leaves meanwhile: recorded and held. \
                After the resume the next tick has it carried out.",
         acts: &[
             Act::Command("pause --reason audit", "No account is removed"),
@@ -237,13 +237,13 @@ pub(super) const ALL: [Scene; 14] = [
     },
     Scene {
         title: "A forged signature",
-        text: "Somebody who cannot sign reports that pat@example.com left. No provider API is called.",
+        text: "An attacker without the signing secret reports that pat@example.com left. No provider API is called.",
         acts: &[Act::Deliver(Deliver { twist: Twist::Forged, ..leaves("hr", "hr-pat", PAT) }, Expected::nothing(401))],
     },
     Scene {
         title: "A dry run, then live",
         text: "A function with mode = \"dry_run\" says what it would do about pat@example.com, and holds the departure. \
-               After going live somebody releases it.",
+               After going live an operator releases it.",
         acts: &[
             Act::Deliver(
                 Deliver { twist: Twist::DryRun, ..leaves("directory", "msg_pat", PAT) },

@@ -148,7 +148,7 @@ impl World {
         places.into_iter().fold(template, |text, (place, value)| text.replace(place, &value))
     }
 
-    /// Base URLs and credentials, for whoever wants to talk to the mock services.
+    /// Base URLs and credentials of the mock services.
     pub(super) fn credentials(&self) -> Value {
         json!({
             "flashduty": FLASHDUTY.with(json!({ "base_url": self.flashduty.url("") })),
@@ -215,7 +215,7 @@ pub(super) fn instaply(people: &[&str]) -> Instaply {
 
 /// A Cloudflare account with these people.
 pub(super) fn cloudflare(people: &[&str], account_id: &str) -> CloudflareAccess {
-    // Ann is not here, her neighbours are: what a search finds is then nobody of that address.
+    // Ann is missing and her neighbors are there: a search for her address finds other people alone.
     let users = people.iter().copied().zip(1..).filter(|(email, _)| *email != cast::ANN);
     let users = users.map(|(email, number)| cloudflare_access::User { id: uuid(0xc10d, number), email: email.into() });
     CloudflareAccess { account_id: account_id.into(), api_token: CLOUDFLARE_TOKEN.into(), users: users.collect() }

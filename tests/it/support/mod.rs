@@ -66,7 +66,7 @@ pub fn answer(status: u16, body: &Value) -> Response {
     (status, [("content-type", "application/json")], body.to_string()).into_response()
 }
 
-/// A server whose answers are set by the test and whose calls are kept. Not told what to answer, it says 501.
+/// A server whose answers are set by the test and whose calls are kept. Without a further answer it says 501.
 #[derive(Clone, Default)]
 pub struct Double(Arc<Mutex<State>>);
 
@@ -194,7 +194,7 @@ impl Function {
         Self { child, runtime, count: 0, config: path }
     }
 
-    /// Invokes it; `Err` is the error that it told the runtime.
+    /// Invokes it; `Err` is the error that it reported to the runtime.
     pub async fn invoke(&mut self, event: Value, time: Duration) -> Result<Value, Value> {
         self.count += 1;
         let id = format!("8476a536-e9f4-11e8-9739-{:012}", self.count);
