@@ -11,7 +11,9 @@ use time::{
     macros::{date, datetime},
 };
 
-use crate::signing::{NOW, fault, source, told};
+use crate::signing::{NOW, source, told};
+
+mod configuration;
 
 const HR: &str = r#"kind = "hmac"
 signature = { header = "x-hr-signature", prefix = "sha256=" }
@@ -48,8 +50,8 @@ fn a_directory_user_who_was_deleted_or_became_inactive_has_left() {
     let workos = source("kind = \"workos\"");
     let person = [Some("directory_user_01E1X1B89NH8Z3SDFJR4H7RGX7"), Some("8931"), Some("lela.block@example.com")];
     for (kind, body) in [
-        ("dsync.user.deleted", &include_bytes!("../data/payloads/workos.dsync.user.deleted.json")[..]),
-        ("dsync.user.updated", &include_bytes!("../data/payloads/workos.dsync.user.updated.inactive.json")[..]),
+        ("dsync.user.deleted", &include_bytes!("../../data/payloads/workos.dsync.user.deleted.json")[..]),
+        ("dsync.user.updated", &include_bytes!("../../data/payloads/workos.dsync.user.updated.inactive.json")[..]),
     ] {
         let mut expected = departure("event_01HZX3ABCDEF", kind, Some(datetime!(2026-01-15 12:00:00 UTC)), person);
         expected.event.organization = Some("org_01EZTR6WYX1A0DSE2CYMGXQ24Y".to_owned());
@@ -64,9 +66,9 @@ fn a_directory_user_who_was_deleted_or_became_inactive_has_left() {
 #[test]
 fn a_directory_that_was_torn_down_and_an_active_user_are_no_departures() {
     let workos = source("kind = \"workos\"");
-    let torn_down = include_bytes!("../data/payloads/workos.dsync.deleted.json").to_vec();
-    let active =
-        include_str!("../data/payloads/workos.dsync.user.updated.inactive.json").replace("\"inactive\"", "\"active\"");
+    let torn_down = include_bytes!("../../data/payloads/workos.dsync.deleted.json").to_vec();
+    let active = include_str!("../../data/payloads/workos.dsync.user.updated.inactive.json")
+        .replace("\"inactive\"", "\"active\"");
     for (kind, body, facts) in [("dsync.deleted", torn_down, 0), ("dsync.user.updated", active.into_bytes(), 1)] {
         let ignored = Ignored { id: "event_01HZX3ABCDEF".to_owned(), kind: kind.to_owned(), reason: "not a departure" };
         let DeliveryEvents { departures, facts: stated, ignored: left, .. } = read(&workos, &body).unwrap();
@@ -375,108 +377,6 @@ fn every_senders_way_to_write_a_time_is_read() {
         let delivery = read(&source(HR), body.to_string().as_bytes()).unwrap();
         assert_eq!(delivery.departures[0].event.occurred_at, Some(expected.into()), "{sender}");
     }
-}
-
-#[test]
-fn a_configuration_that_cannot_work_is_told_why() {
-    let known = "kind = \"standard_webhooks\"";
-    let published = "jwks = \"https://idp.example.com/jwks.json\"";
-    for (table, expected) in [
-        (
-            format!("{known}\nalso = [\"user.renamed\"]"),
-            "`also` cannot name `user.renamed`: it may name user.suspended",
-        ),
-        (
-            format!("{known}\nsignature = {{ header = \"x\" }}"),
-            "`signature` goes with kind `hmac`: how `standard_webhooks` signs is known",
-        ),
-        (
-            format!("{known}\ntoken = {{ header = \"x\" }}"),
-            "`token` goes with senders of a static token; `standard_webhooks` is not one",
-        ),
-        (
-            format!("{known}\n{published}"),
-            "`jwks` goes with senders that sign JSON Web Tokens; `standard_webhooks` does not",
-        ),
-        (
-            format!("{known}\nissuer = \"x\""),
-            "`issuer` and `audience` go with JSON Web Tokens; `standard_webhooks` signs none",
-        ),
-        (
-            "kind = \"keycloak\"\nissuer = \"x\"\naudience = \"us\"".to_owned(),
-            "`issuer` and `audience` go with `jwks`, which must say where the sender publishes its keys",
-        ),
-        (
-            format!("kind = \"fusionauth\"\n{published}\nsecret = \"x\""),
-            "`jwks` and `secret` exclude each other: a token is checked with one kind of key",
-        ),
-        (
-            format!("kind = \"shared_signals\"\n{published}\naudience = \"us\""),
-            "`issuer` must say whose tokens to take",
-        ),
-        (format!("kind = \"shared_signals\"\n{published}\nissuer = \"x\""), "`audience` must say for whom they are"),
-        (
-            "kind = \"shared_signals\"\nissuer = \"x\"\naudience = \"us\"".to_owned(),
-            "`jwks` must say where the sender publishes its keys",
-        ),
-        (format!("kind = \"keycloak\"\n{published}\nissuer = \"x\""), "`audience` must say for whom they are"),
-        (
-            HR.replace("signature = { header = \"x-hr-signature\", prefix = \"sha256=\" }\n", ""),
-            "`signature` is missing",
-        ),
-        (BATCH.replace("token = { header = \"x-token\" }\n", ""), "`token` is missing"),
-        (
-            HR.replace("departures = [\"employee.terminated\"], ", ""),
-            "`event` must name the `departures`: the types of the events that say that somebody left",
-        ),
-        (
-            HR.replace("\"employee.terminated\"", ""),
-            "`event` must name the `departures`: the types of the events that say that somebody left",
-        ),
-        (HR.replace("type = \"/event\", ", ""), "`event` must say where an event's `type` stands (a JSON Pointer)"),
-        (
-            HR.replace("email = \"/data/email\", external_id = \"/data/employee_no\"", ""),
-            "`person` must say where an `email`, an `external_id` or an `idp_id` stands",
-        ),
-        (HR.replace("\"/event\"", "\"event\""), "expected a JSON Pointer, which begins with a /, or a list of them"),
-        (BATCH.replace("[\"a\", \"b\"]", "[]"), "`/tenant` must be one of something"),
-        (
-            BATCH.replace("\"/by\"", "\"by\""),
-            "an event is named by its type, or by { type = \"…\", where = { \"/pointer\" = value } }",
-        ),
-        (BATCH.replace("\"/test\"", "\"test\""), "`test` is not a JSON Pointer: it begins with a /"),
-        (
-            "kind = \"okta\"\naccept_unverified = true".to_owned(),
-            "`accept_unverified` changes nothing: `okta` does not say whether an e-mail address is verified",
-        ),
-        (
-            HR.replace("\"/data/email\"", "\"/emails/*/value\""),
-            "`/emails/*/value` has a `*`, which JSON Pointers do not know",
-        ),
-        (HR.replace("\"/event\"", "[\"/type\", \"/*/event\"]"), "`/*/event` has a `*`"),
-        (
-            listed("/0/email"),
-            "`/0/email` can match nothing: where `items` is given, pointers start at an event in the list",
-        ),
-        (listed("/data/events/0/email"), "`/data/events/0/email` can match nothing"),
-        ("kind = \"descope\"".to_owned(), "`event` must say where an event's `type` stands (a JSON Pointer)"),
-    ] {
-        let told = fault(&table);
-        assert!(told.starts_with("line ") && told.contains(expected), "{table}\n{told}");
-    }
-}
-
-/// [`HR`], whose deliveries list their events, with this pointer to an e-mail address.
-fn listed(email: &str) -> String {
-    HR.replace("event = {", "event = { items = \"/data/events\",").replace("/data/email", email)
-}
-
-#[test]
-fn pointer_into_an_event_of_a_list_may_have_an_index_behind_its_first_step() {
-    let body =
-        json!({"data": {"events": [{"id": "1", "event": "employee.terminated", "emails": ["lee@example.com"]}]}});
-    let delivery = read(&source(&listed("/emails/0")), body.to_string().as_bytes()).unwrap();
-    assert_eq!(delivery.departures[0].person.email, Email::parse("lee@example.com"));
 }
 
 #[test]

@@ -1,0 +1,109 @@
+//! What is wrong with a source's table, and what its pointers mean.
+
+use offboard::person::Email;
+use serde_json::json;
+
+use super::{BATCH, HR, read};
+use crate::signing::{fault, source};
+
+#[test]
+fn a_configuration_that_cannot_work_is_told_why() {
+    let known = "kind = \"standard_webhooks\"";
+    let published = "jwks = \"https://idp.example.com/jwks.json\"";
+    for (table, expected) in [
+        (
+            format!("{known}\nalso = [\"user.renamed\"]"),
+            "`also` cannot name `user.renamed`: it may name user.suspended",
+        ),
+        (
+            format!("{known}\nsignature = {{ header = \"x\" }}"),
+            "`signature` goes with kind `hmac`: how `standard_webhooks` signs is known",
+        ),
+        (
+            format!("{known}\ntoken = {{ header = \"x\" }}"),
+            "`token` goes with senders of a static token; `standard_webhooks` is not one",
+        ),
+        (
+            format!("{known}\n{published}"),
+            "`jwks` goes with senders that sign JSON Web Tokens; `standard_webhooks` does not",
+        ),
+        (
+            format!("{known}\nissuer = \"x\""),
+            "`issuer` and `audience` go with JSON Web Tokens; `standard_webhooks` signs none",
+        ),
+        (
+            "kind = \"keycloak\"\nissuer = \"x\"\naudience = \"us\"".to_owned(),
+            "`issuer` and `audience` go with `jwks`, which must say where the sender publishes its keys",
+        ),
+        (
+            format!("kind = \"fusionauth\"\n{published}\nsecret = \"x\""),
+            "`jwks` and `secret` exclude each other: a token is checked with one kind of key",
+        ),
+        (
+            format!("kind = \"shared_signals\"\n{published}\naudience = \"us\""),
+            "`issuer` must say whose tokens to take",
+        ),
+        (format!("kind = \"shared_signals\"\n{published}\nissuer = \"x\""), "`audience` must say for whom they are"),
+        (
+            "kind = \"shared_signals\"\nissuer = \"x\"\naudience = \"us\"".to_owned(),
+            "`jwks` must say where the sender publishes its keys",
+        ),
+        (format!("kind = \"keycloak\"\n{published}\nissuer = \"x\""), "`audience` must say for whom they are"),
+        (
+            HR.replace("signature = { header = \"x-hr-signature\", prefix = \"sha256=\" }\n", ""),
+            "`signature` is missing",
+        ),
+        (BATCH.replace("token = { header = \"x-token\" }\n", ""), "`token` is missing"),
+        (
+            HR.replace("departures = [\"employee.terminated\"], ", ""),
+            "`event` must name the `departures`: the types of the events that say that somebody left",
+        ),
+        (
+            HR.replace("\"employee.terminated\"", ""),
+            "`event` must name the `departures`: the types of the events that say that somebody left",
+        ),
+        (HR.replace("type = \"/event\", ", ""), "`event` must say where an event's `type` stands (a JSON Pointer)"),
+        (
+            HR.replace("email = \"/data/email\", external_id = \"/data/employee_no\"", ""),
+            "`person` must say where an `email`, an `external_id` or an `idp_id` stands",
+        ),
+        (HR.replace("\"/event\"", "\"event\""), "expected a JSON Pointer, which begins with a /, or a list of them"),
+        (BATCH.replace("[\"a\", \"b\"]", "[]"), "`/tenant` must be one of something"),
+        (
+            BATCH.replace("\"/by\"", "\"by\""),
+            "an event is named by its type, or by { type = \"…\", where = { \"/pointer\" = value } }",
+        ),
+        (BATCH.replace("\"/test\"", "\"test\""), "`test` is not a JSON Pointer: it begins with a /"),
+        (
+            "kind = \"okta\"\naccept_unverified = true".to_owned(),
+            "`accept_unverified` changes nothing: `okta` does not say whether an e-mail address is verified",
+        ),
+        (
+            HR.replace("\"/data/email\"", "\"/emails/*/value\""),
+            "`/emails/*/value` has a `*`, which JSON Pointers do not know",
+        ),
+        (HR.replace("\"/event\"", "[\"/type\", \"/*/event\"]"), "`/*/event` has a `*`"),
+        (
+            listed("/0/email"),
+            "`/0/email` can match nothing: where `items` is given, pointers start at an event in the list",
+        ),
+        (listed("/data/events/0/email"), "`/data/events/0/email` can match nothing"),
+        ("kind = \"descope\"".to_owned(), "`event` must say where an event's `type` stands (a JSON Pointer)"),
+    ] {
+        let told = fault(&table);
+        assert!(told.starts_with("line ") && told.contains(expected), "{table}\n{told}");
+    }
+}
+
+/// [`HR`], whose deliveries list their events, with this pointer to an e-mail address.
+fn listed(email: &str) -> String {
+    HR.replace("event = {", "event = { items = \"/data/events\",").replace("/data/email", email)
+}
+
+#[test]
+fn pointer_into_an_event_of_a_list_may_have_an_index_behind_its_first_step() {
+    let body =
+        json!({"data": {"events": [{"id": "1", "event": "employee.terminated", "emails": ["lee@example.com"]}]}});
+    let delivery = read(&source(&listed("/emails/0")), body.to_string().as_bytes()).unwrap();
+    assert_eq!(delivery.departures[0].person.email, Email::parse("lee@example.com"));
+}
