@@ -10,8 +10,8 @@ use clap::Args;
 use offboard::{
     config::Config,
     engine::{Action, AddressStatus, Assignment, Engine, OwnedIdentity, Target},
+    outcome::ProviderResult,
     person::{Email, Person},
-    report::ProviderResult,
 };
 use tokio::time::Instant;
 

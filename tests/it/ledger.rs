@@ -22,9 +22,8 @@ use offboard::{
         memory::Memory,
         store::{Change, Changed, Index, Item, Merge, Store},
     },
-    outcome::{Outcome, Reference, Status},
+    outcome::{AccountResult, Outcome, ProviderResult, Reference, Status},
     person::{Email, Person},
-    report::{AccountResult, ProviderResult},
 };
 use offboard_sandbox::{aws::dynamodb as mock, mock::MockServer};
 use time::{OffsetDateTime, macros::datetime};
