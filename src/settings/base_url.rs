@@ -32,7 +32,7 @@ impl TryFrom<String> for BaseUrl {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        // The text itself is not told: it may hold a password.
+        // The text itself is not shown: it may hold a password.
         let url = Url::parse(&text).map_err(|error| format!("not a URL: {error}"))?;
         match url.scheme() {
             "https" => {}
