@@ -166,9 +166,9 @@ mod tests {
     use crate::{
         departure::{Departure, Event},
         ledger::Record,
-        outcome::Outcome,
+        outcome::{AccountResult, Outcome, ProviderResult},
         person::Person,
-        report::{AccountResult, DepartureReport, ProviderResult},
+        report::DepartureReport,
     };
 
     fn reported(status: Status, retry_after: Option<u64>) -> Report {

@@ -5,7 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use time::{Date, Month, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339, macros::time};
 
-use crate::{person::Person, source::Unreadable};
+use crate::person::Person;
+
+/// The most events that one delivery may hold: each costs memory, and up to seven calls of the table.
+pub(crate) const MAX_EVENTS: usize = 10_000;
 
 /// Everything that one delivery says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,6 +97,39 @@ pub struct Ignored {
     pub kind: String,
     /// Why nothing is done.
     pub reason: &'static str,
+}
+
+/// An authenticated delivery, or an event in it, that cannot be read. Names the pointer, never the value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// It is no JSON.
+    #[error("the body is not JSON")]
+    NotJson,
+    /// It is JSON, but an object in it names a key twice: which of the two counts is undefined.
+    #[error("the body names a key twice in one object")]
+    KeyTwice,
+    /// A field that is needed is missing.
+    #[error("field {0} is missing")]
+    Missing(String),
+    /// A field has another form than the source promises.
+    #[error("{}", malformed(.0))]
+    Malformed(String),
+    /// The source does not say that the person's e-mail address is verified.
+    #[error("field {0} does not say that the e-mail address is verified")]
+    Unverified(String),
+    /// The id stands for somebody else's departure in the same delivery.
+    #[error("two departures in the delivery have one id")]
+    IdOfAnother,
+    /// The delivery holds more than `MAX_EVENTS` events.
+    #[error("the delivery holds more than {MAX_EVENTS} events: let its sender make smaller batches")]
+    TooManyEvents,
+}
+
+fn malformed(pointer: &str) -> String {
+    match pointer {
+        "" => "the body is not of the source's form".to_owned(),
+        _ => format!("field {pointer} cannot be read"),
+    }
 }
 
 /// When an event happened, as its source said it: a point in time, or only a day.

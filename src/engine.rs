@@ -18,10 +18,9 @@ use crate::{
     aws,
     config::{Config, Policy, ProviderConfig},
     outbound::{Client, Http},
-    outcome::Outcome,
+    outcome::{AccountResult, Outcome, ProviderResult},
     person::mask_addresses,
     providers::Tenant,
-    report::{AccountResult, ProviderResult},
     secrets::{Secret, SecretResult, SecretStoreError, Secrets},
 };
 

@@ -104,7 +104,7 @@ impl Ledger {
     async fn rank(&self, departure: &Departure, now: OffsetDateTime) -> Result<i64, LedgerError> {
         let received = millis(now);
         let said = said_by_source(departure.event.occurred_at, now);
-        if let Some(said) = said.filter(|said| *said <= received + crate::judgement::MAX_AHEAD) {
+        if let Some(said) = said.filter(|said| *said <= received + crate::verdict::MAX_AHEAD) {
             return Ok(said);
         }
         let Some(key) = IdentityKey::of(&departure.source, &departure.person) else { return Ok(received) };

@@ -33,7 +33,7 @@
 //! - [`person`] has e-mail addresses and ids, how they compare and how they are masked.
 //! - [`departure`] has departures and identity facts as a delivery says them.
 //! - [`flow`] records and advances departures.
-//! - [`judgement`] decides whether accounts are removed.
+//! - [`judgement`] decides whether accounts are removed; `verdict` has the vetoes and what follows from them.
 //! - [`ledger`] keeps departure records and identity facts, in DynamoDB or in memory.
 //! - [`operator`] carries out what a person decides about a departure: release, dismiss, replay.
 //! - [`outcome`] has outcomes, statuses and failures; [`report`] is the masked report.
@@ -76,4 +76,5 @@ pub mod secrets;
 mod settings;
 pub mod source;
 mod tls;
+mod verdict;
 pub mod webhook;

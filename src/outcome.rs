@@ -4,6 +4,10 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+mod result;
+
+pub use result::{AccountResult, ProviderResult};
+
 /// What is now true of a departed person at one provider. The order is that of a merge: the later one needs more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

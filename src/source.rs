@@ -24,11 +24,11 @@ mod reading;
 mod rules;
 mod sample;
 
+pub use crate::departure::Unreadable;
 use coverage::Coverage;
 use kinds::Samples;
 pub use kinds::{KINDS, KindSpec, SourceKind};
 use reading::Reader;
-pub use reading::Unreadable;
 use rules::{EventTable, PersonTable};
 pub use sample::Subject;
 

@@ -13,8 +13,8 @@ use offboard::{
     config::Config,
     engine::{Action, AddressStatus, Assignment, Engine, OwnedIdentity, Target},
     outbound::Client,
+    outcome::ProviderResult,
     person::{Email, Person},
-    report::ProviderResult,
     secrets::Secrets,
 };
 use tokio::time::Instant;

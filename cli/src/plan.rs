@@ -4,9 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use offboard::{
-    outcome::{Outcome, Status},
+    outcome::{AccountResult, Outcome, Status},
     person::{Email, Person},
-    report::AccountResult,
 };
 use serde_json::json;
 

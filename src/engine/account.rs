@@ -11,10 +11,9 @@ use super::{
 use crate::{
     config::{Policy, ProviderConfig},
     outbound::Http,
-    outcome::{Failure, Outcome, Proof},
+    outcome::{AccountResult, Failure, Outcome, Proof},
     person::{Email, Identity, KnownBy, mask_addresses},
     providers::{Account, Provider, Removal},
-    report::AccountResult,
 };
 
 /// How often, and how far apart, it is looked again when a removed account is still shown: lists lag behind.

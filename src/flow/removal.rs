@@ -9,7 +9,7 @@ use crate::{
     engine::{Action, Ask, Assignment, Barrier, OwnedIdentity, Permission, Run},
     judgement::{self, Next, Verdict, Veto},
     ledger::{Facts, LedgerError, Record, TraitKey},
-    report::ProviderResult,
+    outcome::ProviderResult,
 };
 
 /// How old facts may be when somebody is removed.

@@ -4,8 +4,8 @@ use super::Flow;
 use crate::{
     judgement::Veto,
     ledger::{Record, State},
-    outcome::{Outcome, Status},
-    report::{AccountResult, DepartureReport, ProviderResult},
+    outcome::{AccountResult, Outcome, ProviderResult, Status},
+    report::DepartureReport,
 };
 
 impl Flow {

@@ -2,27 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::{
-    judgement::Veto,
-    ledger::{Facts, Holders, Holding, IdentityKey, Record, State, TraitKey, millis},
-};
+use crate::ledger::{Facts, Holders, Holding, IdentityKey, TraitKey};
 use time::OffsetDateTime;
-
-/// Returns whether a departure counts as said: recorded, not dismissed, not planned in a dry run, its time not ahead, and
-/// held for nothing but what the leaving of others or time resolves. One that was not judged yet does not stand.
-pub fn stands(record: &Record, now: OffsetDateTime) -> bool {
-    let resolves =
-        |veto: Veto| matches!(veto, Veto::ActiveElsewhere | Veto::PersonReturned | Veto::Paused | Veto::Settling);
-    match (record.state, &record.vetoes) {
-        (State::Dismissed, _) => false,
-        (State::Done, _) => true,
-        (_, None) => false,
-        (_, Some(vetoes)) => {
-            record.time() <= millis(now).saturating_add(super::MAX_AHEAD)
-                && vetoes.iter().all(|standing| resolves(standing.veto))
-        }
-    }
-}
 
 /// Returns the ids of `source` at a trait that are active, without regard to the departure `except`; `until`: as of which
 /// rank a departure is looked at.

@@ -10,7 +10,7 @@ use crate::{
     config::MaxDepartures,
     departure::{Departure, Event, EventTime, IdentityFact, Verification, Word},
     ledger::{Ledger, Pause, Recorded, State, memory::Memory},
-    person::Person,
+    person::{Email, Person},
 };
 
 const NOW: OffsetDateTime = datetime!(2026-01-31 12:00 UTC);

@@ -15,7 +15,7 @@ use super::{
     record::millis,
     store::{Item, Merge},
 };
-use crate::{config::MaxDepartures, judgement};
+use crate::config::MaxDepartures;
 
 /// Rounds of reads: what the event names, what that names, and what that names. What a further one would name counts as
 /// active.
@@ -60,7 +60,7 @@ impl Facts {
         match self.records.get(id) {
             None => false,
             Some(None) => true,
-            Some(Some(record)) => judgement::stands(record, now),
+            Some(Some(record)) => record.stands(now),
         }
     }
 

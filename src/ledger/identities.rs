@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     departure::IdentityFact,
-    judgement::MAX_AHEAD,
     outcome::{Outcome, Status},
+    verdict::MAX_AHEAD,
 };
 
 /// Ids whose facts are written side by side.

@@ -21,9 +21,8 @@ use super::{
 };
 use crate::{
     departure::{Departure, Event},
-    judgement::{Next, RaisedVeto, Release, Verdict, Veto},
-    outcome::{Outcome, Status},
-    report::ProviderResult,
+    outcome::{Outcome, ProviderResult, Status},
+    verdict::{MAX_AHEAD, Next, RaisedVeto, Release, Verdict, Veto},
 };
 
 /// How far the clocks of two workers may be apart. A lease is respected for so much longer than it says.
@@ -223,6 +222,22 @@ impl Record {
     /// Returns when it happens, in milliseconds since 1970: ahead of the clock for a scheduled departure.
     pub fn time(&self) -> i64 {
         self.event.occurred_at.map_or(self.rank, |at| millis(at.resolve(self.received_at)).max(self.rank))
+    }
+
+    /// Returns whether it counts as said: not dismissed, not planned in a dry run, its time not ahead, and held for nothing but
+    /// what the leaving of others or time resolves. One that was not judged yet does not stand.
+    pub fn stands(&self, now: OffsetDateTime) -> bool {
+        let resolves =
+            |veto: Veto| matches!(veto, Veto::ActiveElsewhere | Veto::PersonReturned | Veto::Paused | Veto::Settling);
+        match (self.state, &self.vetoes) {
+            (State::Dismissed, _) => false,
+            (State::Done, _) => true,
+            (_, None) => false,
+            (_, Some(vetoes)) => {
+                self.time() <= millis(now).saturating_add(MAX_AHEAD)
+                    && vetoes.iter().all(|raised| resolves(raised.veto))
+            }
+        }
     }
 
     /// Returns how other items refer to it.

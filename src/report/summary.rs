@@ -60,11 +60,11 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{AccountResult, MaskedPerson, ProviderResult},
-        *,
+    use super::{super::MaskedPerson, *};
+    use crate::{
+        departure::Event,
+        outcome::{AccountResult, Outcome, ProviderResult},
     };
-    use crate::{departure::Event, outcome::Outcome};
 
     fn departure(n: usize, detail: &str) -> DepartureReport {
         let result = ProviderResult::new("p", AccountResult::of(Outcome::Deleted).detail(detail));

@@ -5,11 +5,11 @@ use std::collections::{HashMap, hash_map::Entry};
 use serde_json::Value;
 
 use super::{
-    reading::{Reader, Unreadable, hash},
+    reading::{Reader, hash},
     rules::EventClass,
 };
 use crate::{
-    departure::{DeliveryEvents, Departure, Event, IdentityFact, Ignored, Verification, Word},
+    departure::{DeliveryEvents, Departure, Event, IdentityFact, Ignored, Unreadable, Verification, Word},
     person::Person,
     webhook::Verified,
 };

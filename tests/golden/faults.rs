@@ -4,7 +4,10 @@
 use std::{collections::HashSet, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use offboard::{outcome::Outcome, providers::KINDS, report::ProviderResult};
+use offboard::{
+    outcome::{Outcome, ProviderResult},
+    providers::KINDS,
+};
 use serde_json::Value;
 
 use crate::{

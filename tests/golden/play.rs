@@ -7,9 +7,9 @@ use offboard::{
     config::{Config, Mode},
     engine::{Action, AddressStatus, Assignment, Engine, OwnedIdentity, Target},
     outbound::Client,
+    outcome::ProviderResult,
     person::Email,
     providers::{KINDS, ProviderKind},
-    report::ProviderResult,
     secrets::{Secret, Secrets},
 };
 use serde_json::{Value, json};

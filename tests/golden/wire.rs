@@ -6,9 +6,8 @@ use std::{
 };
 
 use offboard::{
-    outcome::{FailureKind, Outcome},
+    outcome::{AccountResult, FailureKind, Outcome, ProviderResult},
     providers::KINDS,
-    report::{AccountResult, ProviderResult},
 };
 use tokio::time::Instant;
 

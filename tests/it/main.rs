@@ -18,3 +18,4 @@ mod signing;
 mod sources;
 mod support;
 mod webhook;
+mod words;

@@ -97,8 +97,8 @@ fn median(sorted: &[Duration]) -> Option<Duration> {
 mod tests {
     use offboard::{
         departure::{Departure, Event},
+        outcome::{AccountResult, ProviderResult},
         person::{Email, Person},
-        report::{AccountResult, ProviderResult},
     };
     use time::macros::datetime;
 

@@ -2,11 +2,11 @@
 
 use super::{Record, State, millis};
 use crate::{
-    judgement::Veto,
     ledger::{
         LedgerError,
         store::{Index, Item},
     },
+    verdict::Veto,
 };
 
 /// The longest document that is stored in full, in bytes: DynamoDB takes 400 KB of an item with all its attributes.

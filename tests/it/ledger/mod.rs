@@ -8,9 +8,8 @@ use offboard::{
     departure::{Departure, Event, EventTime, IdentityFact, Verification, Word},
     judgement::{self, Rules, Veto},
     ledger::{Ledger, Record, Recorded, State},
-    outcome::{Outcome, Reference, Status},
+    outcome::{AccountResult, Outcome, ProviderResult, Reference, Status},
     person::{Email, Person},
-    report::{AccountResult, ProviderResult},
 };
 use time::{OffsetDateTime, macros::datetime};
 
