@@ -133,7 +133,7 @@ fn document(record: &Record, reasons: &[Veto], addresses: Addresses) -> Value {
     })
 }
 
-/// Returns when something is done about a departure by itself; `None` if it is settled or waits for a person.
+/// Returns when something is done about a departure by itself; `None` if it is closed or waits for a person.
 fn due_at(record: &Record) -> Option<OffsetDateTime> {
     let due_at = record.due_at.filter(|due_at| *due_at < NEVER)?;
     OffsetDateTime::from_unix_timestamp(due_at).ok()

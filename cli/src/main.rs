@@ -22,7 +22,11 @@ use clap::{Parser, Subcommand};
 
 /// Removes a person who left from every SaaS product that single sign-on does not reach
 #[derive(Parser)]
-#[command(name = "offboard", version, after_help = "Exit codes: 0 success, 1 a finding or a failure, 2 wrong usage.")]
+#[command(
+    name = "offboard",
+    version,
+    after_help = "Exit codes: 0 success, 1 a problem was found or something failed, 2 wrong usage."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

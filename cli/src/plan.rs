@@ -40,20 +40,20 @@ impl Plan {
         let entries = look_up(&mut config, &person).await?;
         let worst = entries.iter().map(|entry| entry.worst.outcome.status()).max().unwrap_or(Status::Incomplete);
         // A product without a look-up plans with a reason: no account was found there.
-        let found = |finding: &AccountResult| finding.outcome == Outcome::Planned && finding.reason.is_none();
+        let found = |result: &AccountResult| result.outcome == Outcome::Planned && result.reason.is_none();
         let found = entries.iter().filter(|entry| found(&entry.worst)).count();
         let rows = serde_json::to_value(&entries)?;
         screen.show(&screen.outcomes(rows.as_array().map(Vec::as_slice).unwrap_or_default()));
-        let findings =
+        let mismatches =
             if worst > Status::Planned { vec![format!("the departure would be {worst}")] } else { Vec::new() };
         screen.verdict(
-            &findings,
+            &mismatches,
             &format!("found at {found} of {} providers; nothing was removed", entries.len()),
             "not everywhere",
         );
         if self.configured.json {
             print(&json!({"status": worst, "providers": rows}).to_string());
         }
-        Ok(ExitCode::from(u8::from(!findings.is_empty())))
+        Ok(ExitCode::from(u8::from(!mismatches.is_empty())))
     }
 }

@@ -43,7 +43,19 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 /// Folders and files that are read.
-const READ: &[&str] = &["src"];
+const READ: &[&str] = &[
+    "src",
+    "cli/src",
+    "cli/templates",
+    "sandbox/src",
+    "docs",
+    "README.md",
+    "SECURITY.md",
+    "CONTRIBUTING.md",
+    "config",
+    "events",
+    "template.yaml",
+];
 
 /// Files that are not read, and why.
 const NOT_READ: &[&str] = &[];

@@ -110,19 +110,19 @@ async fn prove(config: &mut Config) -> anyhow::Result<Vec<CheckResult>> {
         config.providers.iter().filter(|one| one.canary.is_some()).map(|one| one.name.clone()).collect();
     let person = Person { external_id: Some(NOBODY.to_owned()), email: Email::parse(NOBODY), ..Person::default() };
     let results = look_up(config, &person).await?.into_iter().map(|entry| {
-        let finding = entry.worst;
-        let note = match finding.outcome {
+        let result = entry.worst;
+        let note = match result.outcome {
             Outcome::AlreadyAbsent if canaries.contains(&entry.provider) => {
                 "the credentials work; the canary is in sight".to_owned()
             }
             Outcome::AlreadyAbsent => "the credentials work".to_owned(),
             Outcome::Planned => "not proven: this product has no harmless read".to_owned(),
             outcome => {
-                let parts = [Some(outcome.to_string()), finding.reason, finding.detail];
+                let parts = [Some(outcome.to_string()), result.reason, result.detail];
                 parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
             }
         };
-        let level = if finding.outcome.status() <= Status::Planned { Level::Ok } else { Level::Error };
+        let level = if result.outcome.status() <= Status::Planned { Level::Ok } else { Level::Error };
         CheckResult::new(format!("{}, live", entry.provider), level, note)
     });
     Ok(results.collect())

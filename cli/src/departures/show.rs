@@ -21,7 +21,7 @@ use offboard_sandbox::screen::{Screen, detail, outcome, print};
 #[derive(Args)]
 #[command(
     after_help = "What stands against the removals is judged now, by the policy of the configuration: a return that came after \
-                  the departure was held is listed. due_at is null if the departure is settled, or waits for a person."
+                  the departure was held is listed. due_at is null if the departure is closed, or waits for a person."
 )]
 pub struct Show {
     /// The departure: SOURCE/EVENT, as `list` shows it
@@ -38,7 +38,7 @@ impl Show {
         let rules = rules(&config, &record.source);
         let reviewed = connected.ledger.review(&record.id, rules, OffsetDateTime::now_utc()).await;
         let (record, verdict) = reviewed?;
-        // Nothing stands against what is settled.
+        // Nothing stands against a closed departure.
         let standing = if record.state.is_settled() { Vec::new() } else { verdict.standing };
         let reasons: Vec<Veto> = standing.iter().map(|standing| standing.veto).collect();
         if self.stack.configured.json {
@@ -143,11 +143,11 @@ fn too_many(policy: &Policy) -> String {
 }
 
 fn row(result: &StoredResult) -> [Cell; 6] {
-    let finding = &result.found.worst;
+    let worst = &result.found.worst;
     [
         Cell::new(&result.found.provider),
-        outcome(&finding.outcome.to_string()),
-        Cell::new(finding.proof.map(|proof| proof.to_string()).unwrap_or_default()),
+        outcome(&worst.outcome.to_string()),
+        Cell::new(worst.proof.map(|proof| proof.to_string()).unwrap_or_default()),
         Cell::new(timestamps::table(result.at)),
         Cell::new(detail(&json!(result.found))),
         Cell::new(result.runs),

@@ -98,21 +98,21 @@ impl Case {
 impl ProviderRow {
     fn of(result: &StoredResult, received: OffsetDateTime) -> Self {
         let entry = &result.found;
-        let finding = &entry.worst;
-        let is_done = finding.outcome.status() == Status::Done;
+        let worst = &entry.worst;
+        let is_done = worst.outcome.status() == Status::Done;
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         Self {
             provider: entry.provider.clone(),
-            outcome: finding.outcome.to_string(),
+            outcome: worst.outcome.to_string(),
             is_done,
             gone_by: is_done.then_some(result.at),
             after: if is_done { timestamps::span(result.at - received) } else { String::new() },
             seconds: is_done.then(|| (result.at - received).whole_seconds()),
-            proof: proof(finding.outcome, finding.proof),
-            account: together(entry.all().map(|finding| &finding.account_id)),
-            request_ids: together(entry.all().map(|finding| &finding.request_id)),
-            reason: text(&finding.reason),
-            detail: text(&finding.detail),
+            proof: proof(worst.outcome, worst.proof),
+            account: together(entry.all().map(|result| &result.account_id)),
+            request_ids: together(entry.all().map(|result| &result.request_id)),
+            reason: text(&worst.reason),
+            detail: text(&worst.detail),
             attempts: entry.attempts,
             runs: result.runs,
         }

@@ -78,11 +78,11 @@ fn person(record: &Record) -> &str {
 /// From receipt to the last removal; `None` if nothing was to be removed.
 pub fn time_to_removal(record: &Record) -> Option<Duration> {
     let removed = record.providers.values().filter(|one| is_removed(one));
-    removed.map(|settled| settled.at).max().map(|last| last - record.received_at)
+    removed.map(|removed| removed.at).max().map(|last| last - record.received_at)
 }
 
-fn is_removed(settled: &StoredResult) -> bool {
-    matches!(settled.found.worst.outcome, Outcome::Deleted | Outcome::Deactivated)
+fn is_removed(removed: &StoredResult) -> bool {
+    matches!(removed.found.worst.outcome, Outcome::Deleted | Outcome::Deactivated)
 }
 
 fn median(sorted: &[Duration]) -> Option<Duration> {
@@ -112,8 +112,8 @@ mod tests {
         let departure = Departure { id: format!("hr/{id}"), source: "hr".into(), event, person };
         let mut record = Record::new(&departure, received, 0);
         for (n, (outcome, seconds)) in outcomes.iter().enumerate() {
-            let finding = AccountResult::of(*outcome);
-            let entry = ProviderResult::new(format!("p{n}"), finding);
+            let worst = AccountResult::of(*outcome);
+            let entry = ProviderResult::new(format!("p{n}"), worst);
             record.note_result(entry, true, received + Duration::seconds(*seconds));
         }
         record.state = state;

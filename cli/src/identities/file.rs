@@ -31,7 +31,7 @@ pub struct People {
 /// Reads a file. No error quotes its content.
 ///
 /// # Errors
-/// If it cannot be read, or lacks a column.
+/// If it cannot be read, or a column is missing.
 pub fn read(file: impl Read) -> Result<People, String> {
     let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(file);
     let header = reader.headers().map_err(|error| unreadable(&error).1)?.clone();

@@ -39,7 +39,7 @@ impl Service for Instaply {
         let token = call.header("token")?;
         let Delete { email } = call.json("application/json")?;
         if token != self.token {
-            let text = "The token is not valid or lacks user:delete";
+            let text = "The token is not valid, or is without user:delete";
             return Ok(Answer::json(403, json!({ "developerMessage": text })));
         }
         if !email.contains('@') {
