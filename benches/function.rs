@@ -24,8 +24,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hmac::{Hmac, KeyInit, Mac};
+use offboard_sandbox::envelope;
 use serde_json::{Value, json};
 use sha2::Sha256;
+use time::OffsetDateTime;
 use tokio::{net::TcpListener, sync::Notify};
 
 /// Processes that are started, and deliveries to each of them after its first.
@@ -34,7 +36,7 @@ const WARM: usize = 10;
 /// How long a provider takes for one answer.
 const DELAY: Duration = Duration::from_millis(20);
 /// A start, or an answer, that takes longer than this has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const PROVIDERS: [&str; 5] = ["aerospike", "cloudflare", "flashduty", "instaply", "stytch"];
 const KEY: &str = "a signing secret for the benchmark";
 const FUNCTION: &str = env!("CARGO_BIN_EXE_offboard-lambda");
@@ -46,8 +48,8 @@ fn main() -> ExitCode {
     }
     let mut figures = Figures::default();
     for run in 0..STARTS {
-        if let Err(fault) = one_process(run, &mut figures) {
-            eprintln!("run {run}: {fault}");
+        if let Err(error) = one_process(run, &mut figures) {
+            eprintln!("run {run}: {error}");
             return ExitCode::FAILURE;
         }
     }
@@ -72,7 +74,7 @@ fn one_process(run: usize, figures: &mut Figures) -> Result<(), String> {
     let config = Scratch::new(run, &configuration(&ports))?;
     let start = Instant::now();
     let function = Function::start(&ports, &config.0)?;
-    let wait = |what: &str| reports.recv_timeout(PATIENCE).map_err(|_| format!("no {what}"));
+    let wait = |what: &str| reports.recv_timeout(TIMEOUT).map_err(|_| format!("no {what}"));
 
     loop {
         match wait("first next")? {
@@ -261,39 +263,19 @@ fn event(id: &str) -> String {
     let body = json!({"id": id, "event": "employee.terminated", "email": "ann@example.com"}).to_string();
     let mut mac = Hmac::<Sha256>::new_from_slice(KEY.as_bytes()).expect("any length is a key");
     mac.update(body.as_bytes());
-    json!({
-        "version": "2.0",
-        "routeKey": "POST /webhooks/{source}",
-        "rawPath": "/webhooks/hr",
-        "rawQueryString": "",
-        "headers": {
-            "content-type": "application/json",
-            "host": "offboard.example.com",
-            "x-hr-signature": format!("sha256={}", hex::encode(mac.finalize().into_bytes())),
-        },
-        "requestContext": {
-            "accountId": "123456789012",
-            "apiId": "offboard",
-            "domainName": "offboard.example.com",
-            "domainPrefix": "offboard",
-            "http": {
-                "method": "POST",
-                "path": "/webhooks/hr",
-                "protocol": "HTTP/1.1",
-                "sourceIp": "192.0.2.10",
-                "userAgent": "bench",
-            },
-            "requestId": id,
-            "routeKey": "POST /webhooks/{source}",
-            "stage": "$default",
-            "time": "15/Jan/2026:12:00:00 +0000",
-            "timeEpoch": 1_768_478_400_000_u64,
-        },
-        "pathParameters": {"source": "hr"},
-        "body": body,
-        "isBase64Encoded": false,
-    })
-    .to_string()
+    let headers = [
+        ("content-type", "application/json".to_owned()),
+        ("host", "offboard.example.com".to_owned()),
+        ("x-hr-signature", format!("sha256={}", hex::encode(mac.finalize().into_bytes()))),
+    ];
+    let request = envelope::Request {
+        method: "POST".to_owned(),
+        path: "/webhooks/hr".to_owned(),
+        query: String::new(),
+        headers: headers.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        body: body.into_bytes(),
+    };
+    envelope::event(&request, id, OffsetDateTime::now_utc()).to_string()
 }
 
 // ---- The world around it ------------------------------------------------------------------------------------------
@@ -373,7 +355,7 @@ impl World {
         *self.delivered.lock().unwrap() = Some(delivered);
         *self.event.lock().unwrap() = Some(event);
         self.event_is_there.notify_one();
-        at.recv_timeout(PATIENCE).expect("the function waits for an event")
+        at.recv_timeout(TIMEOUT).expect("the function waits for an event")
     }
 }
 

@@ -15,15 +15,15 @@ use crate::tls;
 /// them. Parsing the system's whole list would take longer than everything else at start.
 const AMAZON_ROOTS: &[u8] = include_bytes!("aws/amazon-roots.pem");
 
-/// What all AWS clients share. Region, credentials and endpoints come from where the SDK looks for them: the environment, or
-/// a profile. `extra_ca` is one more certificate authority, in PEM.
+/// Returns what all AWS clients share. Region, credentials and endpoints come from where the SDK looks for them: the
+/// environment, or a profile. `extra_ca` is one more certificate authority, in PEM.
 ///
 /// # Errors
 /// If `extra_ca` holds no usable certificate.
 pub async fn config(extra_ca: Option<&[u8]>) -> Result<SdkConfig, String> {
     let mut roots = TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
     if let Some(pem) = extra_ca {
-        // The SDK panics at a certificate that is none, and says nothing where there is none at all.
+        // The SDK panics if it cannot read a certificate, and reports nothing if there is none.
         tls::roots(extra_ca)?;
         roots.add_pem_certificate(pem);
     }
@@ -42,8 +42,8 @@ pub async fn config(extra_ca: Option<&[u8]>) -> Result<SdkConfig, String> {
         .await)
 }
 
-/// An SDK's error in our words: its code where the service told one. Its own text may quote an address.
-pub(crate) fn told<E>(error: &SdkError<E>) -> String
+/// Returns why an AWS call failed, and what to do about it. The error's own text is left out: it may quote an e-mail address.
+pub fn cause<E>(error: &SdkError<E>) -> String
 where
     SdkError<E>: ProvideErrorMetadata,
 {
@@ -53,7 +53,32 @@ where
         SdkError::ResponseError(_) => "an answer that was not understood",
         _ => "refused",
     };
-    error.code().unwrap_or(kind).to_owned()
+    let code = error.code().unwrap_or(kind);
+    next_step(code).map_or_else(|| code.to_owned(), |step| format!("{code} ({step})"))
+}
+
+/// Returns what explains an error's code to the person who has to act; `None` if AWS has to.
+fn next_step(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "no connection" | "time-out" => {
+            "nothing answered at the endpoint: check the network, AWS_REGION and, if it is set, AWS_ENDPOINT_URL"
+        }
+        "ResourceNotFoundException" => "it does not exist in this AWS account and region",
+        "AWS.SimpleQueueService.NonExistentQueue" | "QueueDoesNotExist" => {
+            "there is no queue at this URL in this AWS account and region"
+        }
+        "AccessDenied" | "AccessDeniedException" => "the IAM policy of these AWS credentials does not allow the call",
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => {
+            "the AWS credentials have expired: sign in again"
+        }
+        "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException" => {
+            "AWS does not accept these credentials: check AWS_PROFILE, or the access key and its secret"
+        }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -61,13 +86,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_extra_authority_that_is_none_is_told() {
-        for (pem, told) in [
+    async fn extra_authority_without_a_certificate_is_an_error() {
+        for (pem, expected) in [
             ("nothing", "the extra authority's file holds no certificate"),
             ("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "the extra authority is not usable"),
         ] {
             let error = config(Some(pem.as_bytes())).await.expect_err(pem);
-            assert!(error.starts_with(told), "{error}");
+            assert!(error.starts_with(expected), "{error}");
         }
     }
 }

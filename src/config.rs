@@ -10,29 +10,29 @@ use serde::Deserialize;
 use toml::de::DeTable;
 
 use crate::{
-    settings::{Reporter, Section, duration},
+    settings::{Reporter, Section},
     source::{KeySource, Source},
 };
 
 mod policy;
 mod provider;
 
-pub use crate::settings::{BaseUrl, Diagnostics};
+pub use crate::settings::{BaseUrl, Diagnostics, duration_in_words, suggestion};
 pub use policy::{Domain, LedgerSettings, MaxDepartures, Mode, Pattern, Policy};
 pub use provider::ProviderConfig;
 
 /// Everything that `offboard.toml` says.
 #[derive(Debug)]
 pub struct Config {
-    /// What may be done to whom.
+    /// Limits on removals.
     pub policy: Policy,
     /// The wire.
     pub http: HttpSettings,
-    /// How long the record of a departure is kept.
+    /// Retention of records.
     pub ledger: LedgerSettings,
-    /// Who may report departures, by name.
+    /// Sources of departures, by name.
     pub sources: BTreeMap<String, Source>,
-    /// Where people are removed, sorted by name. Providers that are switched off are not among them.
+    /// Providers that are enabled, sorted by name.
     pub providers: Vec<ProviderConfig>,
 }
 
@@ -108,7 +108,7 @@ impl Config {
         self.http.extra_ca.as_ref().map(read).transpose()
     }
 
-    /// Whether any provider or key set is beyond this machine, where a proxy may stand between.
+    /// Returns whether any provider or key set is beyond this machine, where a proxy may be needed.
     pub fn calls_out(&self) -> bool {
         let key_sets = self.sources.values().filter_map(|source| match &source.keys {
             KeySource::Set(url) => Some(url),
@@ -136,7 +136,7 @@ fn policy_and_ledger(root: &mut Section<'_>, reporter: &mut Reporter<'_>) -> (Po
     let policy: Policy = policy.and_then(|section| section.read(reporter)).unwrap_or_default();
     let ledger: LedgerSettings = ledger.and_then(|section| section.read(reporter)).unwrap_or_default();
     if policy.max_event_age >= ledger.retention {
-        let (age_text, kept_text) = (duration::days(policy.max_event_age), duration::days(ledger.retention));
+        let (age_text, kept_text) = (duration_in_words(policy.max_event_age), duration_in_words(ledger.retention));
         let message = format!(
             "`policy.max_event_age` ({age_text}) must be less than `ledger.retention` ({kept_text}): an old event could \
              otherwise be taken for a new one after its record expired"
@@ -178,7 +178,7 @@ fn sources(
     (names, sources)
 }
 
-/// Names stand in paths, ids and log lines.
+/// Checks a name, which becomes part of paths, ids and log lines.
 fn check_name(name: &str, section: &Section<'_>, reporter: &mut Reporter<'_>) {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {

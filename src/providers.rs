@@ -179,8 +179,12 @@ pub struct ProviderKind {
     pub name: &'static str,
     /// The vendor's name of the product and the operation.
     pub title: &'static str,
+    /// The vendor's own page on it.
+    pub page: &'static str,
     /// The keys of its secret, for a person.
     pub secret_keys: &'static str,
+    /// Lines of its section in the configuration beside `kind`, to be adapted; a comment where one may be left out.
+    pub configure_lines: &'static [&'static str],
     /// Whether accounts can be looked up; else `canary` is refused.
     pub looks_up: bool,
     /// Reads the keys that only this kind has.

@@ -135,7 +135,7 @@ fn unavailable<E>(error: SdkError<E>) -> QueueError
 where
     SdkError<E>: ProvideErrorMetadata,
 {
-    QueueError(crate::aws::told(&error))
+    QueueError(crate::aws::cause(&error))
 }
 
 #[cfg(test)]

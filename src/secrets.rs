@@ -252,7 +252,7 @@ fn down<E>(error: SdkError<E>) -> SecretStoreError
 where
     SdkError<E>: ProvideErrorMetadata,
 {
-    SecretStoreError { code: crate::aws::told(&error) }
+    SecretStoreError { code: crate::aws::cause(&error) }
 }
 
 impl Secrets {

@@ -5,7 +5,10 @@ pub(crate) mod duration;
 mod fields;
 pub(crate) mod nearest;
 mod section;
+mod words;
 
 pub use base_url::BaseUrl;
+pub use duration::duration_in_words;
+pub use nearest::suggestion;
 pub use section::Diagnostics;
 pub(crate) use section::{Reporter, Section};

@@ -265,9 +265,10 @@ impl Source {
 /// Returns how a source's deliveries are read, or adds to `errors`.
 fn reader(known: &SourceKind, given: &mut Table, spec: &KindSpec, errors: &mut Vec<KeyError>) -> Option<Reader> {
     let (event, person) = (given.event.take().unwrap_or_default(), given.person.take().unwrap_or_default());
-    let event = event.over(spec.event.clone().unwrap_or_default()).check(&given.also);
-    let event = event.map_err(|wrong| errors.push(wrong)).ok();
-    let person = person.over(spec.person.clone().unwrap_or_default()).check();
+    let event = event.over(spec.event.clone().unwrap_or_default());
+    let items = event.items.clone();
+    let event = event.check(&given.also).map_err(|wrong| errors.push(wrong)).ok();
+    let person = person.over(spec.person.clone().unwrap_or_default()).check(items.as_ref());
     let person = person.map_err(|wrong| errors.push(("person", wrong))).ok();
     if given.accept_unverified && person.as_ref().is_some_and(|person| person.verified.is_none()) {
         let kind = known.name;

@@ -23,7 +23,7 @@ pub struct Check {
     /// Check the configuration alone, without any network access
     #[arg(long, conflicts_with = "live")]
     offline: bool,
-    /// Also prove every provider's credentials and canary by a look-up that finds nobody
+    /// Also prove every provider's credentials and canary by a look-up that finds no account
     #[arg(long)]
     live: bool,
     #[command(flatten)]
@@ -66,20 +66,20 @@ impl CheckResult {
 
 impl Check {
     /// Checks, and reports.
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let mut results = Vec::new();
         match self.check(&mut results).await {
             // A machine that asked for JSON gets it, above all where something is wrong.
             Err(why) if self.stack.configured.json => {
                 let what = if results.is_empty() { "configuration" } else { "secret store" };
-                results.push(CheckResult::error(what, why));
+                results.push(CheckResult::error(what, format!("{why:#}")));
             }
             ended => ended?,
         }
         self.show(&results)
     }
 
-    async fn check(&self, results: &mut Vec<CheckResult>) -> Result<(), String> {
+    async fn check(&self, results: &mut Vec<CheckResult>) -> anyhow::Result<()> {
         let mut config: Config = self.stack.configured.load()?;
         results.extend(configuration::check(&config));
         if self.offline {
@@ -104,7 +104,7 @@ impl Check {
         }
     }
 
-    fn show(&self, results: &[CheckResult]) -> Result<ExitCode, String> {
+    fn show(&self, results: &[CheckResult]) -> anyhow::Result<ExitCode> {
         let is_json = self.stack.configured.json;
         let screen = Screen::new(is_json);
         let mut table = screen.table(["", "CHECKED", "FOUND"]);
@@ -116,7 +116,7 @@ impl Check {
         let warned = if warnings > 0 { format!("; {warnings} warning(s)") } else { String::new() };
         screen.verdict(failed.as_slice(), &format!("{}{warned}", self.success()), "this would fail");
         if is_json {
-            print(&serde_json::to_string(results).map_err(|error| error.to_string())?);
+            print(&serde_json::to_string(results)?);
         }
         Ok(ExitCode::from(u8::from(errors > 0)))
     }

@@ -1,26 +1,32 @@
-//! What every command shares that works with a configuration.
+//! The configuration that a command works with, and look-ups at its providers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
+use anyhow::{Error, anyhow, bail};
 use clap::Args;
 use offboard::{
     config::Config,
     engine::{Action, AddressStatus, Assignment, Engine, OwnedIdentity, Target},
+    outbound::Client,
     outcome::ProviderResult,
     person::{Email, Person},
+    secrets::Secrets,
 };
 use tokio::time::Instant;
 
-/// How long a command waits for all providers together.
+use crate::{aws, stack::variable};
+
+/// Longest wait for all providers together.
 pub const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(60);
-/// Stands for the source where a person is typed.
+/// Source of a person who is named on the command line.
 const COMMAND_LINE: &str = "command-line";
 
-/// Where the configuration is, and how to show what comes of it.
+/// The options of every command that reads the configuration.
 #[derive(Args)]
 pub struct Configured {
     /// The configuration [default: $OFFBOARD_CONFIG, or config/offboard.toml]
@@ -32,42 +38,50 @@ pub struct Configured {
 }
 
 impl Configured {
-    /// Where the configuration is.
+    /// Returns the path of the configuration.
     pub fn path(&self) -> PathBuf {
-        let named = std::env::var_os("OFFBOARD_CONFIG").filter(|path| !path.is_empty());
-        self.config.clone().or(named.map(PathBuf::from)).unwrap_or_else(|| "config/offboard.toml".into())
+        let named = || variable("OFFBOARD_CONFIG").map(PathBuf::from);
+        self.config.clone().or_else(named).unwrap_or_else(|| "config/offboard.toml".into())
     }
 
-    /// One more certificate authority, for AWS too, if there is a configuration that names one.
-    pub fn extra_ca(&self) -> Result<Option<Vec<u8>>, String> {
+    /// Returns the extra certificate authority, which AWS clients use too, if there is a configuration that names one.
+    pub fn extra_ca(&self) -> anyhow::Result<Option<Vec<u8>>> {
         if self.config.is_none() && !self.path().exists() {
             return Ok(None);
         }
-        self.load()?.extra_ca().map_err(|faults| faults.to_string())
+        Ok(self.load()?.extra_ca()?)
     }
 
-    /// Reads it, with the mode of OFFBOARD_MODE, if that is set.
-    pub fn load(&self) -> Result<Config, String> {
-        read(&self.path())
+    /// Reads the configuration, with the mode of OFFBOARD_MODE, if that is set.
+    pub fn load(&self) -> anyhow::Result<Config> {
+        let path = self.path();
+        if !path.exists() {
+            bail!("there is no configuration {}: name one with --config or OFFBOARD_CONFIG", path.display());
+        }
+        Config::load(&path, variable("OFFBOARD_MODE").as_deref()).map_err(|errors| {
+            let path = path.display();
+            anyhow!("{errors}\nthe configuration is {path}; --config or OFFBOARD_CONFIG names another one")
+        })
     }
 }
 
-/// Reads the configuration in this file.
-pub fn read(path: &Path) -> Result<Config, String> {
-    let mode = std::env::var("OFFBOARD_MODE").ok().filter(|mode| !mode.is_empty());
-    Config::load(path, mode.as_deref()).map_err(|faults| {
-        let path = path.display();
-        format!("{faults}\nthe configuration is {path}; --config or OFFBOARD_CONFIG names another one")
-    })
+/// Reads the secrets of these names. A store that cannot be read is one error, not one for each provider.
+pub async fn secret_store(config: &Config, names: Vec<String>) -> anyhow::Result<Secrets> {
+    let aws = aws::config(config.extra_ca()?.as_deref()).await?;
+    let secrets = Secrets::new(aws_sdk_secretsmanager::Client::new(&aws), names);
+    secrets.warm().await?;
+    Ok(secrets)
 }
 
 /// Looks a person up at every provider, and removes nothing.
-pub async fn look_up(config: &mut Config, person: &Person) -> Result<Vec<ProviderResult>, String> {
-    // The id that was typed is whose the operator says it is.
+pub async fn look_up(config: &mut Config, person: &Person) -> anyhow::Result<Vec<ProviderResult>> {
+    // An id that the operator types counts for every provider.
     for provider in &mut config.providers {
         provider.sources.insert(COMMAND_LINE.to_owned());
     }
-    let (engine, secrets) = Engine::connect(config).await?;
+    let secrets = Arc::new(secret_store(config, config.secret_names()).await?);
+    let client = Client::new(config.extra_ca()?.as_deref(), config.calls_out()).map_err(Error::msg)?;
+    let engine = Engine::new(config, client);
     let emails = person.emails().cloned().map(OwnedIdentity::Email);
     let identities = emails.chain(person.external_id.clone().map(OwnedIdentity::ExternalId));
     let targets = identities.map(|identity| Target { identity, status: AddressStatus::Current });

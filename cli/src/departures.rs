@@ -32,7 +32,7 @@ pub struct Departures {
     command: Command,
 }
 
-/// What a release overrides.
+/// Help on what a release overrides.
 const RELEASE: &str = "Without --reason it overrides every reason that `show` lists at that moment, except those that end by \
                        themselves\n(settling, event_in_future), and has accounts under former addresses removed that `show` \
                        lists. --reason X overrides X alone;\nwith --all, of the departures that are held for X. No release \
@@ -42,7 +42,7 @@ const RELEASE: &str = "Without --reason it overrides every reason that `show` li
 enum Command {
     /// List the open departures, or all of them
     List(list::List),
-    /// Show one departure, and what stands against its removals now
+    /// Show one departure, with the reasons against its removals now
     Show(show::Show),
     /// Override the reasons for which departures are held
     #[command(after_help = RELEASE)]
@@ -55,7 +55,7 @@ enum Command {
 
 impl Departures {
     /// Runs the command.
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.command {
             Command::List(list) => list.run().await,
             Command::Show(show) => show.run().await,
@@ -66,13 +66,13 @@ impl Departures {
     }
 }
 
-/// What the configuration says about departures of a source.
+/// Returns the rules by which departures of a source are judged.
 fn rules<'a>(config: &'a Config, source: &str) -> Rules<'a> {
     let settle = config.sources.get(source).map(|source| source.settle);
     Rules { policy: &config.policy, settle }
 }
 
-/// How personal texts are shown.
+/// Form of personal texts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Addresses {
     Masked,
@@ -101,7 +101,7 @@ impl Addresses {
     }
 }
 
-/// Returns a record for machines. `reasons` are the vetoes that stand.
+/// Returns a record as JSON, with the vetoes in `reasons`.
 fn document(record: &Record, reasons: &[Veto], addresses: Addresses) -> Value {
     let event = &record.event;
     let person = record.person.person();

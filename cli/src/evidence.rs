@@ -10,6 +10,7 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::Context;
 use askama::Template;
 use clap::Args;
 use serde_json::json;
@@ -69,7 +70,7 @@ impl Page<'_> {
 
 impl Evidence {
     /// Writes the report.
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let now = OffsetDateTime::now_utc();
         let until = self.until.unwrap_or(now);
         if until <= self.since {
@@ -95,13 +96,13 @@ impl Evidence {
                 figures: &figures,
                 cases: &cases,
             };
-            write(path, page.render().map_err(|error| error.to_string())?.as_bytes())?;
+            write(path, page.render()?.as_bytes())?;
         }
         self.show(&figures)?;
         Ok(ExitCode::from(u8::from(figures.open > 0)))
     }
 
-    fn show(&self, figures: &Figures) -> Result<(), String> {
+    fn show(&self, figures: &Figures) -> anyhow::Result<()> {
         let paths = [&self.csv, &self.html].into_iter().flatten();
         let paths: Vec<_> = paths.map(|path| path.display().to_string()).collect();
         if self.stack.configured.json {
@@ -118,8 +119,8 @@ impl Evidence {
     }
 }
 
-fn write(path: &Path, content: &[u8]) -> Result<(), String> {
-    fs::write(path, content).map_err(|error| format!("{}: {error}", path.display()))
+fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    fs::write(path, content).with_context(|| path.display().to_string())
 }
 
 /// Filters of the page's template.

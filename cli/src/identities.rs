@@ -1,4 +1,4 @@
-//! `offboard identities`: the identity map, which says whom a source's ids stand for.
+//! `offboard identities`: the identity map: the people behind a source's ids.
 
 mod file;
 mod import;
@@ -11,8 +11,8 @@ use clap::{Args, Subcommand};
 /// The options of `offboard identities`.
 #[derive(Args)]
 #[command(
-    after_help = "The identity map is made of what a source's events say of people. Of people who were there before offboard \
-                  no event comes: import them."
+    after_help = "The identity map grows with each event about a person. People who were there before offboard have had no \
+                  event: import them."
 )]
 pub struct Identities {
     #[command(subcommand)]
@@ -29,7 +29,7 @@ enum Command {
 
 impl Identities {
     /// Runs the command.
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.command {
             Command::Import(import) => import.run().await,
             Command::Show(show) => show.run().await,

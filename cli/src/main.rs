@@ -1,6 +1,7 @@
 //! The operator's command line. One file per command.
 #![allow(unreachable_pub, reason = "a program has no users of its items")]
 
+mod aws;
 mod check;
 mod configured;
 mod departures;
@@ -8,6 +9,7 @@ mod evidence;
 mod identities;
 mod pause;
 mod plan;
+mod providers;
 mod sandbox;
 mod send;
 mod sources;
@@ -20,7 +22,7 @@ use clap::{Parser, Subcommand};
 
 /// Removes a person who left from every SaaS product that single sign-on does not reach
 #[derive(Parser)]
-#[command(version, after_help = "Exit codes: 0 success, 1 a finding or a failure, 2 wrong usage.")]
+#[command(name = "offboard", version, after_help = "Exit codes: 0 success, 1 a finding or a failure, 2 wrong usage.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -38,13 +40,15 @@ enum Command {
     Send(send::Send),
     /// List the kinds of senders that can report a departure, and what to enter in their settings
     Sources(sources::Sources),
+    /// List the kinds of products from which a person can be removed, and what to configure for each
+    Providers(providers::Providers),
     /// List the departures in the ledger; release, dismiss or replay those that wait for a person
     Departures(departures::Departures),
     /// Stop every removal, without a deployment
     Pause(pause::Pause),
     /// Let removals go on after a pause
     Resume(pause::Resume),
-    /// Import whom a source's ids stand for, or show what is known of one
+    /// Import a source's people into the identity map, or show what is known of one
     Identities(identities::Identities),
     /// Write a report for an auditor: who left, and when each account was gone
     Evidence(evidence::Evidence),
@@ -56,11 +60,12 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Sandbox(command) => command.run().await,
+        Command::Sandbox(command) => command.run().await.map_err(anyhow::Error::msg),
         Command::Check(command) => command.run().await,
         Command::Plan(command) => command.run().await,
         Command::Send(command) => command.run().await,
         Command::Sources(command) => command.run(),
+        Command::Providers(command) => command.run(),
         Command::Departures(command) => command.run().await,
         Command::Pause(command) => command.run().await,
         Command::Resume(command) => command.run().await,
@@ -69,13 +74,13 @@ async fn main() -> ExitCode {
         Command::Function => function().await,
     };
     outcome.unwrap_or_else(|why| {
-        eprintln!("offboard: {why}");
+        eprintln!("offboard: {why:#}");
         ExitCode::FAILURE
     })
 }
 
-async fn function() -> Result<ExitCode, String> {
+async fn function() -> anyhow::Result<ExitCode> {
     let variable = |name: &str| std::env::var(name).ok();
-    offboard::lambda::start(variable, time::OffsetDateTime::now_utc).await.map_err(|error| error.to_string())?;
+    offboard::lambda::start(variable, time::OffsetDateTime::now_utc).await.map_err(anyhow::Error::msg)?;
     Ok(ExitCode::SUCCESS)
 }

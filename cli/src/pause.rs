@@ -8,7 +8,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::{
-    stack::{Connected, Stack, unavailable},
+    stack::{Connected, Stack},
     timestamps,
 };
 use offboard_sandbox::screen::{Screen, print};
@@ -17,7 +17,7 @@ use offboard_sandbox::screen::{Screen, print};
 #[derive(Args)]
 #[command(
     after_help = "Departures are still recorded and answered 200; they are held as `paused`, and go on by themselves after \
-                  `offboard resume`.\nA removal whose call is already under way ends; facts are at most 5 seconds old before the next."
+                  `offboard resume`.\nA removal that has begun is completed; a pause is seen within 5 seconds."
 )]
 pub struct Pause {
     /// Why, for those who see it in `departures list`, `departures show` and `check`
@@ -35,17 +35,17 @@ pub struct Resume {
 }
 
 impl Pause {
-    /// Stops every removal. A pause that stands keeps its time, its operator and its reason.
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    /// Stops every removal. A pause that is on keeps its time, its operator and its reason.
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let connected = self.stack.connect().await?;
-        let before = connected.ledger.pause().await.map_err(unavailable)?;
+        let before = connected.ledger.pause().await?;
         let is_new = before.is_none();
         let pause = match before {
             Some(pause) => pause,
             None => {
                 let who = connected.who().await?;
                 let pause = Stored { at: OffsetDateTime::now_utc(), who, reason: self.reason.clone() };
-                connected.ledger.set_pause(Some(&pause)).await.map_err(unavailable)?;
+                connected.ledger.set_pause(Some(&pause)).await?;
                 pause
             }
         };
@@ -62,11 +62,11 @@ impl Pause {
 
 impl Resume {
     /// Lets removals go on.
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let connected = self.stack.connect().await?;
-        let before = connected.ledger.pause().await.map_err(unavailable)?;
+        let before = connected.ledger.pause().await?;
         if before.is_some() {
-            connected.ledger.set_pause(None).await.map_err(unavailable)?;
+            connected.ledger.set_pause(None).await?;
         }
         if self.stack.configured.json {
             print(&json!({"paused": false, "changed": before.is_some(), "pause": before}).to_string());
@@ -86,14 +86,14 @@ impl Resume {
 }
 
 /// Says that the pause is on, if it is.
-pub async fn announce(screen: &Screen, connected: &Connected) -> Result<(), String> {
-    if let Some(pause) = connected.ledger.pause().await.map_err(unavailable)? {
+pub async fn announce(screen: &Screen, connected: &Connected) -> anyhow::Result<()> {
+    if let Some(pause) = connected.ledger.pause().await? {
         screen.line(&format!("{}: no account is removed until `offboard resume`\n", describe(&pause)));
     }
     Ok(())
 }
 
-/// Says since when it is paused, by whom, and why.
+/// Describes a pause: its time, operator and reason.
 pub fn describe(pause: &Stored) -> String {
     let reason = pause.reason.as_deref().map(|reason| format!(" ({})", mask_addresses(reason)));
     let since = timestamps::table(pause.at);

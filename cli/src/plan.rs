@@ -15,8 +15,8 @@ use offboard_sandbox::screen::{Screen, print};
 /// The options of `offboard plan`.
 #[derive(Args)]
 #[command(
-    after_help = "Nothing is removed, whatever the configuration's mode. Looked for is what is typed: not what the identity map \
-                  adds.\nExit code 1: at a provider, a person would have to act."
+    after_help = "Nothing is removed, whatever the configuration's mode. Only what is typed is looked up, not what the identity \
+                  map adds.\nExit code 1: at a provider, a person would have to act."
 )]
 pub struct Plan {
     /// The person's e-mail address
@@ -31,7 +31,7 @@ pub struct Plan {
 
 impl Plan {
     /// Looks the person up, and reports what would be done.
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let mut config = self.configured.load()?;
         let screen = Screen::new(self.configured.json);
         screen.line(&format!("Looking for {} at {} providers …", self.email, config.providers.len()));
@@ -42,7 +42,7 @@ impl Plan {
         // A product without a look-up plans with a reason: no account was found there.
         let found = |finding: &AccountResult| finding.outcome == Outcome::Planned && finding.reason.is_none();
         let found = entries.iter().filter(|entry| found(&entry.worst)).count();
-        let rows = serde_json::to_value(&entries).map_err(|fault| fault.to_string())?;
+        let rows = serde_json::to_value(&entries)?;
         screen.show(&screen.outcomes(rows.as_array().map(Vec::as_slice).unwrap_or_default()));
         let findings =
             if worst > Status::Planned { vec![format!("the departure would be {worst}")] } else { Vec::new() };

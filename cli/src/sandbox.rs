@@ -20,6 +20,9 @@ pub struct Sandbox {
     /// The gateway's port; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 0, requires = "serve")]
     port: u16,
+    /// Serve this configuration: with made-up secrets, and mock services of its providers' kinds
+    #[arg(long, value_name = "FILE", requires = "serve")]
+    config: Option<PathBuf>,
     /// Write the configuration for the mock services to this file and keep it
     #[arg(long, value_name = "PATH", requires = "serve")]
     config_out: Option<PathBuf>,
@@ -28,7 +31,7 @@ pub struct Sandbox {
 impl Sandbox {
     /// Plays the story, or serves until interrupted.
     pub async fn run(self) -> Result<ExitCode, String> {
-        let Self { serve, json, host, port, config_out } = self;
-        Options { serve, json, host, port, config_out }.run().await
+        let Self { serve, json, host, port, config, config_out } = self;
+        Options { serve, json, host, port, config, config_out }.run().await
     }
 }

@@ -2,17 +2,15 @@
 
 use std::{
     io::{IsTerminal, stdin},
-    path::{Path, PathBuf},
     process::ExitCode,
 };
 
+use anyhow::{Error, anyhow};
 use clap::Args;
 use offboard::{
-    aws,
-    config::{BaseUrl, Config},
+    config::{BaseUrl, Config, suggestion},
     person::Email,
-    secrets::Secrets,
-    source::{Source, SourceKind, Subject},
+    source::{KINDS, Source, SourceKind, Subject},
 };
 use reqwest::Url;
 use secrecy::SecretString;
@@ -20,8 +18,8 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::{
-    configured::{self, address},
-    stack::wrong_usage,
+    configured::{Configured, address, secret_store},
+    stack::{variable, wrong_usage},
     timestamps,
 };
 use offboard_sandbox::{
@@ -45,7 +43,7 @@ pub struct Send {
     /// The e-mail address of the person who left
     #[arg(value_parser = address)]
     email: Email,
-    /// Where to: the webhook's URL, or the URL of the API that has it
+    /// Destination: the webhook's URL, or the URL of the API that has it
     #[arg(
         long, value_name = "URL", value_parser = |text: &str| BaseUrl::try_from(text.to_owned()),
         required_unless_present_any = ["print_event", "print_key_set"]
@@ -60,50 +58,47 @@ pub struct Send {
     /// Print the key set (JWKS) with which a source would check what the private key in OFFBOARD_SIGNING_SECRET signs
     #[arg(long, conflicts_with_all = ["print_event", "print_curl", "to"])]
     print_key_set: bool,
-    /// What to report: departure, or another sample of the kind (`offboard sources KIND` lists them)
+    /// The sample to send: departure, or another one of the kind (`offboard sources KIND` lists them)
     #[arg(long, value_name = "SAMPLE", default_value = "departure")]
     sample: String,
-    /// The configuration [default: $OFFBOARD_CONFIG, or config/offboard.toml]
-    #[arg(long, value_name = "PATH")]
-    config: Option<PathBuf>,
     /// The source's own id of the person, by which the identity map knows them [default: one that is made up]
     #[arg(long, value_name = "ID")]
     person_id: Option<String>,
     /// The event's id; the same id, person and time twice is a redelivery
     #[arg(long, value_name = "EVENT_ID")]
     id: Option<String>,
-    /// When it happened: 2026-01-31, 2026-01-31T18:42:00Z, or 7d ago [default: now]
+    /// Time of the event: 2026-01-31, 2026-01-31T18:42:00Z, or 7d ago [default: now]
     #[arg(long, value_name = "WHEN", value_parser = timestamps::start)]
     at: Option<OffsetDateTime>,
     /// Send without asking: a departure of a real person that is sent to a live function removes their accounts
     #[arg(long)]
     yes: bool,
-    /// Print the answer as it comes, in JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    configured: Configured,
 }
 
 impl Send {
     /// Signs, and sends or prints.
-    pub async fn run(&self) -> Result<ExitCode, String> {
-        let path = self.config.clone().unwrap_or_else(default_config);
-        let config = configured::read(&path)?;
-        let source = self.source(&config, &path)?;
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
+        let config = self.configured.load()?;
+        let source = self.source(&config);
         let now = OffsetDateTime::now_utc();
         let id = self.id.clone().unwrap_or_else(|| format!("sample-{}", now.unix_timestamp_nanos() / 1_000_000));
         let secret = self.signing_secret(&config, &source).await?;
         if self.print_key_set {
-            let key_set =
-                source.scheme.key_set(&secret).ok_or("no private key in PEM that this source could sign with")?;
+            let key_set = source.scheme.key_set(&secret);
+            let key_set = key_set.ok_or_else(|| anyhow!("no private key in PEM that this source could sign with"))?;
             print(&format!("{key_set:#}"));
             return Ok(ExitCode::SUCCESS);
         }
-        let delivery = Delivery::sign(&source, &self.sample, &secret, self.subject(), &id, self.at.unwrap_or(now))?;
+        let at = self.at.unwrap_or(now);
+        let signed = Delivery::sample(&source, &self.sample, &secret, self.subject(), &id, at);
+        let delivery = signed.map_err(Error::msg)?;
         let url = self.to.as_ref().map(|to| self.webhook(to.url()).to_string());
         if let Some(to) = self.to.as_ref().filter(|_| !self.print_curl && !self.print_event)
             && !self.is_confirmed(to)?
         {
-            Screen::new(self.json).line("nothing was sent");
+            Screen::new(self.configured.json).line("nothing was sent");
             return Ok(ExitCode::SUCCESS);
         }
         match url {
@@ -119,25 +114,28 @@ impl Send {
     }
 
     /// The source of this name; or, if none is configured, the kind of this name as it is.
-    fn source(&self, config: &Config, path: &Path) -> Result<Source, String> {
+    fn source(&self, config: &Config) -> Source {
         if let Some(source) = config.sources.get(&self.source) {
-            return Ok(source.clone());
+            return source.clone();
         }
-        if SourceKind::named(&self.source).is_some() {
-            eprintln!("{} has no source {:?}: signing as the kind of this name does", path.display(), self.source);
-            return Source::of_kind(&self.source);
+        let (name, path) = (&self.source, self.configured.path());
+        let path = path.display();
+        if SourceKind::named(name).is_none() {
+            let configured = config.sources.keys().map(String::as_str);
+            let known: Vec<&str> = configured.chain(KINDS.iter().map(|kind| kind.name)).collect();
+            wrong_usage(&format!(
+                "{name} is neither a source in {path} nor a kind of source: {}",
+                suggestion(name, &known)
+            ));
         }
-        let known: Vec<&str> = config.sources.keys().map(String::as_str).collect();
-        let known = known.join(", ");
-        Err(format!(
-            "{} has no source {:?}; it has {known}, and `offboard sources` lists the kinds",
-            path.display(),
-            self.source
-        ))
+        eprintln!("{path} has no source {name}: signing as the kind of this name does");
+        Source::of_kind(name).unwrap_or_else(|why| {
+            wrong_usage(&format!("{name} must be configured: {why}. `offboard sources {name}` shows what to configure"))
+        })
     }
 
     /// Asks before anything is sent beyond this machine.
-    fn is_confirmed(&self, to: &BaseUrl) -> Result<bool, String> {
+    fn is_confirmed(&self, to: &BaseUrl) -> anyhow::Result<bool> {
         if self.yes || to.is_loopback() {
             return Ok(true);
         }
@@ -145,13 +143,14 @@ impl Send {
         if !stdin().is_terminal() {
             wrong_usage(&format!("sending to {host} needs --yes where no terminal is there to ask on"));
         }
-        asked(&format!("send a {sample} of {} to {host}? It is carried out there. [y/N] ", self.email))
+        let warning = "a live function removes the person's accounts";
+        asked(&format!("send a {sample} of {} to {host}? Mind that {warning}. [y/N] ", self.email)).map_err(Error::msg)
     }
 
-    async fn send(&self, delivery: &Delivery, url: &str) -> Result<ExitCode, String> {
-        let reply = delivery.send(url).await?;
+    async fn send(&self, delivery: &Delivery, url: &str) -> anyhow::Result<ExitCode> {
+        let reply = delivery.send(url).await.map_err(Error::msg)?;
         let answer = reply.json();
-        let screen = Screen::new(self.json);
+        let screen = Screen::new(self.configured.json);
         screen.line(&format!("HTTP {}, {} ms", reply.status, reply.elapsed.as_millis()));
         for departure in answer["departures"].as_array().into_iter().flatten() {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -161,7 +160,7 @@ impl Send {
         if answer["departures"].is_null() {
             screen.line(&if answer.is_null() { reply.text.clone() } else { format!("{answer:#}") });
         }
-        if self.json {
+        if self.configured.json {
             print(&reply.text);
         }
         Ok(if (200..300).contains(&reply.status) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -183,27 +182,18 @@ impl Send {
         envelope::event(&request, "sample", now)
     }
 
-    async fn signing_secret(&self, config: &Config, source: &Source) -> Result<SecretString, String> {
-        if let Ok(secret) = std::env::var(SECRET_VARIABLE)
-            && !secret.is_empty()
-        {
+    async fn signing_secret(&self, config: &Config, source: &Source) -> anyhow::Result<SecretString> {
+        if let Some(secret) = variable(SECRET_VARIABLE) {
             return Ok(secret.into());
         }
-        let instead = |why: String| format!("{why}\nset {SECRET_VARIABLE} to sign without the secret store");
-        let extra_ca = config.extra_ca().map_err(|faults| faults.to_string())?;
-        let client = aws_sdk_secretsmanager::Client::new(&aws::config(extra_ca.as_deref()).await?);
+        let instead = |why: Error| anyhow!("{why:#}\nset {SECRET_VARIABLE} to sign without the secret store");
         let name = source.secret().ok_or_else(|| {
-            format!("{} publishes its keys: set {SECRET_VARIABLE} to a private key in PEM of one of them", source.name)
+            anyhow!("{} publishes its keys: set {SECRET_VARIABLE} to a private key in PEM of one of them", source.name)
         })?;
-        let secrets = Secrets::new(client, vec![name.to_owned()]);
-        let found = secrets.get(name).await.map_err(|down| instead(down.to_string()))?;
+        let secrets = secret_store(config, vec![name.to_owned()]).await.map_err(instead)?;
+        let found = secrets.get(name).await?;
         let (one, many) = source.scheme.secret_keys();
         let first = found.and_then(|secret| secret.texts(one, many).remove(0).text);
-        first.map_err(|fault| instead(fault.to_string()))
+        first.map_err(|error| instead(error.into()))
     }
-}
-
-fn default_config() -> PathBuf {
-    let named = std::env::var_os("OFFBOARD_CONFIG").filter(|path| !path.is_empty());
-    named.map_or_else(|| "config/offboard.toml".into(), PathBuf::from)
 }

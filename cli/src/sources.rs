@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
+use anyhow::Error;
 use clap::{Args, builder::PossibleValuesParser};
 use offboard::source::{KINDS, KindSpec, Reply, SourceKind};
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use offboard_sandbox::screen::{Ink, Screen, print};
 
@@ -26,37 +27,17 @@ pub struct Sources {
     json: bool,
 }
 
-/// A kind, as JSON.
-#[derive(Serialize)]
-struct KindDocument {
-    kind: &'static str,
-    sender: String,
-    page: String,
-    authentication: String,
-    limitations: String,
-    setup: Vec<String>,
-    secret_key: Option<&'static str>,
-    departures: Vec<String>,
-    also: Vec<String>,
-    identity_facts: Vec<String>,
-    samples: Vec<String>,
-    reply: &'static str,
-    response_timeout_seconds: u64,
-}
-
 impl Sources {
     /// Lists the kinds, or explains one.
-    pub fn run(&self) -> Result<ExitCode, String> {
-        let kinds: Vec<&SourceKind> = match &self.kind {
-            None => KINDS.iter().collect(),
-            Some(name) => SourceKind::named(name).into_iter().collect(),
-        };
-        let specs: Vec<(&SourceKind, KindSpec)> =
-            kinds.into_iter().map(|kind| Ok((kind, kind.spec()?))).collect::<Result<_, String>>()?;
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        let named = self.kind.as_deref().map(|name| SourceKind::named(name).into_iter().collect());
+        let kinds: Vec<&'static SourceKind> = named.unwrap_or_else(|| KINDS.iter().collect());
+        let spec = |kind: &'static SourceKind| Ok((kind, kind.spec().map_err(Error::msg)?));
+        let specs = kinds.into_iter().map(spec).collect::<anyhow::Result<Vec<_>>>()?;
         match (&specs[..], &self.kind) {
             _ if self.json => {
-                let kinds: Vec<_> = specs.into_iter().map(|(kind, spec)| self.document(kind, spec)).collect();
-                print(&serde_json::to_string_pretty(&kinds).map_err(|error| error.to_string())?);
+                let kinds = specs.iter().map(|(kind, spec)| self.document(kind, spec));
+                print(&format!("{:#}", Value::Array(kinds.collect())));
             }
             ([(kind, spec)], Some(_)) => self.explain(kind, spec),
             _ => list(&specs),
@@ -105,33 +86,32 @@ impl Sources {
         screen.section("Answer", [format!("{answer}, within {} s", spec.response_timeout().as_secs())]);
     }
 
-    /// What to do in the sender's settings.
+    /// Returns the steps to take in the sender's settings.
     fn steps(&self, kind: &SourceKind, spec: &KindSpec) -> Vec<String> {
         let url = format!("{}/webhooks/{}", self.url.trim_end_matches('/'), kind.name);
         spec.setup.iter().map(|step| step.replace("{url}", &url)).collect()
     }
 
-    fn document(&self, kind: &SourceKind, spec: KindSpec) -> KindDocument {
-        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
-        KindDocument {
-            kind: kind.name,
-            setup: self.steps(kind, &spec),
-            secret_key: kind.secret_key(&spec),
-            departures: owned(spec.departures()),
-            also: owned(spec.also()),
-            identity_facts: owned(spec.identity_facts()),
-            samples: owned(spec.samples()),
-            reply: match spec.reply() {
+    fn document(&self, kind: &SourceKind, spec: &KindSpec) -> Value {
+        json!({
+            "kind": kind.name,
+            "sender": spec.sender,
+            "page": spec.page,
+            "authentication": spec.authentication,
+            "limitations": spec.limitations,
+            "setup": self.steps(kind, spec),
+            "secret_key": kind.secret_key(spec),
+            "departures": spec.departures(),
+            "also": spec.also(),
+            "identity_facts": spec.identity_facts(),
+            "samples": spec.samples(),
+            "reply": match spec.reply() {
                 Reply::Report => "report",
                 Reply::Empty => "empty",
                 Reply::Accepted => "accepted",
             },
-            response_timeout_seconds: spec.response_timeout().as_secs(),
-            sender: spec.sender,
-            page: spec.page,
-            authentication: spec.authentication,
-            limitations: spec.limitations,
-        }
+            "response_timeout_seconds": spec.response_timeout().as_secs(),
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What every command shares that works with a deployed stack: its ledger, its queue, and who asks.
+//! The deployed stack that a command works with: its ledger, its queue, and the caller's AWS identity.
 
 use std::{
     collections::BTreeSet,
@@ -6,23 +6,23 @@ use std::{
     sync::Arc,
 };
 
+use anyhow::{anyhow, bail};
 use aws_config::SdkConfig;
-use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
-use clap::{Args, CommandFactory, error::ErrorKind};
+use aws_sdk_cloudformation::error::ProvideErrorMetadata;
+use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use offboard::{
-    aws,
-    ledger::{Ledger, LedgerError, NEVER, Record, State, dynamodb::DynamoDb},
+    aws::cause,
+    ledger::{Ledger, NEVER, Record, State, dynamodb::DynamoDb},
     person::mask_departure_id,
     queue::Queue,
 };
 use time::{OffsetDateTime, macros::datetime};
 
-use crate::{Cli, configured::Configured, timestamps};
+use crate::{aws, configured::Configured, timestamps};
 
 const NO_TABLE: &str = "which stack? Name it with --stack, or set OFFBOARD_LEDGER_TABLE and OFFBOARD_QUEUE_URL to its \
                         outputs LedgerTable and QueueUrl";
-const NO_ACCESS: &str = "are AWS credentials and a region set?";
 /// Stands for the middle of an e-mail address wherever one is masked.
 const MASK: char = '…';
 /// Departures that are read, or decided, side by side.
@@ -64,7 +64,7 @@ impl Stack {
     }
 
     /// Connects to the stack. Without a name the process ends, as wrong usage.
-    pub async fn connect(&self) -> Result<Connected, String> {
+    pub async fn connect(&self) -> anyhow::Result<Connected> {
         if !self.is_named() {
             wrong_usage(NO_TABLE);
         }
@@ -83,36 +83,31 @@ impl Stack {
 }
 
 /// Reads the names out of the outputs of a stack.
-async fn outputs(aws: &SdkConfig, stack: &str) -> Result<Names, String> {
+async fn outputs(aws: &SdkConfig, stack: &str) -> anyhow::Result<Names> {
     let client = aws_sdk_cloudformation::Client::new(aws);
     let described = client.describe_stacks().stack_name(stack).send().await;
-    let described = described.map_err(|error| format!("the stack {stack} cannot be read: {}", code(&error)))?;
+    let described = described.map_err(|error| match error.code() {
+        // CloudFormation says so of a stack that does not exist.
+        Some("ValidationError") => anyhow!("there is no stack {stack} in this AWS account and region"),
+        _ => anyhow!("the stack {stack} cannot be read with cloudformation:DescribeStacks: {}", cause(&error)),
+    })?;
     let outputs = described.stacks().iter().flat_map(|stack| stack.outputs());
     let named = |name: &str| {
         let output = outputs.clone().find(|output| output.output_key() == Some(name));
         output.and_then(|output| output.output_value()).map(str::to_owned)
     };
     let table = named("LedgerTable").ok_or_else(|| {
-        format!("the stack {stack} has no output LedgerTable: is it one of offboard's template.yaml?")
+        anyhow!("the stack {stack} has no output LedgerTable: is it one of offboard's template.yaml?")
     })?;
     Ok(Names { table, queue: named("QueueUrl") })
 }
 
-fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> String {
-    match error.code() {
-        // CloudFormation says so of a stack that does not exist.
-        Some("ValidationError") => "there is no stack of this name in this region and account".to_owned(),
-        Some(code) => format!("{code}; it needs cloudformation:DescribeStacks"),
-        None => format!("no answer; {NO_ACCESS}"),
-    }
-}
-
 impl Connected {
     /// Returns the caller's AWS identity.
-    pub async fn who(&self) -> Result<String, String> {
+    pub async fn who(&self) -> anyhow::Result<String> {
         let asked = aws_sdk_sts::Client::new(&self.aws).get_caller_identity().send().await;
-        let identity = asked.map_err(|_| format!("AWS does not say who you are: {NO_ACCESS}"))?;
-        identity.arn.ok_or_else(|| "AWS does not say who you are".to_owned())
+        let identity = asked.map_err(|error| anyhow!("AWS does not say who you are: {}", cause(&error)))?;
+        identity.arn.ok_or_else(|| anyhow!("AWS does not say who you are"))
     }
 
     /// Returns the wanted departures in these states, which must be open ones, the newest first.
@@ -120,16 +115,16 @@ impl Connected {
         &self,
         states: impl IntoIterator<Item = State>,
         wanted: impl Fn(&Record) -> bool,
-    ) -> Result<Vec<Record>, String> {
+    ) -> anyhow::Result<Vec<Record>> {
         let mut ids = BTreeSet::new();
         for state in states {
-            let due = self.ledger.due(state, NEVER, usize::MAX).await.map_err(unavailable)?;
+            let due = self.ledger.due(state, NEVER, usize::MAX).await?;
             ids.extend(due.into_iter().map(|due| due.id));
         }
         let progress = Progress::new();
         let mut records = Vec::new();
         let mut read = stream::iter(&ids).map(|id| self.ledger.get(id)).buffer_unordered(CONCURRENT);
-        while let Some(record) = read.try_next().await.map_err(unavailable)? {
+        while let Some(record) = read.try_next().await? {
             // The index may lag behind the record.
             records.extend(record.filter(|record| wanted(record)));
             progress.show(&format!("{} departures found", records.len()));
@@ -143,13 +138,13 @@ impl Connected {
         since: OffsetDateTime,
         until: OffsetDateTime,
         wanted: impl Fn(&Record) -> bool,
-    ) -> Result<Vec<Record>, String> {
+    ) -> anyhow::Result<Vec<Record>> {
         let (progress, period) = (Progress::new(), since..until);
         let mut records = Vec::new();
         for month in timestamps::months(since.max(BEGINNING), until.min(OffsetDateTime::now_utc())) {
             let mut after = None;
             loop {
-                let (page, next) = self.ledger.of_month(&month, after).await.map_err(unavailable)?;
+                let (page, next) = self.ledger.of_month(&month, after).await?;
                 let within = |record: &Record| period.contains(&record.received_at) && wanted(record);
                 records.extend(page.into_iter().filter(within));
                 progress.show(&format!("{month}: {} departures found", records.len()));
@@ -163,8 +158,8 @@ impl Connected {
     }
 
     /// Returns the record of this id, which may be written as it is shown: masked.
-    pub async fn record(&self, id: &str) -> Result<Record, String> {
-        if let Some(record) = self.ledger.get(id).await.map_err(unavailable)? {
+    pub async fn record(&self, id: &str) -> anyhow::Result<Record> {
+        if let Some(record) = self.ledger.get(id).await? {
             return Ok(record);
         }
         let is_shown_so = |record: &Record| mask_departure_id(&record.id) == id;
@@ -173,11 +168,11 @@ impl Connected {
             false => Vec::new(),
         };
         let shown = mask_departure_id(id);
-        let record = found.pop().ok_or_else(|| format!("the ledger has no departure {shown}"))?;
+        let record = found.pop().ok_or_else(|| anyhow!("the ledger has no departure {shown}"))?;
         if found.is_empty() {
             Ok(record)
         } else {
-            Err(format!("several departures are shown as {shown}; `departures list --unmask` shows their ids in full"))
+            bail!("several departures are shown as {shown}; `departures list --unmask` shows their ids in full")
         }
     }
 }
@@ -187,22 +182,15 @@ fn newest_first(mut records: Vec<Record>) -> Vec<Record> {
     records
 }
 
-/// Says that the ledger cannot be used, and what to look at.
-pub fn unavailable(error: LedgerError) -> String {
-    match error {
-        LedgerError::Unavailable(_) => format!("{error}\n{NO_ACCESS}"),
-        error => error.to_string(),
-    }
-}
-
 /// An environment variable; an empty one is not set.
-fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Says what was used wrongly, and ends the process with exit code 2.
+/// Ends the process for wrong usage: says why, with exit code 2.
 pub fn wrong_usage(why: &str) -> ! {
-    Cli::command().error(ErrorKind::MissingRequiredArgument, why).exit()
+    eprintln!("offboard: {why}");
+    std::process::exit(2)
 }
 
 /// Progress of a long command: one line on standard error, if that is a terminal.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use offboard::config::duration_in_words;
 use time::{
     Date, Month, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339, macros::format_description,
 };
@@ -59,11 +60,7 @@ pub fn months(since: OffsetDateTime, until: OffsetDateTime) -> Vec<String> {
 /// Returns a duration for a person: its two largest units.
 pub fn span(length: time::Duration) -> String {
     let length = Duration::try_from(length).unwrap_or_default();
-    if length < Duration::from_secs(1) {
-        return "under 1s".to_owned();
-    }
-    let whole = humantime::format_duration(Duration::from_secs(length.as_secs())).to_string();
-    whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
+    if length.as_secs() == 0 { "under 1 second".to_owned() } else { duration_in_words(length) }
 }
 
 #[cfg(test)]
@@ -90,7 +87,9 @@ mod tests {
     fn times_and_spans_are_shown() {
         let at = datetime!(2026-01-31 19:42:07.5 +1);
         assert_eq!((rfc3339(at).as_str(), table(at).as_str()), ("2026-01-31T18:42:07Z", "2026-01-31 18:42:07"));
-        for (seconds, shown) in [(0, "under 1s"), (7, "7s"), (3_723, "1h 2m"), (93_784, "1day 2h"), (-5, "under 1s")] {
+        for (seconds, shown) in
+            [(0, "under 1 second"), (7, "7 seconds"), (93_784, "1 day 2 hours"), (-5, "under 1 second")]
+        {
             assert_eq!(span(time::Duration::seconds(seconds)), shown);
         }
     }

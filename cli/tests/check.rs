@@ -109,7 +109,53 @@ fn ledger_that_does_not_answer_is_an_error() {
     let output = command.output().expect("check runs");
     let [_, [what, level, note], _] = &results(&output)[..] else { panic!("an error: {output:?}") };
     assert_eq!((output.status.code(), what.as_str(), level.as_str()), (Some(1), "ledger", "error"));
-    assert!(note.contains("are AWS credentials and a region set?"), "{note}");
+    assert!(note.starts_with("the ledger cannot be used: no connection (nothing answered"), "{note}");
+}
+
+/// Runs a command with these variables alone, where the AWS files and the metadata of a machine are not.
+fn with_environment(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let folder = configuration("environment", GOOD).parent().map(Path::to_owned).expect("a folder");
+    let profiles = "[profile sso]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = ops\n\
+                    [sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://example.com/start\n";
+    std::fs::write(folder.join("aws"), profiles).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_offboard"));
+    command.args(arguments).current_dir(&folder).env_clear().envs(variables.iter().copied());
+    command.envs([
+        ("OFFBOARD_CONFIG", "offboard.toml"),
+        ("AWS_CONFIG_FILE", "aws"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ]);
+    let output = command.output().expect("it runs");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn aws_failure_names_its_cause_and_the_next_step_once_in_every_command() {
+    let keys = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
+    let refused = [("AWS_REGION", "eu-west-1"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:1")];
+    for (variables, cause, step) in [
+        (vec![], "no AWS credentials", "name a profile in AWS_PROFILE"),
+        (keys.to_vec(), "no AWS region", "set AWS_REGION"),
+        (vec![("AWS_PROFILE", "nobody")], "no credentials in the AWS profile `nobody`", "aws configure list-profiles"),
+        (vec![("AWS_PROFILE", "sso")], "the AWS profile `sso` cannot be used as it is", "aws sso login --profile sso"),
+        (
+            [keys, refused].concat(),
+            "no connection",
+            "check the network, AWS_REGION and, if it is set, AWS_ENDPOINT_URL",
+        ),
+    ] {
+        for command in [
+            &["check"][..],
+            &["plan", "lee@example.com"],
+            &["send", "hr", "lee@example.com", "--print-event"],
+            &["departures", "list", "--stack", "offboard"],
+            &["pause", "--stack", "offboard"],
+        ] {
+            let (code, errors) = with_environment(command, &variables);
+            assert_eq!((code, errors.matches(cause).count()), (Some(1), 1), "{command:?}: {errors}");
+            assert!(errors.contains(step), "{command:?}: {errors}");
+        }
+    }
 }
 
 #[test]
@@ -125,7 +171,7 @@ fn extra_authority_without_a_certificate_is_an_error_and_no_panic() {
     }
 }
 
-/// What check finds where the source `hr` has this secret: its exit code, and the source's entry.
+/// Runs check with this secret of the source `hr`. Returns the exit code and the source's result.
 async fn with_secret(test: &str, secret: Value) -> (Option<i32>, Value) {
     let mut store = SecretsManager::default();
     store.put("offboard/sources/hr", secret);

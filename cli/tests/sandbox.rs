@@ -1,14 +1,18 @@
-//! The whole main job as a stranger runs it: `offboard sandbox` ends well, says so, and shows no secret.
+//! `offboard sandbox` as a new user runs it: it ends as expected, says so, and shows no secret.
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
-use std::process::{Command, Output};
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Output, Stdio},
+};
 
 use serde_json::Value;
 
 fn sandbox(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_offboard"));
     command.arg("sandbox").args(arguments);
-    // A proxy of the machine's cannot know what stands on loopback, and nobody here may ask it.
+    // A proxy cannot reach the mock services on loopback, so none may be used.
     command.envs(["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"].map(|name| (name, "http://127.0.0.1:1")));
     command.output().expect("the sandbox starts")
 }
@@ -23,40 +27,135 @@ fn stdout(output: &Output) -> String {
 }
 
 #[test]
-fn the_story_ends_as_expected() {
+fn story_ends_as_expected() {
     let text = stdout(&sandbox(&[]));
     let last = text.lines().last().unwrap_or_default();
     assert!(last.contains("all as expected"), "{last}");
     assert!(!text.contains('✗') && !text.contains('\x1b'), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     assert_no_secret(&text);
+    let evidence = text.lines().map(str::trim).find(|line| line.ends_with(".html") && !line.starts_with('$'));
+    std::fs::remove_file(evidence.expect("the path of the evidence page")).expect("it can be removed");
 }
 
 #[test]
-fn as_json_it_is_one_document() {
+fn story_as_json_is_one_document() {
     let text = stdout(&sandbox(&["--json"]));
     assert_no_secret(&text);
     let ending: Value = serde_json::from_str(&text).expect("one JSON document");
     assert_eq!(ending["as_expected"], true);
-    assert_eq!(ending["findings"], serde_json::json!([]));
-    let statuses: Vec<u64> = array(&ending["steps"]).iter().filter_map(|step| step["http_status"].as_u64()).collect();
-    assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 503, 200, 401, 200]);
-    for step in array(&ending["steps"]) {
-        let answer = step["answer"].to_string();
+    assert_eq!(ending["mismatches"], serde_json::json!([]));
+    let acts: Vec<&Value> = array(&ending["scenes"]).iter().flat_map(|scene| array(&scene["acts"])).collect();
+    let deliveries: Vec<&Value> = acts.iter().map(|act| &act["delivery"]).filter(|one| one.is_object()).collect();
+    let statuses: Vec<u64> = deliveries.iter().filter_map(|delivery| delivery["http_status"].as_u64()).collect();
+    let expected = [[200; 12].as_slice(), &[401, 200, 200]].concat();
+    assert_eq!(statuses, expected);
+    let commands: Vec<&str> = acts.iter().filter_map(|act| act["command"]["command"].as_str()).collect();
+    for command in ["replay directory/msg_dana", "dismiss --all", "release directory/msg_pat"] {
+        assert!(commands.iter().any(|given| given.contains(command)), "{command}: {commands:?}");
+    }
+    for delivery in deliveries {
+        let answer = delivery["answer"].to_string();
         assert!(!answer.contains("lee@") && !answer.contains("ann@"), "an answer shows an address: {answer}");
     }
     for left in array(&ending["left"]) {
         let members = array(&left["members"]);
-        assert!(members.contains(&"joann@example.com".into()), "a neighbour is gone: {left}");
+        assert!(members.contains(&"joann@example.com".into()), "a neighbor is gone: {left}");
         assert!(!members.contains(&"ann@example.com".into()), "a leaver is still there: {left}");
     }
+    let evidence = ending["evidence"].as_str().expect("a path");
+    let page = std::fs::read_to_string(evidence).expect("the evidence page");
+    assert!(page.contains("workos/event_sam") && !page.contains("sam@"), "{page}");
+    std::fs::remove_file(evidence).expect("it can be removed");
 }
 
 #[test]
-fn wrong_usage_is_exit_code_2() {
-    for wrong in [&["--port", "1"][..], &["--serve", "--host", "nowhere"], &["--loud"]] {
+fn wrong_usage_exits_with_2() {
+    for wrong in [&["--port", "1"][..], &["--config", "x"], &["--serve", "--host", "nowhere"], &["--loud"]] {
         assert_eq!(sandbox(wrong).status.code(), Some(2), "{wrong:?}");
     }
+}
+
+/// A configuration as a user may have it: of its own names, with a policy, a canary and several kinds of signatures.
+const OWN: &str = r#"
+[policy]
+mode = "live"
+protected = ["kim@example.com"]
+[sources.people]
+kind = "hmac"
+signature = { header = "x-people", encoding = "base64", algorithm = "sha512", signed = "{body}" }
+event = { id = "/id", type = "/type", departures = ["left"], occurred_at = "/at" }
+person = { email = "/email" }
+[sources.svix]
+kind = "svix"
+[sources.sent]
+kind = "token"
+token = { header = "x-token" }
+event = { id = "/id", type = "/type", departures = ["left"] }
+person = { email = "/email" }
+[providers.network]
+kind = "cloudflare_access"
+account_id = "00000000000000000000000000000001"
+canary = "ops@example.com"
+[providers.chat]
+kind = "flashduty"
+secret = "elsewhere/chat"
+[providers.login]
+kind = "stytch_b2b"
+organization_ids = ["organization-test-1"]
+"#;
+
+#[test]
+fn own_configuration_is_served_and_every_other_command_works_against_it() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("own.toml");
+    std::fs::write(&file, OWN).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_offboard"));
+    command.args(["sandbox", "--serve", "--json", "--config"]).arg(&file).stdout(Stdio::piped());
+    let mut sandbox = command.spawn().expect("the sandbox starts");
+    let mut line = String::new();
+    BufReader::new(sandbox.stdout.take().expect("it was piped")).read_line(&mut line).expect("one line");
+    let given: Value = serde_json::from_str(&line).expect("one line of JSON");
+    assert_eq!(given["notes"], serde_json::json!([]), "{given}");
+    let offboard = |arguments: &[&str], code: i32| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_offboard"));
+        command.args(arguments).env_clear();
+        for (name, value) in given["environment"].as_object().expect("an environment") {
+            command.env(name, value.as_str().expect("text"));
+        }
+        let output = command.output().expect("offboard runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}\n{errors}");
+        text
+    };
+    for (source, email) in [("people", "lee@example.com"), ("svix", "max@example.com"), ("sent", "sam@example.com")] {
+        let webhook = given["webhooks"][source].as_str().expect("a webhook");
+        let sent = offboard(&["send", source, email, "--json", "--to", webhook], 0);
+        let report: Value = serde_json::from_str(&sent).expect("a report");
+        let outcomes: Vec<&Value> =
+            array(&report["departures"][0]["providers"]).iter().map(|entry| &entry["outcome"]).collect();
+        assert_eq!(outcomes, ["deleted"; 3], "{source}: {report}");
+    }
+    // The policy is the user's.
+    let webhook = given["webhooks"]["people"].as_str().expect("a webhook");
+    offboard(&["send", "people", "kim@example.com", "--id", "kim", "--to", webhook], 0);
+    assert!(offboard(&["departures", "list"], 0).contains("protected"));
+    assert!(offboard(&["check", "--live"], 0).contains("network"));
+    offboard(&["pause"], 0);
+    offboard(&["departures", "dismiss", "people/kim"], 0);
+    sandbox.kill().expect("it runs until now");
+    sandbox.wait().expect("it ends");
+    std::fs::remove_file(given["config"].as_str().expect("a path")).expect("it can be removed");
+}
+
+#[test]
+fn own_configuration_that_is_wrong_is_an_error_that_names_it() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrong.toml");
+    std::fs::write(&file, "[providers.x]\nkind = \"flashdutty\"\n").unwrap();
+    let output = sandbox(&["--serve", "--config", file.to_str().expect("text")]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("wrong.toml") && errors.contains("flashduty"), "{errors}");
 }
 
 fn array(value: &Value) -> &[Value] {

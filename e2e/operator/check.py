@@ -19,7 +19,7 @@ import time
 import traceback
 
 import sample
-from world import NOW, PATIENCE, World, ago, entry, stamp, trait
+from world import NOW, TIMEOUT, World, ago, entry, stamp, trait
 
 CHECKS = []
 ADDRESSES = ["lee@", "ann@", "bob@", "eve@", "joe@", "kim@", "mia.long", "noa@", "old@", "leaver"]
@@ -58,6 +58,28 @@ def stuck(world, event, **more):
     outcomes = ["deleted", "deactivated", "already_absent", "blocked", "unidentified", "ambiguous", "unauthorized"]
     places = {outcome: entry(outcome) for outcome in [*outcomes, "rejected", "unavailable"]}
     return world.put(event, "needs_attention", providers=places, **more)
+
+
+def on_a_terminal(world, answer, *arguments, **environment):
+    """What a command that exits with 0 shows on a terminal on which somebody answers."""
+    ours, theirs = pty.openpty()
+    variables = {**world.environment(), **environment}
+    process = subprocess.Popen([world.binary, *arguments], env=variables, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, f"{answer}\n".encode())
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    code = process.wait(TIMEOUT)
+    os.close(ours)
+    assert code == 0, shown
+    return shown.decode()
 
 
 # ---- list and show -------------------------------------------------------------------------------------------------
@@ -116,7 +138,7 @@ def list_never_cuts_an_id(world):
 
 @check
 def show_one(world):
-    """show tells all of one departure, also under its masked id"""
+    """show has all of one departure, also under its masked id"""
     sample.fill(world)
     answer = world.run("departures", "show", "workos/stuck")
     for text in ["needs_attention", "b…@example.com", "second_look", "ReferenceExist", "replay by arn:"]:
@@ -139,6 +161,8 @@ def show_judges_now(world):
     world.run("pause", "--reason", "the directory is wrong")
     assert world.run("departures", "show", id, "--json").json()["reasons"] == ["paused", "protected", "event_too_old"]
     text = world.run("departures", "show", id).out
+    assert "30 days old when it was received; `max_event_age` is 7 days" in text, text
+    assert f"`offboard departures release {id}` lets the removals go on" in text, text
     assert "no release overrides it" in text and "the directory is wrong" in text, text
 
 
@@ -213,31 +237,39 @@ def release_asks(world):
     """on a terminal it is asked first, and shows how far it has got"""
     for n in range(3):
         held(world, str(n))
-    for answer, state in [("n\n", "held"), ("y\n", "pending")]:
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen(
-            [world.binary, "departures", "release", "--all"],
-            env=world.environment(),
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-        )
-        os.close(theirs)
-        os.write(ours, answer.encode())
-        shown = b""
-        while True:
-            try:
-                part = os.read(ours, 4096)
-            except OSError:  # the other end is closed
-                break
-            if not part:
-                break
-            shown += part
-        process.wait(PATIENCE)
-        os.close(ours)
-        assert b"release 3 departures: 3 held? [y/N]" in shown and b"departures read" in shown, shown
+    for answer, state in [("n", "held"), ("y", "pending")]:
+        shown = on_a_terminal(world, answer, "departures", "release", "--all")
+        assert "release 3 departures: 3 held? [y/N]" in shown and "departures read" in shown, shown
         assert {world.get(f"hr/{n}")["state"] for n in range(3)} == {state}, shown
-    assert b"3 of 3" in shown
+    assert "3 of 3" in shown
+
+
+@check
+def who_is_shown_before_the_question(world):
+    """release, dismiss and replay show who before they ask, and "no" changes nothing, with exit code 0"""
+    held(world, "1", email="lee@example.com")
+    held(world, "2", email="ann@example.com")
+    stuck(world, "3", email="bob@example.com")
+    for command, people in [
+        (["release", "--all"], ["l…@", "a…@"]),
+        (["release", "hr/1", "hr/2"], ["l…@", "a…@"]),
+        (["dismiss", "--all"], ["l…@", "a…@"]),
+        (["replay", "--all"], ["b…@"]),
+    ]:
+        shown = masked(on_a_terminal(world, "n", "departures", *command))
+        before, question, after = shown.partition("[y/N]")
+        assert question and all(one in before for one in people) and "nothing was changed" in after, shown
+    assert [world.get(f"hr/{n}")["state"] for n in (1, 2, 3)] == ["held", "held", "needs_attention"]
+
+
+@check
+def send_asks(world):
+    """send warns and asks before it sends to a real endpoint; "no" sends nothing, with exit code 0"""
+    send = ["send", "hr", "lee@example.com", "--to", "https://api.example.com"]
+    shown = masked(on_a_terminal(world, "n", *send, OFFBOARD_SIGNING_SECRET="0123456789abcdef"))
+    before, question, after = shown.partition("[y/N]")
+    assert question and "api.example.com" in before and "removes the person's accounts" in before, shown
+    assert "nothing was sent" in after, shown
 
 
 @check
@@ -252,7 +284,7 @@ def release_is_interrupted(world):
     while not any(world.get(f"hr/{n}")["state"] == "pending" for n in range(370, 400)):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=PATIENCE)
+    out, _ = process.communicate(timeout=TIMEOUT)
     answer = json.loads(out)
     assert process.returncode == 1 and "interrupted" in answer["failed"][0]["why"], answer
     assert 0 < len(answer["done"]) < 400 and sorted(answer["done"]) == world.messages(), answer
@@ -368,7 +400,7 @@ def evidence_table(world):
     figures = answer.json()["figures"]
     expected = {"leavers": 19, "departures": 20, "done": 15, "open": 4, "dismissed": 1, "removed": 32}
     assert {name: figures[name] for name in expected} == expected, figures
-    assert (answer.code, figures["median"], figures["worst"]) == (1, "9s", "2h"), answer
+    assert (answer.code, figures["median"], figures["worst"]) == (1, "9 seconds", "2 hours"), answer
     rows = list(csv.DictReader(masked(path.read_text()).splitlines()))
     assert len(rows) == 5 + 12 * 2 + 5 + 6, len(rows)
     (row,) = [row for row in rows if row["departure"] == "hr/everywhere" and row["provider"] == "stytch"]
@@ -390,7 +422,7 @@ def evidence_page(world):
     sample.fill(world)
     path = world.path / "evidence.html"
     answer = world.run("evidence", "--since", "30d", "--until", stamp(ago(days=-1)), "--html", path)
-    assert answer.code == 1 and "median time    9s" in answer.out, answer
+    assert answer.code == 1 and "median time    9 seconds" in answer.out, answer
     page = masked(path.read_text())
     assert "<script" not in page and "script&#62;alert(1)" in page
     assert "src=" not in page and "href=" not in page and "http://" not in page and "url(" not in page
@@ -408,9 +440,9 @@ def evidence_page(world):
 @check
 def evidence_periods(world):
     """a period takes what was received in it; a date's whole day is in it"""
-    moments = ["2026-01-30T23:59:59", "2026-01-31T00:00:00", "2026-01-31T23:59:59", "2026-02-01T00:00:00"]
-    for n, moment in enumerate(moments, 1):
-        world.put(str(n), received=datetime.datetime.fromisoformat(moment))
+    times = ["2026-01-30T23:59:59", "2026-01-31T00:00:00", "2026-01-31T23:59:59", "2026-02-01T00:00:00"]
+    for n, at in enumerate(times, 1):
+        world.put(str(n), received=datetime.datetime.fromisoformat(at))
     path = world.path / "january.csv"
     answer = world.run("evidence", "--since", "2026-01-31", "--until", "2026-01-31", "--csv", path)
     assert answer.code == 0, answer
@@ -443,7 +475,7 @@ def identities_import(world):
     answer = identities(world, "import", "hr", path, "--json")
     assert answer.code == 0, answer
     answer = answer.json()
-    assert (answer["imported"], answer["people"], answer["addresses"], answer["faults"]) == (40, 40, 41, []), answer
+    assert (answer["imported"], answer["people"], answer["addresses"], answer["errors"]) == (40, 40, 41, []), answer
     expected = {"#identity": 40, "#address": 41, "#external": 40}
     items = world.items("#")
     assert {kind: len(ids) for kind, ids in items.items()} == expected, items
@@ -471,15 +503,16 @@ def identities_import_is_refused(world):
     assert answer.code == 1 and "nothing is imported: 3 line(s)" in answer.out, answer
     for text in ["line 3 has no e-mail address", "line 4 has no idp_id", "line 5 has the address of line 2"]:
         assert text in masked(answer.out), (text, answer)
-    faults = identities(world, "import", "hr", path, "--json").json()["faults"]
-    assert [fault["line"] for fault in faults] == [3, 4, 5] and not world.items("#"), faults
+    errors = identities(world, "import", "hr", path, "--json").json()["errors"]
+    assert [error["line"] for error in errors] == [3, 4, 5] and not world.items("#"), errors
     for said, source, text in [
-        ("there is no source okta", "okta", "idp_id,email\nu1,ann@example.com\n"),
         ("the first line names no column email", "hr", "idp_id\nu1\n"),
-        ("the file names nobody", "hr", "idp_id,email\n"),
+        ("the file has no people", "hr", "idp_id,email\n"),
     ]:
         answer = identities(world, "import", source, people(world, text))
         assert answer.code == 1 and said in masked(answer.err) and not answer.out, answer
+    answer = identities(world, "import", "wokros", people(world, "idp_id,email\nu1,ann@example.com\n"))
+    assert answer.code == 2 and "no source wokros: did you mean `workos`?" in masked(answer.err), answer
     answer = identities(world, "import", "hr", world.path / "nowhere.csv")
     assert answer.code == 1 and "No such file" in answer.err, answer
     path = people(world, "idp_id,email\nu1,ann@example.com\n")
@@ -529,14 +562,15 @@ def out_of_reach(world):
     """a ledger that is not there, and a caller whom nobody knows, are reported with exit code 1"""
     nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
     for said, arguments, environment in [
-        ("ResourceNotFoundException", ["departures", "list"], {"OFFBOARD_LEDGER_TABLE": "nowhere"}),
+        ("ResourceNotFoundException (it does not exist in this AWS account and region)", ["departures", "list"], {"OFFBOARD_LEDGER_TABLE": "nowhere"}),
         ("the ledger cannot be used", ["departures", "show", "hr/1"], nowhere),
         (
             "AWS does not say who you are",
             ["departures", "release", "hr/1"],
             {"AWS_ENDPOINT_URL_STS": "http://127.0.0.1:9"},
         ),
-        ("AWS credentials and a region", ["departures", "list"], nowhere),
+        ("nothing answered at the endpoint", ["departures", "list"], nowhere),
+        ("there is no stack lost in this AWS account and region", ["departures", "list", "--stack", "lost"], {}),
         ("No such file", ["evidence", "--since", "7d", "--csv", "/nowhere/evidence.csv"], {}),
     ]:
         answer = world.run(*arguments, **environment)

@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
 from aws import REGION, Emulator  # noqa: E402
 from template import ledger_table  # noqa: E402
 
-PATIENCE = 60  # seconds
+TIMEOUT = 60  # seconds
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
 TABLE = "offboard-ledger"
 NEVER = 253370764800
@@ -201,6 +201,6 @@ class World:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
         )
         return Answer(ended.returncode, ended.stdout, ended.stderr)

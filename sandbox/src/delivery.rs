@@ -14,8 +14,8 @@ use secrecy::SecretString;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-/// Longer than the function may take.
-const PATIENCE: Duration = Duration::from_secs(35);
+/// How long an answer may take: longer than the function's time-out.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// A delivery, ready to be sent.
 pub struct Delivery {
@@ -26,8 +26,8 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Returns a sample of what this source sends about something that happened at `at`, signed now.
-    pub fn sign<'a>(
+    /// Returns a sample of what this source sends about an event of `at`, signed now.
+    pub fn sample<'a>(
         source: &Source,
         what: &str,
         secret: &SecretString,
@@ -36,8 +36,19 @@ impl Delivery {
         at: OffsetDateTime,
     ) -> Result<Self, String> {
         let known = || format!("{} has no sample `{what}`: it has {}", source.kind.name, source.samples().join(", "));
-        let (mut headers, body) = source.sample(what, subject, id, at).ok_or_else(known)?;
-        let signed = source.scheme.sign(secret, id, OffsetDateTime::now_utc(), &body);
+        let (headers, body) = source.sample(what, subject, id, at).ok_or_else(known)?;
+        Self::sign(source, secret, id, headers, &body)
+    }
+
+    /// Signs a body as this source does.
+    pub fn sign(
+        source: &Source,
+        secret: &SecretString,
+        id: &str,
+        mut headers: Vec<(String, String)>,
+        body: &[u8],
+    ) -> Result<Self, String> {
+        let signed = source.scheme.sign(secret, id, OffsetDateTime::now_utc(), body);
         let signed = signed.ok_or_else(|| form(&source.scheme).to_owned())?;
         headers.extend(signed.headers);
         if !headers.iter().any(|(name, _)| name == "content-type") {
@@ -55,17 +66,28 @@ impl Delivery {
         format!("curl -sS{} --data-binary {} {}", headers.collect::<String>(), quoted(&body), quoted(url))
     }
 
+    /// The same delivery as it goes over the wire; the body pretty-printed if it is JSON.
+    pub fn lines(&self, url: &str) -> Vec<String> {
+        let headers = self.headers.iter().map(|(name, value)| format!("{name}: {value}"));
+        let body = match serde_json::from_slice::<Value>(&self.body) {
+            Ok(body) => format!("{body:#}"),
+            Err(_) => String::from_utf8_lossy(&self.body).into_owned(),
+        };
+        let lines = std::iter::once(format!("POST {url}")).chain(headers).chain([String::new()]);
+        lines.chain(body.lines().map(str::to_owned)).collect()
+    }
+
     /// Sends it and reads the whole answer.
     pub async fn send(&self, url: &str) -> Result<Reply, String> {
-        let url = Url::parse(url).map_err(|fault| format!("{url} is not a URL: {fault}"))?;
+        let url = Url::parse(url).map_err(|error| format!("{url} is not a URL: {error}"))?;
         let client = client(&url)?;
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
-            let name = HeaderName::try_from(name).map_err(|fault| fault.to_string())?;
-            headers.append(name, HeaderValue::try_from(value).map_err(|fault| fault.to_string())?);
+            let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
+            headers.append(name, HeaderValue::try_from(value).map_err(|error| error.to_string())?);
         }
         let begun = Instant::now();
-        let failed = |fault: reqwest::Error| format!("{} does not answer: {}", at(&url), root(&fault));
+        let failed = |error: reqwest::Error| format!("{} does not answer: {}", at(&url), root(&error));
         let sent = client.post(url.clone()).headers(headers).body(self.body.clone()).send().await;
         let response = sent.map_err(failed)?;
         let status = response.status().as_u16();
@@ -108,14 +130,14 @@ impl Reply {
 }
 
 fn client(url: &Url) -> Result<reqwest::Client, String> {
-    // The error says that somebody has installed it before, which is as good.
+    // An error means that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
+    let builder = reqwest::Client::builder().timeout(RESPONSE_TIMEOUT).redirect(reqwest::redirect::Policy::none());
     // A proxy cannot know what stands on our loopback.
     let loopback =
         url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
     let builder = if loopback { builder.no_proxy() } else { builder };
-    builder.build().map_err(|fault| format!("cannot make an HTTP client: {fault}"))
+    builder.build().map_err(|error| format!("cannot make an HTTP client: {error}"))
 }
 
 fn at(url: &Url) -> String {
@@ -124,8 +146,8 @@ fn at(url: &Url) -> String {
 }
 
 /// The innermost cause says what happened; the outer ones say "error sending request".
-fn root(fault: &dyn std::error::Error) -> String {
-    fault.source().map_or_else(|| fault.to_string(), root)
+fn root(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), root)
 }
 
 fn quoted(text: &str) -> String {

@@ -8,23 +8,33 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
+use time::OffsetDateTime;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
     task::JoinHandle,
 };
 
-use crate::{aws::lambda_runtime::RuntimeApi, gateway, mock::reachable};
+use crate::{
+    aws::{
+        Aws,
+        lambda_runtime::{RuntimeApi, Said},
+    },
+    gateway,
+    mock::reachable,
+};
 
 /// How long a function may take to start.
 const START: Duration = Duration::from_secs(10);
 
 /// What of our own environment the function may see. Everything else stays out: a proxy, a profile of AWS, a
 /// configuration of the machine's.
-const INHERITED: [&str; 6] =
+pub(crate) const INHERITED: [&str; 6] =
     ["PATH", "SystemRoot", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE", "AWS_LAMBDA_LOG_LEVEL"];
 
 /// How a function is to be started.
+#[derive(Clone, Copy)]
 pub struct Start<'a> {
     /// Where the gateway listens.
     pub host: IpAddr,
@@ -32,8 +42,8 @@ pub struct Start<'a> {
     pub port: u16,
     /// The configuration file.
     pub config: &'a Path,
-    /// The mock service for Secrets Manager.
-    pub secrets: String,
+    /// Where AWS is.
+    pub aws: &'a Aws,
     /// The mode, if not the configuration's.
     pub mode: Option<&'a str>,
     /// Whether its log goes to our standard error as well.
@@ -52,16 +62,16 @@ pub struct Function {
 impl Function {
     /// Starts it and waits until it asks for its first event.
     pub async fn start(start: Start<'_>) -> Result<Self, String> {
-        let api = RuntimeApi::start().await.map_err(|fault| format!("cannot listen: {fault}"))?;
+        let api = RuntimeApi::start().await.map_err(|error| format!("cannot listen: {error}"))?;
         let gateway = gateway::start(start.host, start.port, api.clone()).await;
-        let gateway = gateway.map_err(|fault| format!("cannot listen on {}:{}: {fault}", start.host, start.port))?;
-        let mut child = spawn(&start, api.address()).map_err(|fault| format!("cannot start the function: {fault}"))?;
+        let gateway = gateway.map_err(|error| format!("cannot listen on {}:{}: {error}", start.host, start.port))?;
+        let mut child = spawn(&start, api.address()).map_err(|error| format!("cannot start the function: {error}"))?;
         let log = Log::default();
         let readers =
             [log.follow(child.stdout.take(), start.show_log), log.follow(child.stderr.take(), start.show_log)];
         let watched = api.clone();
         let watch = tokio::spawn(async move {
-            let ended = child.wait().await.map_or_else(|fault| fault.to_string(), |status| status.to_string());
+            let ended = child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
             watched.fail(&format!("the function has ended ({ended})"));
         });
         let function = Self { api, gateway, log, readers, watch };
@@ -71,6 +81,16 @@ impl Function {
             Ok(()) => Ok(function),
             Err(why) => Err(format!("the function did not start: {why}\n{}", function.log.tail())),
         }
+    }
+
+    /// The runtime API, for others that invoke it.
+    pub fn api(&self) -> &RuntimeApi {
+        &self.api
+    }
+
+    /// Invokes it with the scheduled tick.
+    pub async fn tick(&self) -> Said {
+        tick(&self.api).await
     }
 
     /// The address of a source's webhook.
@@ -111,23 +131,18 @@ impl Drop for Function {
     }
 }
 
-/// The variables with which a function finds the mock services, here and elsewhere.
-pub fn environment(config: &Path, secrets: &str) -> Vec<(&'static str, String)> {
-    vec![
-        ("OFFBOARD_CONFIG", config.display().to_string()),
-        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets.into()),
-        ("AWS_REGION", "eu-central-1".into()),
-        ("AWS_ACCESS_KEY_ID", "sandbox".into()),
-        ("AWS_SECRET_ACCESS_KEY", "sandbox".into()),
-    ]
+/// Invokes a function with the scheduled tick.
+pub async fn tick(function: &RuntimeApi) -> Said {
+    let now = OffsetDateTime::now_utc().unix_timestamp_nanos();
+    function.invoke(format!("tick-{now}"), json!({ "tick": true })).await
 }
 
 fn spawn(start: &Start<'_>, api: SocketAddr) -> std::io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("function").env_clear();
     command.envs(INHERITED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-    command.envs(environment(start.config, &start.secrets));
-    command.env("OFFBOARD_MODE", start.mode.unwrap_or("live"));
+    command.envs(start.aws.environment()).env("OFFBOARD_CONFIG", start.config);
+    command.envs(start.mode.map(|mode| ("OFFBOARD_MODE", mode)));
     command.envs([
         ("AWS_LAMBDA_RUNTIME_API", api.to_string().as_str()),
         ("AWS_LAMBDA_FUNCTION_NAME", "offboard-sandbox"),
@@ -149,7 +164,7 @@ impl Log {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The last lines, for somebody who has to find a fault.
+    /// The last 20 lines.
     pub fn tail(&self) -> String {
         let text = self.text();
         let lines: Vec<&str> = text.lines().collect();

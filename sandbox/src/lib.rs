@@ -2,9 +2,9 @@
 //!
 //! - [`mock`]: a server with state that answers on loopback, and refuses what it does not know in every part.
 //! - [`vendors`]: the products' APIs.
-//! - [`aws`]: Secrets Manager and Lambda's runtime API.
-//! - [`envelope`] and [`delivery`]: events as the front doors hand them over, signed as the sources sign them.
-//! - [`function`] and [`gateway`]: the function as a process, with a gateway in front.
+//! - [`aws`]: Secrets Manager, DynamoDB, SQS, STS and the runtime API of Lambda.
+//! - [`envelope`] and [`delivery`]: events in API Gateway's envelope, signed as the sources sign them.
+//! - [`function`], [`gateway`] and [`mapping`]: the function as a process, and what invokes it: HTTP, the queue, the schedule.
 //! - [`story`]: what `offboard sandbox` plays, and [`screen`] what it is printed with.
 
 #![forbid(unsafe_code)]
@@ -14,6 +14,7 @@ pub mod delivery;
 pub mod envelope;
 pub mod function;
 pub mod gateway;
+pub mod mapping;
 pub mod mock;
 pub mod screen;
 pub mod story;

@@ -60,6 +60,12 @@ struct Running<S> {
     unknown: Vec<String>,
 }
 
+impl<S> Clone for MockServer<S> {
+    fn clone(&self) -> Self {
+        Self { name: self.name, address: self.address, state: self.state.clone() }
+    }
+}
+
 impl<S: Service> MockServer<S> {
     /// Starts a service on a free port of `host`.
     pub async fn start(name: &'static str, host: IpAddr, service: S) -> io::Result<Self> {
@@ -230,7 +236,7 @@ impl Call {
         if !sent.eq_ignore_ascii_case(media_type) {
             return Err(Unknown(format!("content type {sent}, not {media_type}")));
         }
-        serde_json::from_slice(&self.body).map_err(|fault| Unknown(format!("body: {fault}")))
+        serde_json::from_slice(&self.body).map_err(|error| Unknown(format!("body: {error}")))
     }
 
     /// A form's fields, each once.

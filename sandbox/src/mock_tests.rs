@@ -58,8 +58,8 @@ fn every_part_of_a_call_must_be_known() {
         ("/member/delete?app_key=key", &[json], r#"{"member_name":"Ann"}"#, "body: unknown field"),
         ("/member/list/?app_key=key", &[json], list, "no such call"),
     ] {
-        let told = ask(uri, headers, body).expect_err(uri);
-        assert!(told.starts_with(what), "{uri}: {told}");
+        let unknown = ask(uri, headers, body).expect_err(uri);
+        assert!(unknown.starts_with(what), "{uri}: {unknown}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a person sees: lines, sections, tables; in colour on a terminal.
+//! Output for people: lines, sections, tables; in color on a terminal.
 
 use std::{
     collections::BTreeMap,
@@ -8,17 +8,17 @@ use std::{
 use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
 use serde_json::Value;
 
-/// The width where nobody tells us one.
+/// Width in columns where there is no terminal.
 const WIDTH: u16 = 100;
 /// How far everything below a heading is moved in.
 pub const INDENT: &str = "    ";
 /// The longest account id that is shown in full.
 const LONGEST_ID: usize = 24;
 
-/// Standard output, in colour on a terminal; or nothing at all.
+/// Standard output, in color on a terminal; or nothing at all.
 pub struct Screen {
     silent: bool,
-    colour: bool,
+    color: bool,
     /// How wide it is, in columns.
     pub width: u16,
 }
@@ -40,9 +40,9 @@ impl Screen {
     /// A screen that shows nothing if `silent`.
     pub fn new(silent: bool) -> Self {
         let terminal = stdout().is_terminal();
-        let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let color = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let measured = if terminal { Table::new().width() } else { None };
-        Self { silent, colour, width: measured.unwrap_or(WIDTH).clamp(60, 120) }
+        Self { silent, color, width: measured.unwrap_or(WIDTH).clamp(60, 120) }
     }
 
     /// One line as it is.
@@ -61,13 +61,13 @@ impl Screen {
     }
 
     /// One line if all is well, otherwise that it is not, and why.
-    pub fn verdict(&self, findings: &[String], good: &str, bad: &str) {
-        if findings.is_empty() {
+    pub fn verdict(&self, problems: &[String], good: &str, bad: &str) {
+        if problems.is_empty() {
             return self.line(&format!("{INDENT}{}", self.paint(Ink::Green, &format!("✓ {good}"))));
         }
         self.line(&format!("{INDENT}{}", self.paint(Ink::Red, &format!("✗ {bad}"))));
-        for finding in findings {
-            self.line(&format!("{INDENT}{}", self.paint(Ink::Red, &format!("  {finding}"))));
+        for problem in problems {
+            self.line(&format!("{INDENT}{}", self.paint(Ink::Red, &format!("  {problem}"))));
         }
     }
 
@@ -104,7 +104,7 @@ impl Screen {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_width(self.width - INDENT.len() as u16);
-        if self.colour {
+        if self.color {
             table.enforce_styling();
         } else {
             table.force_no_tty();
@@ -125,7 +125,7 @@ impl Screen {
         }
     }
 
-    /// The text, in colour if there is any.
+    /// The text, in color if there is any.
     pub fn paint(&self, ink: Ink, text: &str) -> String {
         let code = match ink {
             Ink::Bold => 1,
@@ -133,19 +133,19 @@ impl Screen {
             Ink::Green => 32,
             Ink::Red => 31,
         };
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
-/// An outcome, in its colour.
+/// An outcome, in its color.
 pub fn outcome(outcome: &str) -> Cell {
-    let colour = match outcome {
+    let color = match outcome {
         "deleted" | "deactivated" | "already_absent" => Color::DarkGreen,
         "planned" => Color::DarkCyan,
         "protected" | "blocked" | "ambiguous" | "unidentified" => Color::DarkYellow,
         _ => Color::DarkRed,
     };
-    Cell::new(outcome).fg(colour)
+    Cell::new(outcome).fg(color)
 }
 
 /// What there is to say about one provider, in one cell.
@@ -155,7 +155,7 @@ pub fn detail(entry: &Value) -> String {
     let references = references.filter_map(|one| Some(format!("{} {}", one["kind"].as_str()?, one["name"].as_str()?)));
     let account = match entry["accounts"].as_array() {
         Some(accounts) => Some(several(accounts)),
-        None => text(&entry["account_id"]).filter(|id| !id.contains('@')).map(|id| shortened(&id)),
+        None => text(&entry["account_id"]).filter(|id| !id.contains('@')).map(|id| shortened_to(&id, LONGEST_ID)),
     };
     let parts = [text(&entry["reason"]), text(&entry["detail"]), account];
     parts.into_iter().flatten().chain(references).collect::<Vec<_>>().join(", ")
@@ -171,10 +171,11 @@ fn several(accounts: &[Value]) -> String {
     format!("accounts: {}", counts.collect::<Vec<_>>().join(", "))
 }
 
-fn shortened(id: &str) -> String {
-    match id.char_indices().nth(LONGEST_ID) {
-        Some((end, _)) => format!("{}…", &id[..end]),
-        None => id.to_owned(),
+/// Returns the text, cut if it has more characters than `width`.
+pub fn shortened_to(text: &str, width: usize) -> String {
+    match text.chars().count() > width {
+        true => text.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
+        false => text.to_owned(),
     }
 }
 
@@ -188,7 +189,7 @@ pub fn asked(question: &str) -> Result<bool, String> {
 
 /// Prints a document to standard output.
 pub fn print(text: &str) {
-    // Whoever closes the pipe has seen enough.
+    // A closed pipe means that the reader has seen enough.
     let _ = writeln!(stdout(), "{text}");
 }
 

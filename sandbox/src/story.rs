@@ -1,6 +1,7 @@
 //! `offboard sandbox`: the real function among mock services, on loopback.
 
 mod cast;
+mod own;
 mod pages;
 mod play;
 mod scenes;
@@ -8,6 +9,7 @@ mod serve;
 mod world;
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::Write,
     net::IpAddr,
@@ -19,7 +21,9 @@ use std::{
 use offboard::config::Config;
 use time::OffsetDateTime;
 
+use own::Own;
 use play::Story;
+use serve::Served;
 use world::World;
 
 use crate::{
@@ -28,7 +32,9 @@ use crate::{
 };
 
 /// The sources of the sandbox's configuration.
-const SOURCES: [&str; 3] = ["directory", "workos", "hr"];
+const SOURCES: [&str; 4] = ["directory", "workos", "hr", "payroll"];
+/// The policy of the story: the mass departure is more than it allows.
+const POLICY: &str = "\n[policy]\nmode = \"live\"\nmax_departures = { count = 20, per = \"1h\" }\n";
 /// The providers of the sandbox's configuration, in the order of a report.
 const PROVIDERS: [&str; 5] = ["aerospike", "cloudflare", "flashduty", "instaply", "stytch"];
 
@@ -42,12 +48,14 @@ pub struct Options {
     pub host: IpAddr,
     /// The gateway's port; 0 takes a free one.
     pub port: u16,
+    /// A configuration of the user's own to serve.
+    pub config: Option<PathBuf>,
     /// Where the configuration for the mock services is written and kept.
     pub config_out: Option<PathBuf>,
 }
 
 impl Options {
-    /// Plays the story, or serves, until somebody interrupts. What was started ends with it.
+    /// Plays the story, or serves until interrupted. Everything that was started ends with it.
     pub async fn run(&self) -> Result<ExitCode, String> {
         tokio::select! {
             outcome = self.play_or_serve() => outcome,
@@ -59,43 +67,60 @@ impl Options {
     async fn play_or_serve(&self) -> Result<ExitCode, String> {
         let begun = Instant::now();
         let screen = Screen::new(self.json);
-        screen.line(&format!("Starting Secrets Manager, five providers and the function on {} …", self.host));
-        let world =
-            World::start(self.host).await.map_err(|fault| format!("cannot listen on {}: {fault}", self.host))?;
-        let file = ConfigFile::write(self.config_out.as_deref(), &world.configuration())?;
-        let config =
-            Config::load(&file.path, None).map_err(|faults| format!("the sandbox's configuration: {faults}"))?;
-        if self.serve {
-            return serve::serve(self, &world, &config, &file.path, &screen).await;
+        let own = match &self.config {
+            Some(file) => Some(Own::start(file, self.host).await?),
+            None => None,
+        };
+        if let Some(own) = &own {
+            let (file, config) = self.configuration(&own.configuration)?;
+            return Served::own(own).serve(self, &config, &file.path, &screen).await;
         }
-        let (mut live, mut dry_run) = tokio::try_join!(
-            Function::start(self.start(&world, &file.path, None)),
-            Function::start(self.start(&world, &file.path, Some("dry_run"))),
-        )?;
-        let mut story = Story { world: &world, config: &config, live: &mut live, dry_run: &mut dry_run, begun };
+        screen.line(&format!("Starting mocks of AWS and of five providers, and the function, on {} …", self.host));
+        let world =
+            World::start(self.host).await.map_err(|error| format!("cannot listen on {}: {error}", self.host))?;
+        let policy = if self.serve { "" } else { POLICY };
+        let (file, config) = self.configuration(&(world.configuration() + policy))?;
+        if self.serve {
+            return Served::world(&world).serve(self, &config, &file.path, &screen).await;
+        }
+        let (host, config_path) = (self.host, file.path.as_path());
+        let start = Start { host, port: 0, config: config_path, aws: &world.aws, mode: Some("live"), show_log: false };
+        let mut function = Function::start(start).await?;
+        let mut story = Story {
+            world: &world,
+            config: &config,
+            path: config_path,
+            function: &mut function,
+            start,
+            evidence: temporary("evidence", "html"),
+            begun,
+            sent: BTreeMap::new(),
+            said: Vec::new(),
+        };
         let ending = story.play(&screen).await;
         pages::ending(&screen, &ending);
         if self.json {
-            let text = serde_json::to_string_pretty(&ending).map_err(|fault| fault.to_string())?;
-            print(&text);
+            print(&serde_json::to_string_pretty(&ending).map_err(|error| error.to_string())?);
         }
         if ending.as_expected {
             return Ok(ExitCode::SUCCESS);
         }
-        eprintln!("\nThe end of the function's log:\n{}", live.log().tail());
+        eprintln!("\nThe end of the function's log:\n{}", function.log().tail());
         Ok(ExitCode::FAILURE)
     }
 
-    fn start<'a>(&self, world: &World, config: &'a Path, mode: Option<&'a str>) -> Start<'a> {
-        Start {
-            host: self.host,
-            port: self.port,
-            config,
-            secrets: world.secrets.url(""),
-            mode,
-            show_log: self.serve && !self.json,
-        }
+    /// Writes a configuration, and reads it as the function does.
+    fn configuration(&self, text: &str) -> Result<(ConfigFile, Config), String> {
+        let file = ConfigFile::write(self.config_out.as_deref(), text)?;
+        let config = Config::load(&file.path, None);
+        Ok((file, config.map_err(|errors| format!("the configuration for the mock services: {errors}"))?))
     }
+}
+
+/// A path for a file of this run, among the machine's temporary files.
+fn temporary(what: &str, extension: &str) -> PathBuf {
+    let now = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+    std::env::temp_dir().join(format!("offboard-{what}-{}-{now}.{extension}", std::process::id()))
 }
 
 /// Waits for Ctrl-C, or for a polite request to end.
@@ -107,11 +132,11 @@ async fn interrupted() {
             _ = tokio::signal::ctrl_c() => return,
         }
     }
-    // If signals cannot be heard at all, the process ends at once, and its child with it.
+    // Without signal handling the process ends at once, and its child with it.
     let _ = tokio::signal::ctrl_c().await;
 }
 
-/// The configuration file, removed at the end unless somebody asked for it.
+/// The configuration file, removed at the end unless its path was asked for.
 struct ConfigFile {
     path: PathBuf,
     keep: bool,
@@ -119,16 +144,13 @@ struct ConfigFile {
 
 impl ConfigFile {
     fn write(asked: Option<&Path>, text: &str) -> Result<Self, String> {
-        let name = || {
-            format!("offboard-sandbox-{}-{}.toml", std::process::id(), OffsetDateTime::now_utc().unix_timestamp_nanos())
-        };
-        let path = asked.map_or_else(|| std::env::temp_dir().join(name()), Path::to_path_buf);
-        let failed = |fault: std::io::Error| format!("cannot write {}: {fault}", path.display());
+        let path = asked.map_or_else(|| temporary("config", "toml"), Path::to_path_buf);
+        let failed = |error: std::io::Error| format!("cannot write {}: {error}", path.display());
         let mut options = File::options();
         options.write(true);
         match asked {
             Some(_) => options.create(true).truncate(true),
-            // In a folder that everybody may write to, nothing of somebody else's is overwritten.
+            // In a folder that all users may write to, no file of another user is overwritten.
             None => options.create_new(true),
         };
         options.open(&path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)?;
@@ -139,7 +161,7 @@ impl ConfigFile {
 impl Drop for ConfigFile {
     fn drop(&mut self) {
         if !self.keep {
-            // Somebody else may have cleaned up; there is nothing to do about it at the end.
+            // It may be gone already.
             let _ = std::fs::remove_file(&self.path);
         }
     }

@@ -1,4 +1,4 @@
-//! `[policy]` and `[ledger]`: what may be done to whom, and how long its record is kept.
+//! `[policy]` and `[ledger]`: limits on removals, and the retention of records.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -60,13 +60,13 @@ impl fmt::Display for Mode {
     }
 }
 
-/// `[policy]`: what may be done to whom.
+/// `[policy]`: limits on removals.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Policy {
     /// Whether accounts are removed.
     pub mode: Mode,
-    /// The people whom offboard may never remove.
+    /// E-mail addresses of people whose accounts are never removed.
     pub protected: Vec<Pattern>,
     /// The greatest age of a departure that is acted on without a person's release.
     #[serde(with = "duration")]
@@ -74,7 +74,7 @@ pub struct Policy {
     /// The safeguard against mass departures; `None` if it is switched off (`"unlimited"`).
     #[serde(deserialize_with = "limit")]
     pub max_departures: Option<MaxDepartures>,
-    /// How long a departure waits for another source that still has the person as active, at most 30 days.
+    /// Longest wait for another source that still has the person as active, at most 30 days.
     #[serde(deserialize_with = "overlap")]
     pub overlap: Duration,
     /// The organization's own e-mail domains.

@@ -9,7 +9,7 @@ use crate::{
     outbound::Limits,
     person::{Email, KnownBy},
     providers::{Product, ProviderKind},
-    settings::{BaseUrl, Reporter, Section, duration, nearest},
+    settings::{BaseUrl, Reporter, Section, duration, suggestion},
 };
 
 /// `[providers.NAME]`: one product.
@@ -17,17 +17,17 @@ use crate::{
 pub struct ProviderConfig {
     /// The name in the configuration and in reports.
     pub name: String,
-    /// What it is.
+    /// Kind of product.
     pub kind: &'static ProviderKind,
     /// The name of its secret.
     pub secret: String,
-    /// Where it is, if not at the vendor's own address.
+    /// Endpoint, if not the vendor's own.
     pub base_url: Option<BaseUrl>,
-    /// How it is called.
+    /// Bounds of one call.
     pub limits: Limits,
     /// Whether a deletion is proven by a second look.
     pub confirm: bool,
-    /// An account that is always there: unless a look-up shows it, nobody is called absent.
+    /// An account that is always there: unless a look-up shows it, no account is called absent.
     pub canary: Option<Email>,
     /// The sources whose external ids the product knows, where it knows people by these.
     pub sources: BTreeSet<String>,
@@ -114,7 +114,7 @@ fn provider(
     let kind = own.kind(reporter)?;
     let Some(kind) = ProviderKind::named(&kind) else {
         let known: Vec<_> = crate::providers::KINDS.iter().map(|kind| kind.name).collect();
-        let suggestion = nearest::suggestion(&kind, &known);
+        let suggestion = suggestion(&kind, &known);
         reporter.add(Some(span), format!("`{}`: unknown kind `{kind}`: {suggestion}", own.name));
         return None;
     };
@@ -154,7 +154,10 @@ fn sources_of_ids(
         Some(_) if known_by == KnownBy::Email => Err("`sources` goes with `match = \"external_id\"` only".to_owned()),
         Some(given) if given.is_empty() => Err("`sources` must name at least one source".to_owned()),
         Some(given) => match given.iter().find(|name| !names.contains(*name)) {
-            Some(name) => Err(format!("`sources`: unknown source `{name}`: expected one of {}", known())),
+            Some(name) => {
+                let known: Vec<_> = names.iter().map(String::as_str).collect();
+                Err(format!("`sources`: unknown source `{name}`: {}", suggestion(name, &known)))
+            }
             None => Ok(given.into_iter().collect()),
         },
         None if known_by == KnownBy::ExternalId && names.len() > 1 => {

@@ -200,5 +200,5 @@ fn unavailable<E>(error: SdkError<E>) -> LedgerError
 where
     SdkError<E>: ProvideErrorMetadata,
 {
-    LedgerError::Unavailable(crate::aws::told(&error))
+    LedgerError::Unavailable(crate::aws::cause(&error))
 }

@@ -29,7 +29,11 @@ const TOKEN_URL: &str = "https://auth.control.aerospike.cloud/oauth/token";
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "aerospike_cloud",
     title: "Aerospike Cloud: remove org member",
+    page: "https://aerospike.com/docs/cloud/reference/api/organization/removeorgmember",
     secret_keys: "`client_id` and `client_secret`, or `access_token`",
+    configure_lines: &[
+        "# token_url = \"https://auth.example.com/oauth/token\"   # where an access token is fetched, if not at the vendor's",
+    ],
     looks_up: true,
     configure: settings::<Settings>,
 };

@@ -28,7 +28,9 @@ const NOT_FOUND: &str = "not_found";
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "cloudflare_access",
     title: "Cloudflare Access: delete user",
+    page: "https://developers.cloudflare.com/api/resources/zero_trust/subresources/access/subresources/users/methods/delete",
     secret_keys: "`api_token`, or `email` and `api_key`",
+    configure_lines: &["account_id = \"023e105f4ecef8ad9ca31a8372d0c353\"   # on the overview page of the account"],
     looks_up: true,
     configure: settings::<Settings>,
 };

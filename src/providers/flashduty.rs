@@ -26,7 +26,12 @@ const PAGE: usize = 100;
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "flashduty",
     title: "Flashduty: delete member",
+    page: "https://docs.flashcat.cloud/en/api-reference/platform/members/member-delete",
     secret_keys: "`app_key`",
+    configure_lines: &[
+        "# match = \"external_id\"   # find members by their ref_id; \"email\" unless given",
+        "# force = false   # true: delete members also while schedules and escalation rules refer to them",
+    ],
     looks_up: true,
     configure: settings::<Settings>,
 };

@@ -20,7 +20,9 @@ const NOT_FOUND: &str = "User not found in organization";
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "instaply",
     title: "Instaply: delete user by e-mail",
+    page: "https://docs.instaply.com/api/users/",
     secret_keys: "`token`",
+    configure_lines: &[],
     looks_up: false,
     configure: settings::<Settings>,
 };

@@ -24,7 +24,12 @@ const BREAK_GLASS: Hold =
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "stytch_b2b",
     title: "Stytch B2B: delete member",
+    page: "https://stytch.com/docs/api-reference/b2b/api/members/delete-member",
     secret_keys: "`project_id` and `secret`",
+    configure_lines: &[
+        "organization_ids = [\"organization-live-3f2a…\"]   # each organization in which a person has a member",
+        "# match = \"external_id\"   # find members by their external_id; \"email\" unless given",
+    ],
     looks_up: true,
     configure: settings::<Settings>,
 };

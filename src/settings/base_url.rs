@@ -16,7 +16,7 @@ impl BaseUrl {
         &self.0
     }
 
-    /// Whether it stays on this machine.
+    /// Returns whether requests to it stay on this machine.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.0)
     }
@@ -32,7 +32,7 @@ impl TryFrom<String> for BaseUrl {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        // The text itself is not shown: it may hold a password.
+        // The text is left out: it may hold a password.
         let url = Url::parse(&text).map_err(|error| format!("not a URL: {error}"))?;
         match url.scheme() {
             "https" => {}

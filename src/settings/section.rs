@@ -12,7 +12,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{fields::known_keys, nearest::nearest};
+use super::{fields::known_keys, nearest::nearest, words::in_words};
 
 /// Everything that is wrong with a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl<'a> Section<'a> {
         Self { name, table, known: Vec::new() }
     }
 
-    /// Returns where each key's value stands.
+    /// Returns the position of each key's value.
     pub(crate) fn spans(&self) -> BTreeMap<String, Range<usize>> {
         self.table.get_ref().iter().map(|(key, value)| (key.get_ref().to_string(), value.span())).collect()
     }
@@ -126,7 +126,7 @@ impl<'a> Section<'a> {
         self.split(&["kind"]).read(reporter).map(|tag: Tag| tag.kind)
     }
 
-    /// Where a key of this section stands.
+    /// Returns the position of a key of this section.
     pub(crate) fn key_span(&self, key: &str) -> Option<Range<usize>> {
         key_span(self.table.get_ref(), key)
     }
@@ -172,12 +172,13 @@ impl<'a> Section<'a> {
                 Ok(value) => break Some(value),
                 Err(error) => error,
             };
-            let wrong = error.span().and_then(|at| key_around(&table, &at));
+            let wrong = error.span().map(|at| keys_around(&table, &at)).unwrap_or_default();
             // That a value is missing which was left out is our doing.
             if !left_out.iter().any(|key| error.message() == format!("missing field `{key}`")) {
-                reporter.add(error.span().or(Some(span.clone())), format!("`{name}`: {}", error.message()));
+                let path = [vec![name.clone()], wrong.clone()].concat().join(".");
+                reporter.add(error.span().or(Some(span.clone())), in_words(&path, error.message()));
             }
-            match wrong.and_then(|key| table.remove_entry(key.as_str())) {
+            match wrong.first().and_then(|key| table.remove_entry(key.as_str())) {
                 Some((key, _)) => left_out.push(key.into_inner()),
                 None => break None,
             }
@@ -199,13 +200,18 @@ fn hint(key: &str, known: &[&str]) -> String {
     nearest(key, known.iter().copied()).map(|known| format!(": did you mean `{known}`?")).unwrap_or_default()
 }
 
-/// The key whose value spans this place.
-fn key_around(table: &DeTable<'_>, at: &Range<usize>) -> Option<String> {
+/// Returns the keys, from the outermost to the innermost, whose values span this place.
+fn keys_around(table: &DeTable<'_>, at: &Range<usize>) -> Vec<String> {
     let around = |value: &Range<usize>| value.start <= at.start && at.end <= value.end;
-    table.iter().find(|(_, value)| around(&value.span())).map(|(key, _)| key.get_ref().to_string())
+    let Some((key, value)) = table.iter().find(|(_, value)| around(&value.span())) else { return Vec::new() };
+    let inner = match value.get_ref() {
+        DeValue::Table(inner) => keys_around(inner, at),
+        _ => Vec::new(),
+    };
+    [vec![key.get_ref().to_string()], inner].concat()
 }
 
-/// Where the key stands that a dotted path names.
+/// Returns the position of the key that a dotted path names.
 fn key_span(table: &DeTable<'_>, path: &str) -> Option<Range<usize>> {
     let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
     let (key, value) = table.iter().find(|(key, _)| key.get_ref() == first)?;

@@ -73,6 +73,24 @@ impl Pointer {
         &self.text
     }
 
+    /// Returns why this pointer, which starts at an event, can point at nothing: JSON Pointers have no wildcard, and an event
+    /// is an element of the list at `items` already.
+    pub(super) fn is_vain(&self, items: Option<&Pointers>) -> Option<String> {
+        let text = &self.text;
+        let starts_at = |list: &Pointer| !list.steps.is_empty() && self.steps.starts_with(&list.steps);
+        let first = self.steps.first();
+        let is_index =
+            matches!(first, Some(Step::Key(key)) if !key.is_empty() && key.bytes().all(|c| c.is_ascii_digit()));
+        if self.steps.contains(&Step::Key("*".to_owned())) {
+            Some(format!("`{text}` has a `*`, which JSON Pointers do not know: name the list in `event.items`"))
+        } else if items.is_some_and(|items| is_index || items.0.iter().any(starts_at)) {
+            let rest = "where `items` is given, pointers start at an event in the list";
+            Some(format!("`{text}` can match nothing: {rest}, so leave out the way to it"))
+        } else {
+            None
+        }
+    }
+
     /// What stands here.
     pub(super) fn find<'a>(&self, body: &'a Value) -> Option<&'a Value> {
         self.steps.iter().try_fold(body, |value, step| match (step, value) {
@@ -131,6 +149,11 @@ fn only(list: &[Value], key: &str, is: &str) -> Option<usize> {
 }
 
 impl Pointers {
+    /// Returns why one of the pointers, which start at an event, can point at nothing.
+    pub(super) fn is_vain(&self, items: Option<&Self>) -> Option<String> {
+        self.0.iter().find_map(|pointer| pointer.is_vain(items))
+    }
+
     /// The first pointer, as it was written.
     pub(super) fn name(&self) -> String {
         self.0.first().map(|pointer| pointer.text.clone()).unwrap_or_default()

@@ -212,6 +212,8 @@ impl EventTable {
         let kind = self
             .r#type
             .ok_or_else(|| ("event", "`event` must say where an event's `type` stands (a JSON Pointer)".to_owned()))?;
+        let starting_at_event = [&self.id, &Some(kind.clone()), &self.occurred_at, &self.organization];
+        check_pointers(&starting_at_event, self.items.as_ref()).map_err(|why| ("event", why))?;
         let groups = [
             (EventClass::Departure, self.departures),
             (EventClass::Suspension, self.suspensions),
@@ -243,6 +245,12 @@ impl EventTable {
             rules,
         })
     }
+}
+
+/// Refuses a pointer that can point at nothing: the event would be taken for one without the field.
+fn check_pointers(pointers: &[&Option<Pointers>], items: Option<&Pointers>) -> Result<(), String> {
+    let vain = pointers.iter().find_map(|pointers| pointers.as_ref()?.is_vain(items));
+    vain.map_or(Ok(()), Err)
 }
 
 /// Makes departures of what `also` names. The conditions stay: `user.updated` means the update that is listed.
@@ -290,8 +298,13 @@ impl PersonTable {
         }
     }
 
-    pub(super) fn check(self) -> Result<PersonMap, String> {
+    /// Checks the table, whose pointers start at an event: in the list at `items`, if that is given.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn check(self, items: Option<&Pointers>) -> Result<PersonMap, String> {
         let Self { idp_id, external_id, email, emails, verified } = self;
+        check_pointers(&[&idp_id, &external_id, &email, &emails, &verified], items)?;
         if [&idp_id, &external_id, &email, &emails].into_iter().all(Option::is_none) {
             return Err("`person` must say where an `email`, an `external_id` or an `idp_id` stands".to_owned());
         }

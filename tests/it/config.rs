@@ -87,18 +87,18 @@ fn safeguard_is_switched_off_only_by_unlimited() {
     let parse = |limit: &str| Config::parse(&format!("[policy]\nmax_departures = {limit}\n{SOURCE}{PROVIDER}"), None);
     assert_eq!(parse("\"unlimited\"").unwrap().policy.max_departures, None);
     for (limit, expected) in [
-        ("\"none\"", "expected { count = 50, per = \"1h\" }, or \"unlimited\""),
+        ("\"none\"", "must be { count = 50, per = \"1h\" }, or \"unlimited\""),
         ("{ count = 0, per = \"1h\" }", "`count` is 0: it must be from 1 to 10000"),
         ("{ count = 10001, per = \"1h\" }", "`count` is 10001: it must be from 1 to 10000"),
         ("{ count = -1, per = \"1h\" }", "`count` is -1: it must be from 1 to 10000"),
-        ("{ count = 5, per = \"59s\" }", "59s is not between 1m and 30d"),
-        ("{ count = 5, per = \"31d\" }", "31d is not between 1m and 30d"),
-        ("{ count = 5 }", "missing field `per`"),
-        ("{ count = 5, per = \"1h\", pre = \"1h\" }", "unknown field `pre`, expected `count` or `per`"),
-        ("7", "expected { count = 50, per = \"1h\" }, or \"unlimited\""),
+        ("{ count = 5, per = \"59s\" }", "59 seconds is not between 1 minute and 30 days"),
+        ("{ count = 5, per = \"31d\" }", "31 days is not between 1 minute and 30 days"),
+        ("{ count = 5 }", "`per` is missing"),
+        ("{ count = 5, per = \"1h\", pre = \"1h\" }", "unknown key `pre`: did you mean `per`?"),
+        ("7", "must be { count = 50, per = \"1h\" }, or \"unlimited\""),
     ] {
         let told = parse(limit).expect_err(limit).to_string();
-        assert!(told.starts_with("line 2: `policy`: ") && told.contains(expected), "{limit}: {told}");
+        assert!(told.starts_with("line 2: `policy.max_departures") && told.contains(expected), "{limit}: {told}");
     }
     for limit in ["{ count = 10000, per = \"30d\" }", "{ count = 1, per = \"1m\" }"] {
         assert!(parse(limit).is_ok_and(|config| config.policy.max_departures.is_some()), "{limit}");
@@ -108,21 +108,21 @@ fn safeguard_is_switched_off_only_by_unlimited() {
 #[test]
 fn value_out_of_bounds_names_the_bounds() {
     for (table, expected) in [
-        ("[ledger]\nretention = \"29d\"", "line 2: `ledger`: 29d is not between 30d and 36525d"),
-        ("[ledger]\nretention = \"1000y\"", "is not between 30d and 36525d"),
-        ("[policy]\noverlap = \"31d\"", "line 2: `policy`: 31d is not between 0s and 30d"),
-        ("[policy]\nmax_event_age = \"0s\"", "line 2: `policy`: `0s` is not a duration here"),
+        ("[ledger]\nretention = \"29d\"", "line 2: `ledger.retention`: 29 days is not between 30 days and 36525 days"),
+        ("[ledger]\nretention = \"1000y\"", "is not between 30 days and 36525 days"),
+        ("[policy]\noverlap = \"31d\"", "line 2: `policy.overlap`: 31 days is not between 0 seconds and 30 days"),
+        ("[policy]\nmax_event_age = \"0s\"", "line 2: `policy.max_event_age`: it must be longer than 0 seconds"),
         (
             "[ledger]\nretention = \"30d\"\n[policy]\nmax_event_age = \"30d\"",
-            "line 4: `policy.max_event_age` (30d) must be less than `ledger.retention` (30d)",
+            "line 4: `policy.max_event_age` (30 days) must be less than `ledger.retention` (30 days)",
         ),
         (
             "[policy]\nmax_event_age = \"401d\"",
-            "line 2: `policy.max_event_age` (401d) must be less than `ledger.retention` (400d)",
+            "line 2: `policy.max_event_age` (401 days) must be less than `ledger.retention` (400 days)",
         ),
-        ("[policy]\ndomains = [\"ann@example.com\"]", "line 2: `policy`: an entry of `domains` is a domain"),
-        ("[policy]\ndomains = [\"*.example.com\"]", "line 2: `policy`: an entry of `domains` is a domain"),
-        ("[policy]\ndomains = [\"localhost\"]", "line 2: `policy`: an entry of `domains` is a domain"),
+        ("[policy]\ndomains = [\"ann@example.com\"]", "line 2: `policy.domains`: an entry of `domains` is a domain"),
+        ("[policy]\ndomains = [\"*.example.com\"]", "line 2: `policy.domains`: an entry of `domains` is a domain"),
+        ("[policy]\ndomains = [\"localhost\"]", "line 2: `policy.domains`: an entry of `domains` is a domain"),
         ("[directory]\nretention = \"3y\"", "line 1: unknown key `directory`"),
     ] {
         let told = faults(&format!("{table}\n{SOURCE}{PROVIDER}"));
@@ -142,7 +142,7 @@ fn environment_overrides_the_mode() {
     assert_eq!(refused("sometimes"), "OFFBOARD_MODE: unknown mode `sometimes`: expected one of dry_run, live");
     assert!(refused("off").contains("`offboard pause`"), "{}", refused("off"));
     let off = faults(&format!("[policy]\nmode = \"off\"\n{text}"));
-    assert!(off.starts_with("line 2: `policy`: there is no mode `off`: `offboard pause` stops"), "{off}");
+    assert!(off.starts_with("line 2: `policy.mode`: there is no mode `off`: `offboard pause` stops"), "{off}");
 }
 
 /// Two providers, one of them disabled, and a source with these lines.
@@ -194,7 +194,10 @@ fn source_settles_for_a_day_at_most() {
         |text: &str| covering(&format!("settle = \"{text}\"")).map(|config| config.sources["directory"].settle);
     assert_eq!(settle("2m"), Ok(Duration::from_secs(120)));
     assert_eq!(settle("0s"), Ok(Duration::ZERO));
-    assert_eq!(settle("25h"), Err("line 3: `sources.directory`: 1day 1h is not between 0s and 1d".to_owned()));
+    assert_eq!(
+        settle("25h"),
+        Err("line 3: `sources.directory.settle`: 1 day 1 hour is not between 0 seconds and 1 day".to_owned())
+    );
 }
 
 #[test]
@@ -306,7 +309,7 @@ fn an_unknown_key_is_told_however_deep_it_stands() {
             signature,
             r#"type = "/t", departures = [{ type = "gone", where = { "/a" = "x" }, when = { "/b" = "y" } }]"#,
             person,
-            "line 4: `sources.hr`: an event is named by its type, or by { type = \"…\", where = { \"/pointer\" = value } }",
+            "line 4: `sources.hr.event.departures`: an event is named by its type, or by { type = \"…\", where = { \"/pointer\" = value } }",
         ),
     ] {
         assert_eq!(generic_faults(signature, event, person), told);
@@ -316,26 +319,26 @@ fn an_unknown_key_is_told_however_deep_it_stands() {
 #[test]
 fn what_only_one_kind_of_provider_has_is_checked_too() {
     for (table, told) in [
-        ("kind = \"cloudflare_access\"", "line 3: `providers.p`: missing field `account_id`"),
+        ("kind = \"cloudflare_access\"", "line 3: `providers.p`: `account_id` is missing"),
         (
             "kind = \"cloudflare_access\"\naccount_id = \"../023e105f4ecef8ad9ca31a8372d0c3\"",
-            "line 5: `providers.p`: `account_id` must be the 32 letters and digits of the account's overview page",
+            "line 5: `providers.p.account_id`: `account_id` must be the 32 letters and digits of the account's overview page",
         ),
         (
             "kind = \"stytch_b2b\"\norganization_ids = []",
-            "line 5: `providers.p`: `organization_ids` must name at least one organization",
+            "line 5: `providers.p.organization_ids`: `organization_ids` must name at least one organization",
         ),
         (
             "kind = \"stytch_b2b\"\norganization_ids = [\"a\", \"a\"]",
-            "line 5: `providers.p`: `organization_ids` names `a` twice: take one out",
+            "line 5: `providers.p.organization_ids`: `organization_ids` names `a` twice: take one out",
         ),
         (
             "kind = \"aerospike_cloud\"\ntoken_url = \"http://auth.example.com/oauth/token\"",
-            "line 5: `providers.p`: a URL that credentials are sent to must be https (http on a loopback address only)",
+            "line 5: `providers.p.token_url`: a URL that credentials are sent to must be https (http on a loopback address only)",
         ),
         (
             "kind = \"flashduty\"\nmatch = \"name\"",
-            "line 5: `providers.p`: unknown variant `name`, expected `email` or `external_id`",
+            "line 5: `providers.p.match`: unknown value `name`: expected one of email, external_id",
         ),
         ("kind = \"instaply\"\nforce = true", "line 5: unknown key `force` in `providers.p`"),
         (
@@ -355,7 +358,7 @@ fn an_id_that_is_not_signed_is_a_fault() {
         r#"type = "/t", departures = ["gone"]"#,
         r#"email = "/e""#,
     );
-    assert_eq!(faults, "line 3: `sources.hr`: `id_header` is named, but `signed` has no {id}");
+    assert_eq!(faults, "line 3: `sources.hr.signature`: `id_header` is named, but `signed` has no {id}");
 }
 
 #[test]

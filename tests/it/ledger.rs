@@ -103,6 +103,7 @@ async fn swap_is_made_only_of_the_version_that_was_read() {
             (swap("a", 0, "one"), Changed::All),
             (swap("a", 0, "other"), refused(&[0])),
             (swap("a", 1, "two"), Changed::All),
+            (swap("a", 1, "other"), refused(&[0])),
         ] {
             assert_eq!(store.change(&[change]).await.unwrap(), expected);
         }

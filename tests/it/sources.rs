@@ -392,7 +392,7 @@ fn a_configuration_that_cannot_work_is_told_why() {
         ),
         (
             format!("{known}\ntoken = {{ header = \"x\" }}"),
-            "`token` goes with senders that show a secret; `standard_webhooks` does not",
+            "`token` goes with senders of a static token; `standard_webhooks` is not one",
         ),
         (
             format!("{known}\n{published}"),
@@ -449,11 +449,34 @@ fn a_configuration_that_cannot_work_is_told_why() {
             "kind = \"okta\"\naccept_unverified = true".to_owned(),
             "`accept_unverified` changes nothing: `okta` does not say whether an e-mail address is verified",
         ),
+        (
+            HR.replace("\"/data/email\"", "\"/emails/*/value\""),
+            "`/emails/*/value` has a `*`, which JSON Pointers do not know",
+        ),
+        (HR.replace("\"/event\"", "[\"/type\", \"/*/event\"]"), "`/*/event` has a `*`"),
+        (
+            listed("/0/email"),
+            "`/0/email` can match nothing: where `items` is given, pointers start at an event in the list",
+        ),
+        (listed("/data/events/0/email"), "`/data/events/0/email` can match nothing"),
         ("kind = \"descope\"".to_owned(), "`event` must say where an event's `type` stands (a JSON Pointer)"),
     ] {
         let told = fault(&table);
         assert!(told.starts_with("line ") && told.contains(expected), "{table}\n{told}");
     }
+}
+
+/// [`HR`], whose deliveries list their events, with this pointer to an e-mail address.
+fn listed(email: &str) -> String {
+    HR.replace("event = {", "event = { items = \"/data/events\",").replace("/data/email", email)
+}
+
+#[test]
+fn pointer_into_an_event_of_a_list_may_have_an_index_behind_its_first_step() {
+    let body =
+        json!({"data": {"events": [{"id": "1", "event": "employee.terminated", "emails": ["lee@example.com"]}]}});
+    let delivery = read(&source(&listed("/emails/0")), body.to_string().as_bytes()).unwrap();
+    assert_eq!(delivery.departures[0].person.email, Email::parse("lee@example.com"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is allowed in a configuration and costs safety: a warning each.
+//! Warnings about settings that are valid and cost safety.
 
 use offboard::config::{Config, ProviderConfig};
 use offboard::source::Source;

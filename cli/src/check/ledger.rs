@@ -1,11 +1,11 @@
-//! Whether the ledger can be used: its table, its two indexes, and whether a pause is on.
+//! Checks of the ledger: its table, its two indexes, and the pause.
 
 use offboard::ledger::State;
 
 use super::CheckResult;
 use crate::{
     pause::describe,
-    stack::{Connected, Stack, unavailable},
+    stack::{Connected, Stack},
 };
 
 /// A month in which nothing was received.
@@ -15,7 +15,7 @@ const EMPTY_MONTH: &str = "0000-01";
 pub(super) async fn check(stack: &Stack) -> Vec<CheckResult> {
     match stack.connect().await {
         Ok(connected) => ledger(&connected).await,
-        Err(why) => vec![CheckResult::error("ledger", why)],
+        Err(why) => vec![CheckResult::error("ledger", format!("{why:#}"))],
     }
 }
 
@@ -28,7 +28,7 @@ async fn ledger(connected: &Connected) -> Vec<CheckResult> {
             CheckResult::warning("ledger", note)
         }
         // Without the table there are no indexes to look at.
-        Err(error) => return vec![CheckResult::error("ledger", unavailable(error))],
+        Err(error) => return vec![CheckResult::error("ledger", error)],
     };
     let by_state = ledger.due(State::Pending, 0, 1).await.map(drop);
     let by_month = ledger.of_month(EMPTY_MONTH, None).await.map(drop);

@@ -1,5 +1,6 @@
-//! Whether every secret has what is needed, and whether the credentials work.
+//! Checks of the secrets' keys and, live, of the credentials.
 
+use anyhow::{Error, anyhow, bail};
 use offboard::{
     config::{BaseUrl, Config, ProviderConfig},
     outbound::Client,
@@ -13,19 +14,15 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::{CheckResult, Level};
-use crate::configured::{LOOK_UP_TIMEOUT, look_up};
+use crate::configured::{LOOK_UP_TIMEOUT, look_up, secret_store};
 
 /// Nobody has an account of this address: to look for it is harmless. The domain can never exist (RFC 2606 2).
 const NOBODY: &str = "offboard-check@nobody.invalid";
 
 /// Reads every secret; with `live`, proves every provider's credentials.
-pub(super) async fn check(config: &mut Config, live: bool) -> Result<Vec<CheckResult>, String> {
-    let extra_ca = config.extra_ca().map_err(|errors| errors.to_string())?;
-    let client = aws_sdk_secretsmanager::Client::new(&offboard::aws::config(extra_ca.as_deref()).await?);
-    let store = Secrets::new(client, config.secret_names());
-    store.warm().await.map_err(|down| {
-        format!("{down}\nare AWS credentials and a region set? --offline checks the configuration alone")
-    })?;
+pub(super) async fn check(config: &mut Config, live: bool) -> anyhow::Result<Vec<CheckResult>> {
+    let store = secret_store(config, config.secret_names()).await;
+    let store = store.map_err(|why| anyhow!("{why:#}\n--offline checks the configuration alone"))?;
     let mut results = Vec::new();
     for source in config.sources.values() {
         let what = format!("source {}", source.name);
@@ -33,7 +30,7 @@ pub(super) async fn check(config: &mut Config, live: bool) -> Result<Vec<CheckRe
             KeySource::Secret(name) => {
                 in_secret(&store, name, what, |what, secret| source_keys(what, source, secret)).await
             }
-            KeySource::Set(url) if live => match key_set(config, url, extra_ca.as_deref()).await {
+            KeySource::Set(url) if live => match key_set(config, url).await {
                 Ok(note) => CheckResult::ok(what, note),
                 Err(why) => CheckResult::error(what, why),
             },
@@ -60,7 +57,7 @@ async fn in_secret(
 ) -> CheckResult {
     match store.get(name).await {
         Ok(Ok(secret)) => padded(check(what, &secret), &secret),
-        Ok(Err(fault)) => CheckResult::error(what, fault),
+        Ok(Err(error)) => CheckResult::error(what, error),
         Err(down) => CheckResult::error(what, down),
     }
 }
@@ -82,9 +79,9 @@ fn source_keys(what: String, source: &Source, secret: &Secret) -> CheckResult {
     let count = format!("{} usable {}(s)", keys.count(), source.scheme.secret_keys().0.replace('_', " "));
     match keys.errors() {
         [] => CheckResult::ok(what, count),
-        faults => {
-            let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            CheckResult::error(what, format!("{count}; {faults}"))
+        errors => {
+            let errors = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            CheckResult::error(what, format!("{count}; {errors}"))
         }
     }
 }
@@ -92,23 +89,23 @@ fn source_keys(what: String, source: &Source, secret: &Secret) -> CheckResult {
 fn credentials(what: String, provider: &ProviderConfig, secret: &Secret) -> CheckResult {
     match provider.settings.connect(secret) {
         Ok(_) => CheckResult::ok(what, format!("secret {} has what {} needs", provider.secret, provider.kind.name)),
-        Err(fault) => CheckResult::error(what, fault),
+        Err(error) => CheckResult::error(what, error),
     }
 }
 
 /// Counts the keys that a sender publishes.
-async fn key_set(config: &Config, url: &BaseUrl, extra_ca: Option<&[u8]>) -> Result<String, String> {
-    let key_sets = KeySets::new(Client::new(extra_ca, config.calls_out())?);
+async fn key_set(config: &Config, url: &BaseUrl) -> anyhow::Result<String> {
+    let key_sets = KeySets::new(Client::new(config.extra_ca()?.as_deref(), config.calls_out()).map_err(Error::msg)?);
     let (now, deadline) = (OffsetDateTime::now_utc(), Instant::now() + LOOK_UP_TIMEOUT);
-    let set = key_sets.get(url, now, deadline).await.map_err(|down| down.to_string())?;
+    let set = key_sets.get(url, now, deadline).await.map_err(|down| anyhow!("{down}"))?;
     match set.count() {
-        0 => Err("the sender publishes no key that could check a signature".to_owned()),
+        0 => bail!("the sender publishes no key that could check a signature"),
         count => Ok(format!("{count} published key(s)")),
     }
 }
 
 /// Proves the credentials, and the canary, by a harmless read at every provider.
-async fn prove(config: &mut Config) -> Result<Vec<CheckResult>, String> {
+async fn prove(config: &mut Config) -> anyhow::Result<Vec<CheckResult>> {
     let canaries: Vec<String> =
         config.providers.iter().filter(|one| one.canary.is_some()).map(|one| one.name.clone()).collect();
     let person = Person { external_id: Some(NOBODY.to_owned()), email: Email::parse(NOBODY), ..Person::default() };

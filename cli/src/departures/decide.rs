@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Error;
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use offboard::{
@@ -49,7 +50,7 @@ pub struct Decide {
     stack: Stack,
 }
 
-/// What is decided.
+/// Kind of decision.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
     Release,
@@ -57,13 +58,13 @@ pub enum Choice {
     Replay,
 }
 
-/// A departure to decide about, and the vetoes that stand against it now.
+/// A departure to decide about, with the vetoes that are raised now.
 struct Case {
     record: Record,
     standing: Vec<RaisedVeto>,
 }
 
-/// What became of the decisions, by departure.
+/// Results of the decisions.
 #[derive(Default)]
 struct Results {
     done: Vec<Done>,
@@ -74,11 +75,11 @@ struct Results {
 /// A decision that was carried out.
 struct Done {
     id: String,
-    /// What stands against the removal all the same.
+    /// Vetoes that still hold the departure.
     remaining: Vec<Veto>,
 }
 
-/// Who decides what.
+/// An operator with a kind of decision.
 struct Operator<'a> {
     config: &'a Config,
     connected: &'a Connected,
@@ -104,7 +105,7 @@ impl Choice {
 }
 
 impl Decide {
-    pub async fn run(&self, choice: Choice) -> Result<ExitCode, String> {
+    pub async fn run(&self, choice: Choice) -> anyhow::Result<ExitCode> {
         let narrows = self.filter.is_given() || (choice != Choice::Release && !self.filter.reason.is_empty());
         if !self.all && narrows {
             wrong_usage("filters go with --all");
@@ -130,14 +131,14 @@ impl Decide {
     }
 
     /// The ids of all departures that fit the filters.
-    async fn chosen(&self, operator: &Operator<'_>) -> Result<Vec<String>, String> {
+    async fn chosen(&self, operator: &Operator<'_>) -> anyhow::Result<Vec<String>> {
         let filter = self.filter.clone().or_state(operator.choice.usual_state());
         let records = filter.find(operator.connected, false).await?;
         Ok(records.into_iter().map(|record| record.id).collect())
     }
 
-    /// Shows whom it is about where there are several, and asks on a terminal.
-    fn is_confirmed(&self, choice: Choice, cases: &[Case]) -> Result<bool, String> {
+    /// Shows the people if there are several departures, and asks on a terminal.
+    fn is_confirmed(&self, choice: Choice, cases: &[Case]) -> anyhow::Result<bool> {
         if cases.is_empty() || !(self.all || cases.len() > 1) {
             return Ok(true);
         }
@@ -147,8 +148,8 @@ impl Decide {
         let (name, counted) = (choice.name(), counted(&records));
         match stdin().is_terminal() {
             _ if self.yes => Ok(true),
-            true => asked(&format!("{name} {counted}? [y/N] ")),
-            // Whoever names them has seen them.
+            true => asked(&format!("{name} {counted}? [y/N] ")).map_err(Error::msg),
+            // A person who names them has seen them.
             false if !self.all => Ok(true),
             false => wrong_usage(&format!("{name} --all needs --yes where no terminal is there to ask on ({counted})")),
         }
@@ -182,7 +183,7 @@ impl Decide {
     }
 }
 
-/// Says what stands against a removal after a release, and what would end it.
+/// Describes the vetoes that remain after a release, and what would end each.
 fn remains(vetoes: &[Veto]) -> String {
     let line = |veto: &Veto| match veto {
         veto if !veto.is_releasable() => format!("{veto} still stands, and no release overrides it"),
@@ -193,7 +194,7 @@ fn remains(vetoes: &[Veto]) -> String {
 }
 
 impl Operator<'_> {
-    /// Reads the departures, and for a release what stands against each.
+    /// Reads the departures, and for a release the vetoes of each.
     async fn cases(&self, ids: Vec<String>) -> (Vec<Case>, Vec<(String, String)>) {
         let (mut cases, mut failed, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
         let progress = Progress::new();
@@ -204,14 +205,14 @@ impl Operator<'_> {
                 // One departure may be named twice: in full and masked.
                 Ok(case) if !seen.insert(case.record.id.clone()) => {}
                 Ok(case) => cases.push(case),
-                Err(why) => failed.push((mask_departure_id(&id), why)),
+                Err(why) => failed.push((mask_departure_id(&id), format!("{why:#}"))),
             }
             progress.show(&format!("{} of {total} departures read", cases.len() + failed.len()));
         }
         (cases, failed)
     }
 
-    async fn case(&self, id: String) -> (String, Result<Case, String>) {
+    async fn case(&self, id: String) -> (String, anyhow::Result<Case>) {
         let case = async {
             let record = self.connected.record(&id).await?;
             if self.choice != Choice::Release {
@@ -219,7 +220,7 @@ impl Operator<'_> {
             }
             let rules = rules(self.config, &record.source);
             let reviewed = self.connected.ledger.review(&record.id, rules, OffsetDateTime::now_utc()).await;
-            let (record, verdict) = reviewed.map_err(|refused| refused.to_string())?;
+            let (record, verdict) = reviewed?;
             Ok(Case { record, standing: verdict.standing })
         };
         let case = case.await;
@@ -248,7 +249,7 @@ impl Operator<'_> {
         results
     }
 
-    /// Decides about one departure. Returns the vetoes that still stand against it.
+    /// Decides about one departure. Returns the vetoes that remain.
     async fn decide(&self, case: Case) -> (String, Result<Vec<Veto>, Refused>) {
         let Case { record, standing } = case;
         let vetoes: Vec<Veto> = standing.iter().map(|standing| standing.veto).collect();

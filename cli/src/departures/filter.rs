@@ -52,7 +52,7 @@ impl Filter {
     }
 
     /// Returns the departures that meet it, the newest first: in every state if `all`, else the open ones.
-    pub async fn find(&self, connected: &Connected, all: bool) -> Result<Vec<Record>, String> {
+    pub async fn find(&self, connected: &Connected, all: bool) -> anyhow::Result<Vec<Record>> {
         let wanted = |record: &Record| self.takes(record) && has_one(record, &self.reason);
         match self.state {
             Some(state) if !state.is_settled() => connected.in_states([state], wanted).await,

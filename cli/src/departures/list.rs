@@ -34,7 +34,7 @@ pub struct List {
 }
 
 impl List {
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let connected = self.stack.connect().await?;
         let records = self.filter.find(&connected, self.all).await?;
         let addresses = if self.unmask { Addresses::Full } else { Addresses::Masked };
@@ -46,7 +46,7 @@ impl List {
         self.show(&connected, &records, addresses).await
     }
 
-    async fn show(&self, connected: &Connected, records: &[Record], addresses: Addresses) -> Result<ExitCode, String> {
+    async fn show(&self, connected: &Connected, records: &[Record], addresses: Addresses) -> anyhow::Result<ExitCode> {
         let screen = Screen::new(false);
         pause::announce(&screen, connected).await?;
         let rows = records.iter().map(|record| (record, record.reasons()));
@@ -58,7 +58,7 @@ impl List {
     }
 }
 
-/// Shows a table of departures, each with the vetoes that stand. An id is never cut or broken: it is there to be copied.
+/// Shows a table of departures, each with its vetoes. An id is never cut or wrapped, so that it can be copied.
 pub fn table<'a>(screen: &Screen, rows: impl IntoIterator<Item = (&'a Record, Vec<Veto>)>, addresses: Addresses) {
     let mut table = screen.table(["STATE", "RECEIVED (UTC)", "PERSON", "ATTEMPTS", "REASONS", "ID"]);
     table.set_content_arrangement(ContentArrangement::Disabled);

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 use comfy_table::Cell;
 use offboard::{
-    config::Mode,
+    config::{Policy, duration_in_words},
     judgement::{RaisedVeto, Veto, VetoFact},
-    ledger::{OperatorAction, Record, StoredResult},
+    ledger::{OperatorAction, Record, State, StoredResult},
     person::{mask_addresses, mask_departure_id},
 };
 use serde_json::json;
@@ -31,13 +31,13 @@ pub struct Show {
 }
 
 impl Show {
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let config = self.stack.configured.load()?;
         let connected = self.stack.connect().await?;
         let record = connected.record(&self.id).await?;
         let rules = rules(&config, &record.source);
         let reviewed = connected.ledger.review(&record.id, rules, OffsetDateTime::now_utc()).await;
-        let (record, verdict) = reviewed.map_err(|refused| refused.to_string())?;
+        let (record, verdict) = reviewed?;
         // Nothing stands against what is settled.
         let standing = if record.state.is_settled() { Vec::new() } else { verdict.standing };
         let reasons: Vec<Veto> = standing.iter().map(|standing| standing.veto).collect();
@@ -47,18 +47,17 @@ impl Show {
         }
         let screen = Screen::new(false);
         pause::announce(&screen, &connected).await?;
-        show(&screen, &record, &standing, config.policy.mode);
+        show(&screen, &record, &standing, &config.policy);
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn show(screen: &Screen, record: &Record, standing: &[RaisedVeto], mode: Mode) {
+fn show(screen: &Screen, record: &Record, standing: &[RaisedVeto], policy: &Policy) {
     screen.section(&mask_departure_id(&record.id), attributes(record));
     if !record.state.is_settled() {
-        let none = || vec!["none stands now; if it is held, `departures release` lets it go on".to_owned()];
-        let reasons: Vec<_> = standing.iter().map(reason).collect();
-        let title = format!("Reasons against the removals now (mode = \"{mode}\")");
-        screen.section(&title, if reasons.is_empty() { none() } else { reasons });
+        let reasons: Vec<_> = standing.iter().map(|standing| reason(standing, record, policy)).collect();
+        let title = format!("Reasons against the removals now (mode = \"{}\")", policy.mode);
+        screen.section(&title, if reasons.is_empty() { vec!["none".to_owned()] } else { reasons });
     }
     screen.section("Providers", []);
     if record.providers.is_empty() {
@@ -70,6 +69,9 @@ fn show(screen: &Screen, record: &Record, standing: &[RaisedVeto], mode: Mode) {
     }
     if !record.history.is_empty() {
         screen.section("Decisions", record.history.iter().map(action));
+    }
+    if let Some(next) = next(record) {
+        screen.section("Next", [next]);
     }
 }
 
@@ -98,8 +100,21 @@ fn attributes(record: &Record) -> Vec<String> {
     lines.into_iter().flatten().collect()
 }
 
-/// A veto, with the facts that raise it.
-fn reason(standing: &RaisedVeto) -> String {
+/// Returns what a person can do about a departure that waits for one.
+fn next(record: &Record) -> Option<String> {
+    let id = mask_departure_id(&record.id);
+    let dismiss = format!("`offboard departures dismiss {id}` ends it without any");
+    match record.state {
+        State::Held => Some(format!("`offboard departures release {id}` lets the removals go on; {dismiss}")),
+        State::NeedsAttention => Some(format!(
+            "act at the providers that are not done, then `offboard departures replay {id}` tries them again; {dismiss}"
+        )),
+        _ => None,
+    }
+}
+
+/// Returns a veto with the facts that raise it.
+fn reason(standing: &RaisedVeto, record: &Record, policy: &Policy) -> String {
     let fact = |fact: &VetoFact| {
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(fact.at) * 1_000_000);
         format!("{} active at {}", fact.id, at.map(timestamps::table).unwrap_or_default())
@@ -108,9 +123,23 @@ fn reason(standing: &RaisedVeto) -> String {
     let note = match standing.veto {
         veto if !veto.is_releasable() => "no release overrides it",
         veto if veto.is_a_matter_of_time() => "ends by itself",
+        Veto::EventTooOld => &too_old(record, policy),
+        Veto::TooManyDepartures => &too_many(policy),
+        Veto::EventIdReused => "the event's id was used for another person, or for another time",
         _ => "",
     };
     format!("{:<29}{facts}{note}", standing.veto.as_str()).trim_end().to_owned()
+}
+
+fn too_old(record: &Record, policy: &Policy) -> String {
+    let occurred = record.event.occurred_at.map(|at| at.resolve(record.received_at));
+    let age = occurred.map(|at| format!("{} old when it was received; ", timestamps::span(record.received_at - at)));
+    format!("{}`max_event_age` is {}", age.unwrap_or_default(), duration_in_words(policy.max_event_age))
+}
+
+fn too_many(policy: &Policy) -> String {
+    let limit = policy.max_departures.as_ref();
+    limit.map(|limit| format!("more than {} within {}", limit.count, duration_in_words(limit.per))).unwrap_or_default()
 }
 
 fn row(result: &StoredResult) -> [Cell; 6] {
@@ -135,17 +164,34 @@ fn action(action: &OperatorAction) -> String {
 
 #[cfg(test)]
 mod tests {
+    use offboard::{
+        departure::{Departure, Event, EventTime},
+        person::Person,
+    };
+    use time::macros::datetime;
+
     use super::*;
 
     #[test]
     fn reason_is_shown_with_the_fact_that_raises_it_or_with_what_ends_it() {
-        let standing = |veto, facts| reason(&RaisedVeto { veto, facts });
+        let event = Event {
+            id: "1".into(),
+            kind: "left".into(),
+            occurred_at: Some(EventTime::Instant(datetime!(2025-12-06 18:42 UTC))),
+            organization: None,
+        };
+        let departure = Departure { id: "hr/1".into(), source: "hr".into(), event, person: Person::default() };
+        let record = Record::new(&departure, datetime!(2026-01-31 18:42 UTC), 0);
+        let standing = |veto, facts| reason(&RaisedVeto { veto, facts }, &record, &Policy::default());
         let fact = VetoFact { id: "workos/i-3fa2".into(), at: 1_769_884_920_000 };
         assert_eq!(
             standing(Veto::PersonReturned, vec![fact]),
             "person_returned              workos/i-3fa2 active at 2026-01-31 18:42:00"
         );
         assert_eq!(standing(Veto::Paused, vec![]), "paused                       no release overrides it");
-        assert_eq!(standing(Veto::EventTooOld, vec![]), "event_too_old");
+        let too_old = "event_too_old                56 days old when it was received; `max_event_age` is 7 days";
+        assert_eq!(standing(Veto::EventTooOld, vec![]), too_old);
+        let too_many = "too_many_departures          more than 50 within 1 hour";
+        assert_eq!(standing(Veto::TooManyDepartures, vec![]), too_many);
     }
 }

@@ -23,23 +23,23 @@ pub struct Case {
     pub occurred: String,
     pub received: OffsetDateTime,
     pub state: String,
-    /// What stood against the removals at the last judgement, and was not released since.
+    /// Vetoes at the last judgement that were not released since.
     pub reasons: String,
     pub is_open: bool,
     /// From receipt to the last removal.
     pub took: Option<String>,
     pub providers: Vec<ProviderRow>,
-    /// What operators decided about it.
+    /// Operators' decisions.
     pub decisions: Vec<String>,
 }
 
-/// What is true at one provider.
+/// Result at one provider.
 pub struct ProviderRow {
     pub provider: String,
     pub outcome: String,
-    /// Whether no usable account remains there.
+    /// Whether no usable account remains.
     pub is_done: bool,
-    /// When that was found out.
+    /// Time of the proof.
     pub gone_by: Option<OffsetDateTime>,
     pub after: String,
     pub seconds: Option<i64>,
@@ -137,7 +137,7 @@ fn proof(outcome: Outcome, proof: Option<Proof>) -> &'static str {
     }
 }
 
-/// What an operator decided, when, and what a release overrode.
+/// Describes an operator's decision, with the reasons that a release overrode.
 fn decision(action: &OperatorAction) -> String {
     let OperatorAction { at, who, what, reasons } = action;
     let overridden = match names(reasons.iter().copied()) {

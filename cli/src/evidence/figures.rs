@@ -139,11 +139,11 @@ mod tests {
             open: 3,
             dismissed: 1,
             removed: 5,
-            median: Some("20s".into()),
-            worst: Some("1h".into()),
+            median: Some("20 seconds".into()),
+            worst: Some("1 hour".into()),
         };
         assert_eq!(Figures::of(&records), expected);
-        assert_eq!(Figures::of(&records[..2]).median.as_deref(), Some("11s"));
+        assert_eq!(Figures::of(&records[..2]).median.as_deref(), Some("11 seconds"));
         let nothing = Figures::of(&[]);
         assert_eq!((nothing.leavers, nothing.median, nothing.worst), (0, None, None));
     }

@@ -29,18 +29,18 @@ const COLUMNS: [&str; 22] = [
 ];
 
 /// All departures, in CSV (RFC 4180).
-pub fn csv(cases: &[Case]) -> Result<Vec<u8>, String> {
+pub fn csv(cases: &[Case]) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(COLUMNS).map_err(|error| error.to_string())?;
+    writer.write_record(COLUMNS)?;
     for case in cases {
         let providers = case.providers.iter().map(provider_cells);
         let none = case.providers.is_empty().then(Default::default);
         for cells in providers.chain(none) {
             let row = case_cells(case).into_iter().chain(cells).map(harmless);
-            writer.write_record(row).map_err(|error| error.to_string())?;
+            writer.write_record(row)?;
         }
     }
-    writer.into_inner().map_err(|error| error.to_string())
+    Ok(writer.into_inner()?)
 }
 
 fn case_cells(case: &Case) -> [String; 11] {

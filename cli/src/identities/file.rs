@@ -15,26 +15,26 @@ const COLUMNS: [&str; 3] = ["idp_id", "email", "external_id"];
 /// The longest id that an event may have, in bytes.
 const LONGEST_ID: usize = 512;
 
-/// What a file says.
+/// The people of a file, and the lines that cannot be used.
 #[derive(Default)]
 pub struct People {
     /// The people, each once, by their ids. The first address of each is the main one.
     pub by_id: BTreeMap<String, Person>,
     /// The lines that cannot be used, by their numbers, and why.
-    pub faults: Vec<(u64, String)>,
-    /// On which line an address stands first.
+    pub errors: Vec<(u64, String)>,
+    /// Id and line of the first use of an e-mail address.
     addresses: HashMap<String, (String, u64)>,
-    /// On which line an id's external id stands.
+    /// Line of an id's external id.
     external_ids: HashMap<String, u64>,
 }
 
-/// Reads a file; no fault shows what stands in it.
+/// Reads a file. No error quotes its content.
 ///
 /// # Errors
 /// If it cannot be read, or lacks a column.
 pub fn read(file: impl Read) -> Result<People, String> {
     let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(file);
-    let header = reader.headers().map_err(|fault| unreadable(&fault).1)?.clone();
+    let header = reader.headers().map_err(|error| unreadable(&error).1)?.clone();
     if let Some(unknown) = header.iter().position(|name| !COLUMNS.contains(&name)) {
         return Err(format!("column {} of the header is none of {}", unknown + 1, COLUMNS.join(", ")));
     }
@@ -55,19 +55,19 @@ pub fn read(file: impl Read) -> Result<People, String> {
             Ok(record) => {
                 Err((number(&record), format!("has {} fields, the header has {}", record.len(), header.len())))
             }
-            Err(fault) if matches!(fault.kind(), ErrorKind::Io(_)) => return Err(unreadable(&fault).1),
-            Err(fault) => Err(unreadable(&fault)),
+            Err(error) if matches!(error.kind(), ErrorKind::Io(_)) => return Err(unreadable(&error).1),
+            Err(error) => Err(unreadable(&error)),
         };
-        people.faults.extend(line.err());
+        people.errors.extend(line.err());
     }
-    if people.by_id.is_empty() && people.faults.is_empty() {
-        return Err("the file names nobody".to_owned());
+    if people.by_id.is_empty() && people.errors.is_empty() {
+        return Err("the file has no people".to_owned());
     }
     Ok(people)
 }
 
 impl People {
-    /// How many addresses there are.
+    /// Returns the number of e-mail addresses.
     pub fn addresses(&self) -> usize {
         self.by_id.values().map(|person| person.emails().count()).sum()
     }
@@ -112,12 +112,12 @@ fn number(record: &StringRecord) -> u64 {
     record.position().map_or(0, csv::Position::line)
 }
 
-/// The line and the fault, in our words: the library's may quote the line.
-fn unreadable(fault: &csv::Error) -> (u64, String) {
-    let line = fault.position().map_or(0, csv::Position::line);
-    let why = match fault.kind() {
+/// Returns the line of an error, and what is wrong. The library's own text may quote the line.
+fn unreadable(error: &csv::Error) -> (u64, String) {
+    let line = error.position().map_or(0, csv::Position::line);
+    let why = match error.kind() {
         ErrorKind::Utf8 { .. } => "is not UTF-8".to_owned(),
-        ErrorKind::Io(fault) => format!("the file cannot be read: {fault}"),
+        ErrorKind::Io(error) => format!("the file cannot be read: {error}"),
         _ => "cannot be read".to_owned(),
     };
     (line, why)
@@ -127,8 +127,8 @@ fn unreadable(fault: &csv::Error) -> (u64, String) {
 mod tests {
     use super::*;
 
-    fn faults(text: &str) -> Vec<(u64, String)> {
-        read(text.as_bytes()).unwrap().faults
+    fn errors(text: &str) -> Vec<(u64, String)> {
+        read(text.as_bytes()).unwrap().errors
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
         let text = "\u{feff}idp_id, email ,external_id\r\nu1,ann.jones@example.com,8931\r\n\
                     u2,\"bob@example.com\",\r\n\r\nu1,ann.smith@example.com,8931\r\nu1,Ann.Smith@example.com,\r\n";
         let people = read(text.as_bytes()).unwrap();
-        assert_eq!(people.faults, []);
+        assert_eq!(people.errors, []);
         let email = |address: &str| Email::parse(address).unwrap();
         let ann = Person {
             idp_id: Some("u1".into()),
@@ -166,12 +166,12 @@ mod tests {
             (7, "has the address of line 5, and another idp_id"),
             (8, "has an id that no event can have"),
         ];
-        assert_eq!(faults(text), expected.map(|(line, why)| (line, why.to_owned())));
+        assert_eq!(errors(text), expected.map(|(line, why)| (line, why.to_owned())));
         let bytes = [&b"idp_id,email\nu1,ann@example.com\nu2,\xff@example.com\n"[..]].concat();
-        assert_eq!(read(&bytes[..]).unwrap().faults, [(3, "is not UTF-8".to_owned())]);
+        assert_eq!(read(&bytes[..]).unwrap().errors, [(3, "is not UTF-8".to_owned())]);
         let lines: String = (0..=MAX_EMAILS).map(|n| format!("u1,ann{n}@example.com\n")).collect();
-        let told = faults(&format!("idp_id,email\n{lines}"));
-        assert_eq!(told, [(22, "is one too many: 20 addresses are kept of an id".to_owned())]);
+        let found = errors(&format!("idp_id,email\n{lines}"));
+        assert_eq!(found, [(22, "is one too many: 20 addresses are kept of an id".to_owned())]);
     }
 
     #[test]
@@ -184,7 +184,7 @@ mod tests {
             ),
             ("idp_id,email,name\n", "column 3 of the header is none of idp_id, email, external_id"),
             ("u1,ann@example.com\n", "column 1 of the header is none of idp_id, email, external_id"),
-            ("idp_id,email\n", "the file names nobody"),
+            ("idp_id,email\n", "the file has no people"),
         ] {
             assert_eq!(read(text.as_bytes()).map(|people| people.by_id).unwrap_err(), why, "{text:?}");
         }

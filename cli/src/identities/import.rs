@@ -2,8 +2,10 @@
 
 use std::{fs::File, path::PathBuf, process::ExitCode};
 
+use anyhow::{Context, anyhow};
 use clap::Args;
 use offboard::{
+    config::suggestion,
     departure::{IdentityFact, Verification, Word},
     ledger::Ledger,
 };
@@ -11,7 +13,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::file::{self, People};
-use crate::stack::{Progress, Stack, unavailable};
+use crate::stack::{Progress, Stack, wrong_usage};
 use offboard_sandbox::screen::{Screen, print};
 
 /// People that are stored before the progress is shown.
@@ -38,34 +40,34 @@ pub struct Import {
 }
 
 impl Import {
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let config = self.stack.configured.load()?;
         if !config.sources.contains_key(&self.source) {
             let known: Vec<_> = config.sources.keys().map(String::as_str).collect();
-            return Err(format!("there is no source {}; the configuration has {}", self.source, known.join(", ")));
+            let hint = suggestion(&self.source, &known);
+            wrong_usage(&format!("the configuration has no source {}: {hint}", self.source));
         }
         let path = self.file.display();
-        let file = File::open(&self.file).map_err(|error| format!("cannot read {path}: {error}"))?;
-        let people = file::read(file).map_err(|why| format!("{path}: {why}"))?;
-        let is_imported = people.faults.is_empty() && !self.dry_run;
+        let file = File::open(&self.file).with_context(|| format!("cannot read {path}"))?;
+        let people = file::read(file).map_err(|why| anyhow!("{path}: {why}"))?;
+        let is_imported = people.errors.is_empty() && !self.dry_run;
         if is_imported {
             let ledger = self.stack.connect().await?.ledger;
             self.store(&ledger, &people).await?;
         }
         self.show(&people, is_imported);
-        Ok(ExitCode::from(u8::from(!people.faults.is_empty())))
+        Ok(ExitCode::from(u8::from(!people.errors.is_empty())))
     }
 
-    async fn store(&self, ledger: &Ledger, people: &People) -> Result<(), String> {
+    async fn store(&self, ledger: &Ledger, people: &People) -> anyhow::Result<()> {
         // That somebody stands in a file does not say that they came back.
         let fact = |person| IdentityFact { person, word: Word::Known, verified: Verification::Verified, at: None };
         let facts: Vec<_> = people.by_id.values().cloned().map(fact).collect();
         let (progress, total, mut done) = (Progress::new(), facts.len(), 0);
         for part in facts.chunks(PART) {
             let stored = ledger.store_facts(&self.source, part, OffsetDateTime::now_utc()).await;
-            stored.map_err(|error| {
-                format!("{}\n{done} of {total} people are imported; give the command again", unavailable(error))
-            })?;
+            stored
+                .map_err(|error| anyhow!("{error}\n{done} of {total} people are imported; give the command again"))?;
             done += part.len();
             progress.show(&format!("{done} of {total} people"));
         }
@@ -75,17 +77,17 @@ impl Import {
     fn show(&self, people: &People, is_imported: bool) {
         let (count, addresses) = (people.by_id.len(), people.addresses());
         if self.stack.configured.json {
-            let faults: Vec<_> = people.faults.iter().map(|(line, why)| json!({"line": line, "why": why})).collect();
+            let errors: Vec<_> = people.errors.iter().map(|(line, why)| json!({"line": line, "why": why})).collect();
             let imported = if is_imported { count } else { 0 };
             let document = json!({
-                "source": self.source, "imported": imported, "people": count, "addresses": addresses, "faults": faults,
+                "source": self.source, "imported": imported, "people": count, "addresses": addresses, "errors": errors,
             });
             return print(&document.to_string());
         }
-        let faults: Vec<_> = people.faults.iter().map(|(line, why)| format!("line {line} {why}")).collect();
+        let errors: Vec<_> = people.errors.iter().map(|(line, why)| format!("line {line} {why}")).collect();
         let what = if is_imported { "imported" } else { "could be imported" };
         let good = format!("{count} people with {addresses} e-mail addresses {what} for {}", self.source);
-        let bad = format!("nothing is imported: {} line(s) cannot be used", faults.len());
-        Screen::new(false).verdict(&faults, &good, &bad);
+        let bad = format!("nothing is imported: {} line(s) cannot be used", errors.len());
+        Screen::new(false).verdict(&errors, &good, &bad);
     }
 }

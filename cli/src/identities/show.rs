@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use clap::Args;
 use offboard::{
     ledger::{Held, IdentityKey, KnownIdentity, Ledger},
@@ -10,10 +11,7 @@ use offboard::{
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::{
-    stack::{Stack, unavailable},
-    timestamps,
-};
+use crate::{stack::Stack, timestamps};
 use offboard_sandbox::screen::{Screen, print};
 
 /// The options of `offboard identities show`.
@@ -28,11 +26,11 @@ pub struct Show {
 }
 
 impl Show {
-    pub async fn run(&self) -> Result<ExitCode, String> {
+    pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let ledger = self.stack.connect().await?.ledger;
         let id = mask_addresses(&self.id);
         let known = self.known(&ledger).await?;
-        let known = known.ok_or_else(|| format!("the identity map knows nothing of {id} at {}", self.source))?;
+        let known = known.ok_or_else(|| anyhow!("the identity map knows nothing of {id} at {}", self.source))?;
         if self.stack.configured.json {
             print(&self.document(&known).to_string());
             return Ok(ExitCode::SUCCESS);
@@ -48,14 +46,14 @@ impl Show {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// What is known of the id, by the strongest key under which anything is.
-    async fn known(&self, ledger: &Ledger) -> Result<Option<KnownIdentity>, String> {
+    /// Returns the identity record of the id, which may be the source's own, an external id or an e-mail address.
+    async fn known(&self, ledger: &Ledger) -> anyhow::Result<Option<KnownIdentity>> {
         let by_id = Person { idp_id: Some(self.id.clone()), ..Person::default() };
         let by_external_id = Person { external_id: Some(self.id.clone()), ..Person::default() };
         let by_email = Email::parse(&self.id).map(|email| Person { email: Some(email), ..Person::default() });
         for person in [by_id, by_external_id].into_iter().chain(by_email) {
             let Some(key) = IdentityKey::of(&self.source, &person) else { continue };
-            let known = ledger.known(&key).await.map_err(unavailable)?;
+            let known = ledger.known(&key).await?;
             if known.is_some() {
                 return Ok(known);
             }

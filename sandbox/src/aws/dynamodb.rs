@@ -240,23 +240,8 @@ impl DynamoDb {
                 |other: &(i64, String)| if query.scan_index_forward { *other > start } else { *other < start };
             rows.retain(|(place, _)| is_after(place));
         }
-        let (mut items, mut bytes) = (Vec::new(), 0);
-        for (_, item) in &rows {
-            bytes += size(item);
-            let is_shown = |name: &str| hash == "month" || PROJECTED.contains(&name);
-            items.push(item.iter().filter(|(name, _)| is_shown(name)).collect::<BTreeMap<_, _>>());
-            if bytes > MAX_PAGE || Some(items.len()) == query.limit {
-                break;
-            }
-        }
-        let mut body = json!({ "Items": items, "Count": items.len(), "ScannedCount": items.len() });
-        // As DynamoDB does: a page that its limit ends has a last key, also if nothing comes after it.
-        if items.len() < rows.len() || Some(items.len()) == query.limit {
-            let key =
-                items.last().map(|last| last.iter().filter(|(name, _)| ["id", hash, range].contains(&name.as_str())));
-            body["LastEvaluatedKey"] = json!(key.map(|key| key.collect::<BTreeMap<_, _>>()));
-        }
-        Ok(Ok(Answer::json(200, body)))
+        let rows: Vec<_> = rows.into_iter().map(|(_, item)| item).collect();
+        Ok(Ok(page(&rows, hash, range, query.limit)))
     }
 
     fn read(&self, update: Update) -> Result<Result<Change, Refused>, Unknown> {
@@ -321,6 +306,27 @@ impl Service for DynamoDb {
         let (Ok(answer) | Err(Refused(answer))) = outcome;
         Ok(answer.with("content-type", MEDIA_TYPE).with("x-amzn-requestid", call.request_id()))
     }
+}
+
+/// The first rows, up to the limit or [`MAX_PAGE`], and the key after which the next page begins.
+fn page(rows: &[&Item], hash: &str, range: &str, limit: Option<usize>) -> Answer {
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    for item in rows {
+        bytes += size(item);
+        let is_shown = |name: &str| hash == "month" || PROJECTED.contains(&name);
+        items.push(item.iter().filter(|(name, _)| is_shown(name)).collect::<BTreeMap<_, _>>());
+        if bytes > MAX_PAGE || Some(items.len()) == limit {
+            break;
+        }
+    }
+    let mut body = json!({ "Items": items, "Count": items.len(), "ScannedCount": items.len() });
+    // As in DynamoDB: a page that its limit ends has a last key, also if nothing comes after it.
+    if items.len() < rows.len() || Some(items.len()) == limit {
+        let is_key = |name: &str| ["id", hash, range].contains(&name);
+        let key = items.last().map(|last| last.iter().filter(|(name, _)| is_key(name)).collect::<BTreeMap<_, _>>());
+        body["LastEvaluatedKey"] = json!(key);
+    }
+    Answer::json(200, body)
 }
 
 fn consistent(consistent_read: bool) -> Result<(), Unknown> {

@@ -51,6 +51,7 @@ struct Shared {
 struct Invocation {
     request_id: String,
     event: Value,
+    deadline: OffsetDateTime,
 }
 
 impl RuntimeApi {
@@ -90,21 +91,27 @@ impl RuntimeApi {
         known.ok().and_then(|state| state.clone()).unwrap_or_else(|| Err("the runtime API has stopped".into()))
     }
 
-    /// Notes that the function has failed or ended: nobody is to wait for it any more.
+    /// Notes that the function has failed or ended, and fails all invocations that wait for it.
     pub fn fail(&self, why: &str) {
         self.shared.state.send_replace(Some(Err(why.into())));
         for (_, waiting) in std::mem::take(&mut *lock(&self.shared.waiting)) {
-            // Whoever waited may have given up.
+            // The invocation may have timed out.
             let _ = waiting.send(Err(why.into()));
         }
     }
 
     /// Hands one event to the function and waits for what it says.
     pub async fn invoke(&self, request_id: String, event: Value) -> Said {
+        self.invoke_within(request_id, event, TIMEOUT).await
+    }
+
+    /// Hands one event to the function, with so much time, and waits for what it says.
+    pub async fn invoke_within(&self, request_id: String, event: Value, time: Duration) -> Said {
         self.ready().await?;
         let (say, said) = oneshot::channel();
         lock(&self.shared.waiting).insert(request_id.clone(), say);
-        let invocation = Invocation { request_id: request_id.clone(), event };
+        let deadline = OffsetDateTime::now_utc() + time;
+        let invocation = Invocation { request_id: request_id.clone(), event, deadline };
         self.shared.queue.send(invocation).map_err(|_| "the runtime API has stopped")?;
         let said = tokio::time::timeout(TIMEOUT, said).await;
         lock(&self.shared.waiting).remove(&request_id);
@@ -127,10 +134,9 @@ async fn next_event(State(shared): State<Arc<Shared>>) -> Response {
         first
     });
     let mut next = shared.next.lock().await;
-    let Some(Invocation { request_id, event }) = next.recv().await else {
+    let Some(Invocation { request_id, event, deadline }) = next.recv().await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let deadline = OffsetDateTime::now_utc() + TIMEOUT;
     let deadline = (deadline.unix_timestamp_nanos() / 1_000_000).to_string();
     let seconds = OffsetDateTime::now_utc().unix_timestamp();
     let trace = format!("Root=1-{seconds:08x}-5a4db0c55a4db0c55a4db0c5;Sampled=0");
@@ -152,7 +158,7 @@ async fn next_event(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn response(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
     let answer = serde_json::from_slice(&body);
-    settle(&shared, &id, answer.map_err(|fault| format!("the answer is not JSON: {fault}")))
+    settle(&shared, &id, answer.map_err(|error| format!("the answer is not JSON: {error}")))
 }
 
 async fn error(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
@@ -162,7 +168,7 @@ async fn error(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: 
 fn settle(shared: &Shared, id: &str, said: Said) -> Response {
     match lock(&shared.waiting).remove(id) {
         Some(waiting) => {
-            // Whoever asked may have given up: as on Lambda, that is not the function's fault.
+            // The invocation may have timed out; as on Lambda, the function does not learn of it.
             let _ = waiting.send(said);
             StatusCode::ACCEPTED.into_response()
         }

@@ -16,12 +16,16 @@ const AT_MOST: usize = 20;
 #[derive(Default)]
 pub struct SecretsManager {
     secrets: BTreeMap<String, Secret>,
+    /// What was read: `batch N`, or `NAME STAGE`; `refused` while it is down.
+    pub reads: Vec<String>,
+    /// Whether every call fails.
+    pub is_down: bool,
 }
 
 struct Secret {
     version: u32,
-    current: Value,
-    previous: Option<Value>,
+    current: String,
+    previous: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -38,28 +42,34 @@ struct Get {
 }
 
 impl SecretsManager {
-    /// Stores a new version as the current one; the one before stays as the previous one.
-    pub fn put(&mut self, name: &str, value: Value) {
+    /// Stores a new version as the current one; the one before stays as the previous one. Nothing checks that it is JSON.
+    pub fn put(&mut self, name: &str, value: impl ToString) {
         let before = self.secrets.remove(name);
         let version = before.as_ref().map_or(1, |secret| secret.version + 1);
         let previous = before.map(|secret| secret.current);
-        self.secrets.insert(name.into(), Secret { version, current: value, previous });
+        self.secrets.insert(name.into(), Secret { version, current: value.to_string(), previous });
+    }
+
+    /// Removes a secret, with all its versions.
+    pub fn remove(&mut self, name: &str) {
+        self.secrets.remove(name);
     }
 
     /// Every string in every version: what must never be seen anywhere else.
     pub fn values(&self) -> Vec<String> {
         let versions =
             self.secrets.values().flat_map(|secret| secret.previous.iter().chain(std::iter::once(&secret.current)));
-        let fields = versions.filter_map(Value::as_object).flat_map(|object| object.values());
-        fields.filter_map(Value::as_str).map(str::to_owned).collect()
+        let objects = versions.filter_map(|text| serde_json::from_str::<BTreeMap<String, Value>>(text).ok());
+        objects.flat_map(BTreeMap::into_values).filter_map(|value| value.as_str().map(str::to_owned)).collect()
     }
 
-    fn batch(&self, call: &Call) -> Result<Answer, Unknown> {
+    fn batch(&mut self, call: &Call) -> Result<Answer, Unknown> {
         let Batch { secret_id_list } = call.json(MEDIA_TYPE)?;
         if !(1..=AT_MOST).contains(&secret_id_list.len()) {
             let text = "Member must have length less than or equal to 20";
             return Ok(refusal("ValidationException", text));
         }
+        self.reads.push(format!("batch {}", secret_id_list.len()));
         let (mut values, mut errors) = (Vec::new(), Vec::new());
         for id in &secret_id_list {
             match self.find(id) {
@@ -71,15 +81,17 @@ impl SecretsManager {
         Ok(Answer::json(200, json!({ "SecretValues": values, "Errors": errors })))
     }
 
-    fn get(&self, call: &Call) -> Result<Answer, Unknown> {
+    fn get(&mut self, call: &Call) -> Result<Answer, Unknown> {
         let Get { secret_id, version_stage } = call.json(MEDIA_TYPE)?;
+        let stage = version_stage.as_deref().unwrap_or("AWSCURRENT");
+        self.reads.push(format!("{secret_id} {stage}"));
+        let previous = match stage {
+            "AWSCURRENT" => false,
+            "AWSPREVIOUS" => true,
+            stage => return Err(Unknown(format!("version stage {stage}"))),
+        };
         let Some((name, secret)) = self.find(&secret_id) else {
             return Ok(refusal("ResourceNotFoundException", NOT_FOUND));
-        };
-        let previous = match version_stage.as_deref() {
-            None | Some("AWSCURRENT") => false,
-            Some("AWSPREVIOUS") => true,
-            Some(stage) => return Err(Unknown(format!("version stage {stage}"))),
         };
         if previous && secret.previous.is_none() {
             let text = "Secrets Manager can't find the specified secret value for staging label: \
@@ -98,6 +110,10 @@ impl SecretsManager {
 impl Service for SecretsManager {
     fn answer(&mut self, call: &Call) -> Result<Answer, Unknown> {
         signed_for(call, "secretsmanager")?;
+        if self.is_down {
+            self.reads.push("refused".into());
+            return Ok(Answer::json(500, json!({ "__type": "InternalServiceError" })));
+        }
         let answer = match call.header("x-amz-target")? {
             "secretsmanager.BatchGetSecretValue" => self.batch(call)?,
             "secretsmanager.GetSecretValue" => self.get(call)?,
@@ -114,7 +130,7 @@ impl Secret {
             _ => (&self.current, self.version, "AWSCURRENT"),
         };
         json!({
-            "ARN": arn(name), "Name": name, "SecretString": value.to_string(),
+            "ARN": arn(name), "Name": name, "SecretString": value,
             "VersionId": format!("00000000-0000-4000-8000-{version:012}"),
             "VersionStages": [stage], "CreatedDate": 1_767_225_600.0,
         })

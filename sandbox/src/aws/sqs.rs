@@ -26,6 +26,8 @@ pub struct Sqs {
     sent: u64,
     /// Messages that are reported to wait, beside those that do.
     pub backlog: usize,
+    /// Whether every call fails.
+    pub is_down: bool,
     /// A batch with a message that contains this text is refused.
     pub refused: Option<String>,
 }
@@ -80,6 +82,12 @@ impl Sqs {
         let now = Instant::now();
         let next = self.messages.iter().position(|message| message.visible_at <= now)?;
         Some(self.messages.remove(next))
+    }
+
+    /// Returns whether no message is to be delivered now.
+    pub fn is_idle(&self) -> bool {
+        let now = Instant::now();
+        self.messages.iter().all(|message| message.visible_at > now)
     }
 
     /// Takes all messages, whatever their delay.
@@ -155,6 +163,9 @@ impl Message {
 impl Service for Sqs {
     fn answer(&mut self, call: &Call) -> Result<Answer, Unknown> {
         signed_for(call, "sqs")?;
+        if self.is_down {
+            return Ok(refusal("KmsDisabled", "The request was denied: the key is disabled."));
+        }
         let answer = match call.header("x-amz-target")? {
             "AmazonSQS.SendMessageBatch" => self.send(call)?,
             "AmazonSQS.GetQueueAttributes" => self.attributes(call)?,

@@ -1,35 +1,54 @@
-//! Who works at the made-up organisation, and where they have accounts.
+//! The people of the made-up organization, and where they have accounts.
 
-/// Leaves, and that is all.
+/// Leaves.
 pub(super) const LEE: &str = "lee@example.com";
 /// Leaves while a Flashduty schedule names them and Instaply has no other representative.
 pub(super) const DANA: &str = "dana@example.com";
-/// Leaves next to neighbours; has no account at Cloudflare.
+/// Leaves next to neighbors; has no account at Cloudflare.
 pub(super) const ANN: &str = "ann@example.com";
 /// Leaves after the Cloudflare token was rotated.
 pub(super) const MAX: &str = "max@example.com";
-/// Leaves while Aerospike asks for patience.
+/// Leaves while Aerospike limits the rate.
 pub(super) const KIM: &str = "kim@example.com";
 /// Leaves while Stytch is down.
 pub(super) const SAM: &str = "sam@example.com";
-/// Stays: somebody forges their departure, then somebody asks what it would do.
+/// Leaves, and the event has no e-mail address.
+pub(super) const NOA: &str = "noa@example.com";
+/// Leaves during a pause.
+pub(super) const TOM: &str = "tom@example.com";
+/// Left and came back: stays.
+pub(super) const RIA: &str = "ria@example.com";
+/// Leaves during a dry run, after a forged departure.
 pub(super) const PAT: &str = "pat@example.com";
 
+const LEAVERS: [&str; 9] = [LEE, DANA, ANN, MAX, KIM, SAM, NOA, TOM, PAT];
+
 /// Stay whatever happens: each contains an address that leaves, or looks like one.
-pub(super) const NEIGHBOURS: [&str; 4] =
+pub(super) const NEIGHBORS: [&str; 4] =
     ["joann@example.com", "ann@example.com.example.com", "ann+lee@example.com", "mary.lee@example.com"];
 
-/// Everybody, in the order in which a listing shows them: the neighbours first, so that whoever takes the first
-/// match of a search takes the wrong one.
+/// Stay: an import reports all of them as leavers by mistake.
+pub(super) const COLLEAGUES: [&str; 12] = [
+    "colleague01@example.com",
+    "colleague02@example.com",
+    "colleague03@example.com",
+    "colleague04@example.com",
+    "colleague05@example.com",
+    "colleague06@example.com",
+    "colleague07@example.com",
+    "colleague08@example.com",
+    "colleague09@example.com",
+    "colleague10@example.com",
+    "colleague11@example.com",
+    "colleague12@example.com",
+];
+
+/// Everybody, in the order of a provider's list: the neighbors first, so that the first match of a search is the wrong one.
 pub(super) fn everybody() -> impl Iterator<Item = &'static str> {
-    NEIGHBOURS.into_iter().chain([LEE, DANA, ANN, MAX, KIM, SAM, PAT])
+    NEIGHBORS.into_iter().chain(LEAVERS).chain([RIA]).chain(COLLEAGUES)
 }
 
-/// Whether an account must be there when the story has ended.
-pub(super) fn stays(provider: &str, email: &str) -> bool {
-    match email {
-        LEE | ANN | MAX | KIM | SAM => false,
-        DANA => ["flashduty", "instaply"].contains(&provider),
-        _ => true,
-    }
+/// Returns whether an account must be there when the story has ended.
+pub(super) fn stays(email: &str) -> bool {
+    !LEAVERS.contains(&email)
 }

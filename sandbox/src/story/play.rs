@@ -1,20 +1,26 @@
-//! Plays the scenes on the real function and compares what came of them with what must.
+//! Plays the scenes on the real function and the real command line, and compares what came of them with what must.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use offboard::config::Config;
 use serde::Serialize;
-use serde_json::Value;
-use time::OffsetDateTime;
+use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime};
+use tokio::process::Command;
 
 use super::{
     cast, pages,
-    scenes::{self, Scene, Twist},
+    scenes::{self, Act, Body, Deliver, Expected, Scene, Twist},
     world::{self, World},
 };
 use crate::{
     delivery::{Delivery, Reply},
-    function::Function,
+    function::{Function, INHERITED, Start},
+    mapping::Mapping,
     mock::Watched,
     screen::Screen,
 };
@@ -27,129 +33,230 @@ pub(super) struct Ending {
     /// From the start of the mock services to the end, in milliseconds.
     pub elapsed_ms: u128,
     /// What each scene came to.
-    pub steps: Vec<Step>,
-    /// Who is left at each provider.
+    pub scenes: Vec<Played>,
+    /// The accounts that remain at each provider.
     pub left: Vec<Left>,
+    /// The evidence page.
+    pub evidence: PathBuf,
     /// What is not as it must be, about the story as a whole.
-    pub findings: Vec<String>,
+    pub mismatches: Vec<String>,
 }
 
 /// What one scene came to.
 #[derive(Serialize)]
-pub(super) struct Step {
-    /// The heading.
+pub(super) struct Played {
     pub title: &'static str,
-    /// The source that delivered.
-    pub source: &'static str,
-    /// The HTTP status.
-    pub http_status: u16,
-    /// From sending to the last byte of the answer, in milliseconds.
-    pub elapsed_ms: u128,
-    /// The answer: a report or a problem document.
-    pub answer: Value,
-    /// What is not as it must be.
-    pub findings: Vec<String>,
+    pub acts: Vec<Done>,
 }
 
-/// Who is left at one provider.
+/// What one act came to.
+#[derive(Serialize)]
+pub(super) struct Done {
+    #[serde(flatten)]
+    pub what: What,
+    pub elapsed_ms: u128,
+    /// What is not as it must be.
+    pub mismatches: Vec<String>,
+}
+
+/// What was done.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum What {
+    Delivery {
+        source: &'static str,
+        http_status: u16,
+        /// The answer: a report or a problem document.
+        answer: Value,
+        /// The request, where it is shown in full.
+        #[serde(skip)]
+        request: Option<Vec<String>>,
+    },
+    Command {
+        command: String,
+        output: String,
+    },
+    /// The departure's record after the queue was empty.
+    Record(Value),
+    Tick,
+}
+
+/// The accounts that remain at one provider.
 #[derive(Serialize)]
 pub(super) struct Left {
-    /// The provider.
     pub provider: &'static str,
     /// Who was there at the beginning.
     #[serde(skip)]
     pub before: Vec<String>,
-    /// Who is there; an address stands twice where there are two accounts.
+    /// Who is there; an address is listed once for each account.
     pub members: Vec<String>,
     /// Who must be there.
     pub expected: Vec<String>,
 }
 
-/// The world, the functions and what was heard from them.
+/// The world, the function and what it has said.
 pub(super) struct Story<'a> {
-    /// The mock services.
     pub world: &'a World,
-    /// The configuration of both functions.
     pub config: &'a Config,
-    /// The function that deletes.
-    pub live: &'a mut Function,
-    /// The function that only looks.
-    pub dry_run: &'a mut Function,
+    /// Where the configuration is.
+    pub path: &'a Path,
+    /// The deployed function.
+    pub function: &'a mut Function,
+    /// How to start another one.
+    pub start: Start<'a>,
+    /// Where the evidence page goes.
+    pub evidence: PathBuf,
     /// When it all began.
     pub begun: Instant,
+    /// The deliveries so far, by their events.
+    pub sent: BTreeMap<&'static str, Delivery>,
+    /// Everything that was said or written: no secret and no address may be in it.
+    pub said: Vec<(&'static str, String)>,
 }
 
 impl Story<'_> {
     /// Plays all scenes.
     pub(super) async fn play(&mut self, screen: &Screen) -> Ending {
+        let mapping = Mapping::start(self.world.aws.sqs.clone(), self.function.api().clone());
         let before: Vec<Vec<String>> = self.world.providers().iter().map(|provider| provider.members()).collect();
-        let mut steps = Vec::new();
-        let mut heard = String::new();
-        let mut sent = BTreeMap::new();
+        let mut played = Vec::new();
         for (number, scene) in scenes::ALL.iter().enumerate() {
-            pages::heading(screen, number + 1, scene.title, scene.tells);
-            let step = self.play_one(scene, &mut sent, &mut heard).await;
-            pages::step(screen, &step);
-            steps.push(step);
+            pages::heading(screen, number + 1, scene.title, scene.text);
+            played.push(self.scene(scene, &mapping, screen).await);
         }
         let providers = self.world.providers();
         let left: Vec<Left> = providers.iter().zip(before).map(|(provider, before)| left(*provider, before)).collect();
-        self.live.stop().await;
-        self.dry_run.stop().await;
-        let mut findings = self.unknown();
-        findings.extend(self.leaks(&heard));
-        let as_expected = findings.is_empty()
-            && steps.iter().all(|step| step.findings.is_empty())
-            && left.iter().all(|left| left.members == left.expected);
-        Ending { as_expected, elapsed_ms: self.begun.elapsed().as_millis(), steps, left, findings }
+        self.function.stop().await;
+        self.said.push(("the log", self.function.log().text()));
+        self.said.push(("the evidence", std::fs::read_to_string(&self.evidence).unwrap_or_default()));
+        let mut mismatches = self.unknown();
+        mismatches.extend(self.leaks());
+        let (evidence, elapsed_ms) = (self.evidence.clone(), self.begun.elapsed().as_millis());
+        let mut ending = Ending { as_expected: false, elapsed_ms, scenes: played, left, evidence, mismatches };
+        ending.as_expected = ending.all_mismatches().is_empty();
+        ending
     }
 
-    async fn play_one(&self, scene: &Scene, sent: &mut BTreeMap<&'static str, Delivery>, heard: &mut String) -> Step {
-        (scene.before)(self.world);
+    async fn scene(&mut self, scene: &'static Scene, mapping: &Mapping, screen: &Screen) -> Played {
+        let mut acts = Vec::new();
+        for act in scene.acts {
+            let begun = Instant::now();
+            let done = match act {
+                Act::World(change) => {
+                    change(self.world);
+                    continue;
+                }
+                Act::Deliver(deliver, expected) => self.deliver(deliver, expected).await,
+                Act::Command(command, expected) => self.command(command, expected).await,
+                Act::Tick => self.function.tick().await.map(|_| (What::Tick, Vec::new())),
+                Act::Queue(id, expected) => self.record(id, expected, mapping).await,
+            };
+            let elapsed_ms = begun.elapsed().as_millis();
+            let (what, mismatches) = done.unwrap_or_else(|why| (What::Tick, vec![why]));
+            let done = Done { what, elapsed_ms, mismatches };
+            pages::done(screen, &done);
+            acts.push(done);
+        }
+        Played { title: scene.title, acts }
+    }
+
+    async fn deliver(&mut self, deliver: &Deliver, expected: &Expected) -> Result<(What, Vec<String>), String> {
         let calls = self.world.calls();
-        let reply = self.deliver(scene, sent).await;
-        let (mut step, findings) = match reply {
-            Err(why) => (Step::empty(scene), vec![why]),
-            Ok(reply) => {
-                heard.push_str(&reply.text);
-                heard.push_str(&format!("{:?}\n", reply.headers));
-                (Step::of(scene, &reply), differences(scene, &reply))
-            }
-        };
-        step.findings = findings;
-        if scene.expected.no_calls && self.world.calls() != calls {
-            step.findings.push("a provider API was called".into());
+        if !matches!(deliver.body, Body::Again) {
+            self.sent.insert(deliver.event, self.sign(deliver)?);
         }
-        step
+        let dry_run = match deliver.twist {
+            Twist::DryRun => Some(Function::start(Start { mode: Some("dry_run"), ..self.start }).await?),
+            _ => None,
+        };
+        let url = dry_run.as_ref().unwrap_or(self.function).webhook(deliver.source);
+        let delivery = self.sent.get(deliver.event).ok_or("it was not delivered before")?;
+        let reply = delivery.send(&url).await?;
+        let request = (deliver.twist == Twist::Shown).then(|| delivery.lines(&url));
+        self.said.push(("an answer", format!("{}\n{:?}", reply.text, reply.headers)));
+        if let Some(mut function) = dry_run {
+            function.stop().await;
+            self.said.push(("the dry run's log", function.log().text()));
+        }
+        let mut mismatches = of_delivery(expected, &reply);
+        if !expected.calls && self.world.calls() != calls {
+            mismatches.push("a provider API was called".into());
+        }
+        let (source, http_status, answer) = (deliver.source, reply.status, reply.json());
+        Ok((What::Delivery { source, http_status, answer, request }, mismatches))
     }
 
-    async fn deliver(&self, scene: &Scene, sent: &mut BTreeMap<&'static str, Delivery>) -> Result<Reply, String> {
-        let source = self.config.sources.get(scene.source);
-        let source = source.ok_or_else(|| format!("no source {}", scene.source))?;
-        let guess = "what somebody who does not know the secret signs with";
-        let secret = if scene.twist == Twist::Forged { guess } else { world::signing_secret(scene.source) };
-        if scene.twist != Twist::Redelivered {
-            let now = OffsetDateTime::now_utc();
-            let delivery = Delivery::sign(source, "departure", &secret.into(), scene.email, scene.event, now)?;
-            sent.insert(scene.event, delivery);
+    fn sign(&self, deliver: &Deliver) -> Result<Delivery, String> {
+        let source = self.config.sources.get(deliver.source);
+        let source = source.ok_or_else(|| format!("no source {}", deliver.source))?;
+        let guess = "a secret that the source never had";
+        let secret = if deliver.twist == Twist::Forged { guess } else { world::signing_secret(deliver.source) };
+        let (secret, now) = (secret.into(), OffsetDateTime::now_utc());
+        let sample = |what, email, at| Delivery::sample(source, what, &secret, email, deliver.event, at);
+        match deliver.body {
+            Body::Leaves(email, minutes) => sample("departure", email, now - Duration::minutes(minutes)),
+            Body::IsActive(email) => sample("created", email, now),
+            Body::Payroll(changes) => {
+                let body = json!({ "changes": changes(now) }).to_string();
+                Delivery::sign(source, &secret, deliver.event, Vec::new(), body.as_bytes())
+            }
+            Body::Again => Err("it was not delivered before".into()),
         }
-        let delivery = sent.get(scene.event).ok_or_else(|| format!("{} was not delivered before", scene.event))?;
-        let function: &Function = if scene.twist == Twist::DryRun { self.dry_run } else { self.live };
-        delivery.send(&function.webhook(scene.source)).await
+    }
+
+    /// Runs this very program as an operator would.
+    async fn offboard(&mut self, arguments: &[&str]) -> Result<(bool, String), String> {
+        let failed = |error: std::io::Error| format!("cannot run offboard: {error}");
+        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        command.args(arguments).env_clear();
+        command.envs(INHERITED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.envs(self.world.aws.environment()).env("OFFBOARD_CONFIG", self.path);
+        let output = command.kill_on_drop(true).output().await.map_err(failed)?;
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).trim_end().to_owned();
+        self.said.push(("a command", text.clone()));
+        Ok((output.status.success(), text))
+    }
+
+    async fn command(&mut self, command: &str, expected: &str) -> Result<(What, Vec<String>), String> {
+        let evidence = self.evidence.display().to_string();
+        let arguments: Vec<&str> =
+            command.split(' ').map(|word| if word == "{evidence}" { evidence.as_str() } else { word }).collect();
+        let (success, output) = self.offboard(&arguments).await?;
+        let mut mismatches = Vec::new();
+        if !success {
+            mismatches.push("the command failed".to_owned());
+        }
+        if !output.contains(expected) {
+            mismatches.push(format!("it does not say {expected:?}"));
+        }
+        Ok((What::Command { command: format!("offboard {}", arguments.join(" ")), output }, mismatches))
+    }
+
+    async fn record(
+        &mut self,
+        id: &str,
+        expected: &Expected,
+        mapping: &Mapping,
+    ) -> Result<(What, Vec<String>), String> {
+        mapping.drain().await?;
+        let (_, text) = self.offboard(&["departures", "show", id, "--json"]).await?;
+        let record: Value = serde_json::from_str(&text).map_err(|_| text)?;
+        let mut mismatches = Vec::new();
+        compare(&mut mismatches, "the state", &record["state"], json!(expected.status));
+        of_providers(&mut mismatches, expected, &record["providers"]);
+        Ok((What::Record(record), mismatches))
     }
 
     fn unknown(&self) -> Vec<String> {
-        let functions = self.live.unknown().into_iter().chain(self.dry_run.unknown());
-        let unknown = self.world.unknown().into_iter().chain(functions);
+        let unknown = self.world.unknown().into_iter().chain(self.function.unknown());
         unknown.map(|call| format!("a mock service does not know this call: {call}")).collect()
     }
 
     /// Looks for secrets and full addresses where none may be.
-    fn leaks(&self, heard: &str) -> Vec<String> {
-        let places =
-            [("an answer", heard), ("the log", &self.live.log().text()), ("the log", &self.dry_run.log().text())];
+    fn leaks(&self) -> Vec<String> {
         let mut leaks = Vec::new();
-        for (place, text) in places {
+        for (place, text) in &self.said {
             if text.is_empty() {
                 leaks.push(format!("{place} is empty: there is nothing to search"));
             }
@@ -165,62 +272,74 @@ impl Story<'_> {
     }
 }
 
-impl Step {
-    fn empty(scene: &Scene) -> Self {
-        let (title, source) = (scene.title, scene.source);
-        Self { title, source, http_status: 0, elapsed_ms: 0, answer: Value::Null, findings: Vec::new() }
-    }
-
-    fn of(scene: &Scene, reply: &Reply) -> Self {
-        let (http_status, elapsed_ms) = (reply.status, reply.elapsed.as_millis());
-        Self { http_status, elapsed_ms, answer: reply.json(), ..Self::empty(scene) }
-    }
-
-    /// The departure of this delivery, if there is a report.
-    pub(super) fn departure(&self) -> &Value {
-        &self.answer["departures"][0]
+impl Ending {
+    /// Returns everything that is not as it must be: of the scenes, of the accounts that remain, of the whole.
+    pub(super) fn all_mismatches(&self) -> Vec<String> {
+        let of_scene = |played: &Played| {
+            let count = played.acts.iter().map(|done| done.mismatches.len()).sum::<usize>();
+            (count > 0).then(|| format!("{}: {count} mismatches", played.title))
+        };
+        let accounts = self.left.iter().filter(|left| left.members != left.expected);
+        let accounts = accounts.map(|left| format!("{}: not the accounts that must remain", left.provider));
+        let scenes = self.scenes.iter().filter_map(of_scene);
+        scenes.chain(accounts).chain(self.mismatches.iter().cloned()).collect()
     }
 }
 
 fn left(provider: &dyn Watched, before: Vec<String>) -> Left {
-    let stays = before.iter().filter(|email| cast::stays(provider.name(), email)).cloned();
-    Left { provider: provider.name(), members: provider.members(), expected: stays.collect(), before }
+    let expected = before.iter().filter(|email| cast::stays(email)).cloned().collect();
+    Left { provider: provider.name(), members: provider.members(), expected, before }
 }
 
-/// What of a reply is not as the scene wants it.
-fn differences(scene: &Scene, reply: &Reply) -> Vec<String> {
-    let (expected, answer, mut found) = (&scene.expected, reply.json(), Vec::new());
-    let mut compare = |what: &str, is: &Value, must: Value| {
-        if *is != must {
-            found.push(format!("{what} is {is}, must be {must}"));
-        }
-    };
-    compare("the HTTP status", &reply.status.into(), expected.http.into());
-    if reply.status >= 400 && reply.status < 500 {
-        compare("the problem's status", &answer["status"], expected.http.into());
+fn compare(mismatches: &mut Vec<String>, what: &str, found: &Value, expected: Value) {
+    if *found != expected {
+        mismatches.push(format!("{what} is {found}, must be {expected}"));
     }
-    if let Some(status) = expected.status {
-        let departure = &answer["departures"][0];
-        compare("the status", &departure["status"], status.into());
-        let providers = departure["providers"].as_array().cloned().unwrap_or_default();
-        let names: Vec<&Value> = providers.iter().map(|entry| &entry["provider"]).collect();
-        compare("the list of providers", &serde_json::json!(names), serde_json::json!(super::PROVIDERS));
-        for entry in &providers {
-            let name = entry["provider"].as_str().unwrap_or_default();
-            let (outcome, reason) = expected.at(name);
-            compare(name, &entry["outcome"], outcome.into());
-            if let Some(reason) = reason {
-                compare(&format!("{name}'s reason"), &entry["reason"], reason.into());
-            }
-            if let Some((retried, times)) = expected.retried
-                && retried == name
-            {
-                let enough = entry["attempts"].as_u64() >= Some(times);
-                compare(&format!("{times} attempts at {name}"), &enough.into(), true.into());
-            }
-        }
-    }
-    let asks_back = reply.headers.contains_key("retry-after");
-    compare("Retry-After", &asks_back.into(), (expected.http == 503).into());
-    found
 }
+
+/// Returns what of an answer is not as it must be.
+fn of_delivery(expected: &Expected, reply: &Reply) -> Vec<String> {
+    let (answer, mut mismatches) = (reply.json(), Vec::new());
+    compare(&mut mismatches, "the HTTP status", &reply.status.into(), expected.http.into());
+    if (400..500).contains(&reply.status) {
+        compare(&mut mismatches, "the problem's status", &answer["status"], expected.http.into());
+    }
+    let departures = answer["departures"].as_array().map(Vec::as_slice).unwrap_or_default();
+    compare(
+        &mut mismatches,
+        "whether there is a departure",
+        &(!departures.is_empty()).into(),
+        expected.status.is_some().into(),
+    );
+    for departure in departures {
+        compare(&mut mismatches, "the status", &departure["status"], json!(expected.status));
+        compare(&mut mismatches, "the reasons", &departure["reasons"], json!(expected.reasons));
+        of_providers(&mut mismatches, expected, &departure["providers"]);
+    }
+    compare(&mut mismatches, "Retry-After", &reply.headers.contains_key("retry-after").into(), false.into());
+    mismatches
+}
+
+fn of_providers(mismatches: &mut Vec<String>, expected: &Expected, providers: &Value) {
+    let providers = providers.as_array().map(Vec::as_slice).unwrap_or_default();
+    let names: Vec<&Value> = providers.iter().map(|entry| &entry["provider"]).collect();
+    compare(mismatches, "the list of providers", &json!(names), json!(super::PROVIDERS));
+    for entry in providers {
+        let name = entry["provider"].as_str().unwrap_or_default();
+        let (outcome, reason) = expected.at(name);
+        compare(mismatches, name, &entry["outcome"], json!(outcome));
+        if let Some(reason) = reason {
+            compare(mismatches, &format!("{name}'s reason"), &entry["reason"], reason.into());
+        }
+        if let Some((retried, times)) = expected.attempts
+            && retried == name
+        {
+            let enough = entry["attempts"].as_u64() >= Some(times);
+            compare(mismatches, &format!("{times} attempts at {name}"), &enough.into(), true.into());
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "play_tests.rs"]
+mod tests;

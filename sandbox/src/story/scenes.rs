@@ -1,7 +1,10 @@
-//! The story: what happens in which order, and how each scene must end.
+//! The story: what happens in which order, and how it must end.
+
+use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    cast::{ANN, DANA, KIM, LEE, MAX, PAT, SAM},
+    cast::{ANN, COLLEAGUES, DANA, KIM, LEE, MAX, NOA, PAT, RIA, SAM, TOM},
     world::World,
 };
 use crate::{
@@ -9,188 +12,297 @@ use crate::{
     vendors::{aerospike_cloud, stytch_b2b},
 };
 
-/// One delivery and how it must end.
+/// A part of the story.
 pub(super) struct Scene {
-    /// The heading.
     pub title: &'static str,
-    /// What is going on, in a sentence.
-    pub tells: &'static str,
-    /// The source that delivers.
+    /// What is going on, in a sentence or two.
+    pub text: &'static str,
+    pub acts: &'static [Act],
+}
+
+/// Something that happens, and how it must end.
+pub(super) enum Act {
+    /// The world changes.
+    World(fn(&World)),
+    /// A source delivers.
+    Deliver(Deliver, Expected),
+    /// An operator gives a command of `offboard`; its output must contain the text.
+    Command(&'static str, &'static str),
+    /// The schedule ticks.
+    Tick,
+    /// The queue delivers what it has, and this departure's record must then be in this state.
+    Queue(&'static str, Expected),
+}
+
+/// A delivery.
+pub(super) struct Deliver {
     pub source: &'static str,
-    /// Who leaves.
-    pub email: &'static str,
     /// The event's id.
     pub event: &'static str,
-    /// What has happened in the world before.
-    pub before: fn(&World),
-    /// What is out of the ordinary about the delivery.
+    pub body: Body,
     pub twist: Twist,
-    /// How it must end.
-    pub expected: Expected,
+}
+
+/// What a delivery says.
+#[derive(Clone, Copy)]
+pub(super) enum Body {
+    /// The person leaves, now or so many minutes ago.
+    Leaves(&'static str, i64),
+    /// The person is active.
+    IsActive(&'static str),
+    /// The payroll system's list of changes.
+    Payroll(fn(OffsetDateTime) -> Vec<Value>),
+    /// The same as the delivery with this event id, byte for byte.
+    Again,
 }
 
 /// What is out of the ordinary about a delivery.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Twist {
-    /// Nothing.
     None,
-    /// Whoever signed it does not know the secret.
+    /// Request and answer are shown in full.
+    Shown,
+    /// The sender does not know the secret.
     Forged,
-    /// It is the delivery of an earlier scene, byte for byte.
-    Redelivered,
     /// It reaches a function in dry-run mode.
     DryRun,
 }
 
-/// How a delivery must end.
+/// How a delivery, or a record, must end.
 pub(super) struct Expected {
-    /// The HTTP status.
+    /// The HTTP status of a delivery.
     pub http: u16,
-    /// The departure's status; none where there must be no report.
+    /// The status of every departure of a delivery, or the state of a record; `None` where there is no departure.
     pub status: Option<&'static str>,
-    /// The outcome at every provider that is not named below.
-    pub outcome: &'static str,
+    /// The outcome at every provider that is not named in `but`; `None` if no provider was tried.
+    pub outcome: Option<&'static str>,
     /// The outcomes that differ: provider, outcome, reason.
     pub but: &'static [(&'static str, &'static str, &'static str)],
-    /// Whether no provider API may be called.
-    pub no_calls: bool,
+    /// What holds the departures.
+    pub reasons: &'static [&'static str],
+    /// Whether a provider API may be called.
+    pub calls: bool,
     /// The provider that must have been tried several times, and how often at least.
-    pub retried: Option<(&'static str, u64)>,
+    pub attempts: Option<(&'static str, u64)>,
 }
 
 impl Expected {
-    const fn done(outcome: &'static str) -> Self {
-        Self { http: 200, status: Some("done"), outcome, but: &[], no_calls: false, retried: None }
+    pub(super) const DONE: Self = Self {
+        http: 200,
+        status: Some("done"),
+        outcome: Some("deleted"),
+        but: &[],
+        reasons: &[],
+        calls: true,
+        attempts: None,
+    };
+
+    /// Recorded, and held for these reasons.
+    const fn held(reasons: &'static [&'static str]) -> Self {
+        Self { status: Some("held"), outcome: Some("not_attempted"), reasons, calls: false, ..Self::DONE }
+    }
+
+    /// Answered with this status, and no departure recorded.
+    const fn nothing(http: u16) -> Self {
+        Self { http, status: None, outcome: None, calls: false, ..Self::DONE }
     }
 
     /// The outcome at one provider, with a reason if there must be a certain one.
-    pub(super) fn at(&self, provider: &str) -> (&'static str, Option<&'static str>) {
+    pub(super) fn at(&self, provider: &str) -> (Option<&'static str>, Option<&'static str>) {
         let differs = self.but.iter().find(|(name, ..)| *name == provider);
-        differs.map_or((self.outcome, None), |(_, outcome, reason)| (outcome, (!reason.is_empty()).then_some(*reason)))
+        differs.map_or((self.outcome, None), |(_, outcome, reason)| {
+            (Some(*outcome), (!reason.is_empty()).then_some(*reason))
+        })
     }
 }
 
-/// All scenes, in order.
-pub(super) const ALL: [Scene; 10] = [
+const fn delivery(source: &'static str, event: &'static str, body: Body) -> Deliver {
+    Deliver { source, event, body, twist: Twist::None }
+}
+
+/// A person leaves, and their source says so at once.
+const fn leaves(source: &'static str, event: &'static str, email: &'static str) -> Deliver {
+    delivery(source, event, Body::Leaves(email, 0))
+}
+
+/// All scenes, in order. The mass departure comes last: the safeguard then holds everything for an hour.
+pub(super) const ALL: [Scene; 14] = [
     Scene {
         title: "A clean leaver",
-        tells: "lee@example.com leaves and has an account everywhere, at Stytch in two organizations.",
-        source: "workos",
-        email: LEE,
-        event: "event_sandbox_lee",
-        before: |_| (),
-        twist: Twist::None,
-        expected: Expected::done("deleted"),
+        text: "lee@example.com leaves and has an account everywhere, at Stytch in two organizations. This is the whole \
+               request, and the whole answer.",
+        acts: &[Act::Deliver(Deliver { twist: Twist::Shown, ..leaves("workos", "event_lee", LEE) }, Expected::DONE)],
     },
     Scene {
         title: "The same event again",
-        tells: "The source delivers it a second time. It is answered from the record; no provider API is called.",
-        source: "workos",
-        email: LEE,
-        event: "event_sandbox_lee",
-        before: |_| (),
-        twist: Twist::Redelivered,
-        expected: Expected { no_calls: true, ..Expected::done("deleted") },
+        text: "The source delivers it a second time. It is answered from the record; no provider API is called.",
+        acts: &[Act::Deliver(
+            delivery("workos", "event_lee", Body::Again),
+            Expected { calls: false, ..Expected::DONE },
+        )],
     },
     Scene {
         title: "Two providers refuse",
-        tells: "dana@example.com is still on a Flashduty schedule and is Instaply's last representative.",
-        source: "directory",
-        email: DANA,
-        event: "msg_sandbox_dana",
-        before: |_| (),
-        twist: Twist::None,
-        expected: Expected {
-            status: Some("needs_attention"),
-            but: &[("flashduty", "blocked", "ReferenceExist"), ("instaply", "blocked", "")],
-            ..Expected::done("deleted")
-        },
+        text: "dana@example.com is still on a Flashduty schedule and is Instaply's last representative. A person takes \
+               care of both, and has the departure replayed.",
+        acts: &[
+            Act::Deliver(
+                leaves("directory", "msg_dana", DANA),
+                Expected {
+                    status: Some("needs_attention"),
+                    but: &[("flashduty", "blocked", "ReferenceExist"), ("instaply", "blocked", "")],
+                    ..Expected::DONE
+                },
+            ),
+            Act::World(World::relieve_dana),
+            Act::Command("departures replay directory/msg_dana", "replay: 1 departure(s)"),
+            Act::Queue("directory/msg_dana", Expected::DONE),
+        ],
     },
     Scene {
-        title: "Neighbours next door",
-        tells: "ann@example.com leaves; joann@, ann+lee@ and ann@example.com.example.com stay. At Cloudflare a \
-                search for her finds only them.",
-        source: "hr",
-        email: ANN,
-        event: "hr-sandbox-ann",
-        before: |_| (),
-        twist: Twist::None,
-        expected: Expected { but: &[("cloudflare", "already_absent", "")], ..Expected::done("deleted") },
+        title: "Neighbors",
+        text: "ann@example.com leaves; joann@, ann+lee@ and ann@example.com.example.com stay. At Cloudflare a search for \
+               her finds only them.",
+        acts: &[Act::Deliver(
+            leaves("hr", "hr-ann", ANN),
+            Expected { but: &[("cloudflare", "already_absent", "")], ..Expected::DONE },
+        )],
     },
     Scene {
         title: "A rotated token",
-        tells: "Cloudflare's token was rotated a moment ago. The function still holds the old one, reads afresh \
-                and goes on.",
-        source: "workos",
-        email: MAX,
-        event: "event_sandbox_max",
-        before: World::rotate_cloudflare,
-        twist: Twist::None,
-        expected: Expected::done("deleted"),
+        text: "Cloudflare's token was rotated a moment ago. The function still holds the old one, reads it afresh and goes \
+               on.",
+        acts: &[Act::World(World::rotate_cloudflare), Act::Deliver(leaves("workos", "event_max", MAX), Expected::DONE)],
     },
     Scene {
-        title: "Not now",
-        tells: "Aerospike answers 429 (Retry-After: 1), then 503, then works.",
-        source: "directory",
-        email: KIM,
-        event: "msg_sandbox_kim",
-        before: |world| world.aerospike.answer_next(not_now()),
-        twist: Twist::None,
-        expected: Expected { retried: Some(("aerospike", 3)), ..Expected::done("deleted") },
+        title: "429, then 503",
+        text: "Aerospike answers 429 (Retry-After: 1), then 503, then works.",
+        acts: &[
+            Act::World(|world| world.aerospike.answer_next(rate_limited())),
+            Act::Deliver(
+                leaves("directory", "msg_kim", KIM),
+                Expected { attempts: Some(("aerospike", 3)), ..Expected::DONE },
+            ),
+        ],
     },
     Scene {
         title: "An outage",
-        tells: "Stytch is down and stays down. The sender is asked to come back: nothing is forgotten.",
-        source: "workos",
-        email: SAM,
-        event: "event_sandbox_sam",
-        before: |world| world.stytch.answer_next(vec![down(); 50]),
-        twist: Twist::None,
-        expected: Expected {
-            http: 503,
-            status: Some("incomplete"),
-            but: &[("stytch", "unavailable", "")],
-            retried: Some(("stytch", 2)),
-            ..Expected::done("deleted")
-        },
+        text: "Stytch is down and stays down. The departure is recorded, so the sender gets 200; the queue keeps a message \
+               for later. Once Stytch works again the queue finishes what was left, without an operator. (The story \
+               does not wait for the message's delay.)",
+        acts: &[
+            Act::World(|world| world.stytch.answer_next(vec![down(); 50])),
+            Act::Deliver(
+                leaves("workos", "event_sam", SAM),
+                Expected { status: Some("pending"), but: &[("stytch", "unavailable", "")], ..Expected::DONE },
+            ),
+            Act::World(|world| world.stytch.recover()),
+            Act::Queue("workos/event_sam", Expected::DONE),
+        ],
     },
     Scene {
-        title: "The sender comes back",
-        tells: "Stytch works again. Only what was left is done; the other outcomes stand as they were recorded.",
-        source: "workos",
-        email: SAM,
-        event: "event_sandbox_sam",
-        before: |world| world.stytch.recover(),
-        twist: Twist::Redelivered,
-        expected: Expected::done("deleted"),
+        title: "A leaver without an e-mail address",
+        text: "The payroll system knows people by number. When it reported noa@example.com as hired, offboard recorded the \
+               address; the departure names the number alone.",
+        acts: &[
+            Act::Deliver(delivery("payroll", "payroll-1", Body::Payroll(hired)), Expected::nothing(200)),
+            Act::Deliver(delivery("payroll", "payroll-2", Body::Payroll(left)), Expected::DONE),
+        ],
+    },
+    Scene {
+        title: "A rehire",
+        text: "ria@example.com left an hour ago and is active again; the departure arrives late. It is held, and a person \
+               dismisses it.",
+        acts: &[
+            Act::Deliver(delivery("workos", "event_ria_1", Body::IsActive(RIA)), Expected::nothing(200)),
+            Act::Deliver(
+                delivery("workos", "event_ria_2", Body::Leaves(RIA, 60)),
+                Expected::held(&["person_returned"]),
+            ),
+            Act::Command("departures show workos/event_ria_2", "person_returned"),
+            Act::Command("departures dismiss workos/event_ria_2", "dismiss: 1 departure(s)"),
+        ],
+    },
+    Scene {
+        title: "Pause and resume",
+        text: "An operator stops every removal, without a deployment. tom@example.com leaves meanwhile: recorded and held. \
+               After the resume the next tick has it carried out.",
+        acts: &[
+            Act::Command("pause --reason audit", "No account is removed"),
+            Act::Deliver(leaves("directory", "msg_tom", TOM), Expected::held(&["paused"])),
+            Act::Command("resume", ""),
+            Act::Tick,
+            Act::Queue("directory/msg_tom", Expected::DONE),
+        ],
     },
     Scene {
         title: "A forged signature",
-        tells: "Somebody who cannot sign reports that pat@example.com left. No provider API is called.",
-        source: "hr",
-        email: PAT,
-        event: "hr-sandbox-pat",
-        before: |_| (),
-        twist: Twist::Forged,
-        expected: Expected { http: 401, status: None, no_calls: true, ..Expected::done("") },
+        text: "An attacker without the signing secret reports that pat@example.com left. No provider API is called.",
+        acts: &[Act::Deliver(Deliver { twist: Twist::Forged, ..leaves("hr", "hr-pat", PAT) }, Expected::nothing(401))],
     },
     Scene {
-        title: "A dry run",
-        tells: "A second function, with OFFBOARD_MODE=dry_run, says what it would do about pat@example.com.",
-        source: "directory",
-        email: PAT,
-        event: "msg_sandbox_pat",
-        before: |_| (),
-        twist: Twist::DryRun,
-        expected: Expected { status: Some("planned"), ..Expected::done("planned") },
+        title: "A dry run, then live",
+        text: "A function with mode = \"dry_run\" says what it would do about pat@example.com, and holds the departure. \
+               After going live an operator releases it.",
+        acts: &[
+            Act::Deliver(
+                Deliver { twist: Twist::DryRun, ..leaves("directory", "msg_pat", PAT) },
+                Expected { status: Some("planned"), outcome: Some("planned"), reasons: &["dry_run"], ..Expected::DONE },
+            ),
+            Act::Command("departures release directory/msg_pat", "release: 1 departure(s)"),
+            Act::Queue("directory/msg_pat", Expected::DONE),
+        ],
+    },
+    Scene {
+        title: "A mass departure",
+        text: "An import goes wrong and reports twelve people at once, more than the safeguard allows in an hour. All are \
+               held before anybody is removed; a person looks at them and dismisses them.",
+        acts: &[
+            Act::Deliver(
+                delivery("payroll", "payroll-3", Body::Payroll(everybody_left)),
+                Expected::held(&["too_many_departures"]),
+            ),
+            Act::Command("departures list", "12 departures: 12 held"),
+            Act::Command("departures dismiss --all --reason too_many_departures --yes", "dismiss: 12 departure(s)"),
+        ],
+    },
+    Scene {
+        title: "The evidence",
+        text: "What an auditor gets: who left, and when each account was gone.",
+        acts: &[Act::Command("evidence --since 1d --html {evidence}", "Written")],
     },
 ];
 
-fn not_now() -> Vec<Answer> {
-    let patience = aerospike_cloud::failure(429, "ratelimit:exceeded", "Too many requests").with("retry-after", "1");
-    vec![patience, aerospike_cloud::failure(503, "system:unavailable", "Service unavailable")]
+fn rate_limited() -> Vec<Answer> {
+    let limited = aerospike_cloud::failure(429, "ratelimit:exceeded", "Too many requests").with("retry-after", "1");
+    vec![limited, aerospike_cloud::failure(503, "system:unavailable", "Service unavailable")]
 }
 
 fn down() -> Answer {
     stytch_b2b::failure("request-id-test-outage", 503, "service_unavailable")
+}
+
+fn hired(now: OffsetDateTime) -> Vec<Value> {
+    vec![json!({
+        "id": "payroll-1", "change": "hired", "at": written(now - Duration::days(400)), "number": "1001",
+        "email": NOA,
+    })]
+}
+
+fn left(now: OffsetDateTime) -> Vec<Value> {
+    vec![json!({ "id": "payroll-2", "change": "left", "at": written(now), "number": "1001" })]
+}
+
+fn everybody_left(now: OffsetDateTime) -> Vec<Value> {
+    let left = |(email, number): (&str, u32)| {
+        json!({
+            "id": format!("payroll-{number}"), "change": "left", "at": written(now), "number": number.to_string(),
+            "email": email,
+        })
+    };
+    COLLEAGUES.into_iter().zip(2001..).map(left).collect()
+}
+
+fn written(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_default()
 }

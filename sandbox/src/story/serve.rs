@@ -8,74 +8,136 @@ use time::OffsetDateTime;
 
 use super::{
     Options, PROVIDERS, SOURCES, cast,
+    own::Own,
     world::{self, World},
 };
 use crate::{
+    aws::Aws,
     delivery::Delivery,
-    function::{Function, environment},
+    function::{Function, Start},
+    mapping::{Mapping, schedule},
     screen::{Screen, print},
 };
 
 /// The source whose deliveries carry no time, so that a printed one stays good.
 const TIMELESS: &str = "hr";
 
-/// Starts the function, says where everything is, and waits.
-pub(super) async fn serve(
-    options: &Options,
-    world: &World,
-    config: &Config,
-    path: &Path,
-    screen: &Screen,
-) -> Result<ExitCode, String> {
-    let mut function = Function::start(options.start(world, path, None)).await?;
-    let source = config.sources.get(TIMELESS).ok_or("the sandbox's configuration lacks a source")?;
-    let (secret, now) = (world::signing_secret(TIMELESS).into(), OffsetDateTime::now_utc());
-    let sample = Delivery::sign(source, "departure", &secret, cast::LEE, "hr-sandbox-sample", now)?;
-    let curl = sample.curl(&function.webhook(TIMELESS));
-    if options.json {
-        print(&document(world, &function, path, &curl).to_string());
-    } else {
-        describe(world, &function, path, &curl, screen);
+/// What is served.
+pub(super) struct Served<'a> {
+    aws: &'a Aws,
+    /// What the sources sign with.
+    secrets: Vec<(String, String)>,
+    base_urls: Value,
+    credentials: Value,
+    notes: &'a [String],
+    /// Overrides the configuration's mode.
+    mode: Option<&'static str>,
+}
+
+impl<'a> Served<'a> {
+    /// The sandbox's own world.
+    pub(super) fn world(world: &'a World) -> Self {
+        let credentials = world.credentials();
+        let urls = PROVIDERS.iter().map(|name| (name.to_string(), credentials[name]["base_url"].clone()));
+        Self {
+            aws: &world.aws,
+            secrets: SOURCES.map(|source| (source.to_owned(), world::signing_secret(source).to_owned())).to_vec(),
+            base_urls: Value::Object(urls.collect()),
+            credentials,
+            notes: &[],
+            mode: Some("live"),
+        }
     }
-    function.ended().await;
-    Err(format!("the function has ended by itself:\n{}", function.log().tail()))
-}
 
-fn document(world: &World, function: &Function, path: &Path, curl: &str) -> Value {
-    let by_source = |of: &dyn Fn(&str) -> String| {
-        let pairs = SOURCES.iter().map(|source| (source.to_string(), Value::String(of(source))));
-        Value::Object(pairs.collect::<Map<_, _>>())
-    };
-    let environment: Map<_, _> = environment(path, &world.secrets.url(""))
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), Value::String(value)))
-        .collect();
-    json!({
-        "webhooks": by_source(&|source| function.webhook(source)),
-        "signing_secrets": by_source(&|source| world::signing_secret(source).into()),
-        "base_urls": base_urls(world),
-        "credentials": world.credentials(),
-        "secrets_manager": world.secrets.url(""),
-        "config": path,
-        "environment": environment,
-        "curl": curl,
-    })
-}
+    /// The world of a user's own configuration. Its policy stands.
+    pub(super) fn own(own: &'a Own) -> Self {
+        let urls = own.providers.iter().map(|(name, url, _)| (name.clone(), url.clone().into()));
+        let secrets = own.providers.iter().map(|(name, _, secret)| (name.clone(), secret.clone()));
+        Self {
+            aws: &own.aws,
+            secrets: own.sources.clone(),
+            base_urls: Value::Object(urls.collect()),
+            credentials: Value::Object(secrets.collect()),
+            notes: &own.notes,
+            mode: None,
+        }
+    }
 
-fn describe(world: &World, function: &Function, path: &Path, curl: &str, screen: &Screen) {
-    let webhooks = SOURCES.iter().map(|source| format!("{source:<10} {}", function.webhook(source)));
-    screen.section("Webhooks", webhooks);
-    screen.section("A signed departure, ready to paste", [curl.to_owned()]);
-    let urls = serde_json::to_string_pretty(&base_urls(world)).unwrap_or_default();
-    screen.section("The providers' base URLs", urls.lines().map(str::to_owned));
-    let exports = environment(path, &world.secrets.url(""));
-    let exports = exports.into_iter().map(|(name, value)| format!("export {name}={value}"));
-    screen.section("To run the function elsewhere, or `offboard send`", exports);
-    screen.line("\nUp until Ctrl-C; the function's log follows.");
-}
+    /// Starts the function, says where everything is, and waits.
+    pub(super) async fn serve(
+        &self,
+        options: &Options,
+        config: &Config,
+        path: &Path,
+        screen: &Screen,
+    ) -> Result<ExitCode, String> {
+        let (host, port, show_log) = (options.host, options.port, !options.json);
+        let start = Start { host, port, config: path, aws: self.aws, mode: self.mode, show_log };
+        let mut function = Function::start(start).await?;
+        let _mapping = Mapping::start(self.aws.sqs.clone(), function.api().clone());
+        let schedule = tokio::spawn(schedule(function.api().clone()));
+        let sample = self.sample(config, &function)?;
+        if options.json {
+            print(&self.document(&function, path, sample).to_string());
+        } else {
+            self.describe(&function, path, sample, screen);
+        }
+        function.ended().await;
+        schedule.abort();
+        Err(format!("the function has ended by itself:\n{}", function.log().tail()))
+    }
 
-fn base_urls(world: &World) -> Value {
-    let credentials = world.credentials();
-    let urls = PROVIDERS.iter().map(|name| (name.to_string(), credentials[name]["base_url"].clone()));
-    Value::Object(urls.collect())
+    /// The variables with which every other command works against it.
+    fn environment(&self, path: &Path) -> Vec<(&'static str, String)> {
+        let mode = self.mode.map(|mode| ("OFFBOARD_MODE", mode.to_owned()));
+        let own = [("OFFBOARD_CONFIG", path.display().to_string())];
+        own.into_iter().chain(mode).chain(self.aws.environment()).collect()
+    }
+
+    /// A departure, ready to be pasted; `None` if no source can sign one.
+    fn sample(&self, config: &Config, function: &Function) -> Result<Option<String>, String> {
+        let is_timeless = |(name, _): &&(String, String)| name == TIMELESS;
+        let Some((name, secret)) = self.secrets.iter().find(is_timeless).or(self.secrets.first()) else {
+            return Ok(None);
+        };
+        let source = config.sources.get(name).ok_or_else(|| format!("no source {name}"))?;
+        let (secret, now) = (secret.as_str().into(), OffsetDateTime::now_utc());
+        let delivery = Delivery::sample(source, "departure", &secret, cast::LEE, "sandbox-sample", now)?;
+        Ok(Some(delivery.curl(&function.webhook(name))))
+    }
+
+    fn document(&self, function: &Function, path: &Path, sample: Option<String>) -> Value {
+        let by_source = |value: &dyn Fn(&str, &str) -> String| {
+            let pairs = self.secrets.iter().map(|(source, secret)| (source.clone(), value(source, secret).into()));
+            Value::Object(pairs.collect::<Map<_, _>>())
+        };
+        let environment = self.environment(path).into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+        json!({
+            "webhooks": by_source(&|source, _| function.webhook(source)),
+            "signing_secrets": by_source(&|_, secret| secret.to_owned()),
+            "base_urls": self.base_urls,
+            "credentials": self.credentials,
+            "secrets_manager": self.aws.secrets.url(""),
+            "config": path,
+            "environment": Value::Object(environment.collect()),
+            "notes": self.notes,
+            "curl": sample,
+        })
+    }
+
+    fn describe(&self, function: &Function, path: &Path, sample: Option<String>, screen: &Screen) {
+        if !self.notes.is_empty() {
+            screen.section("Not as in your configuration", self.notes.iter().cloned());
+        }
+        let webhooks = self.secrets.iter().map(|(source, _)| format!("{source:<10} {}", function.webhook(source)));
+        screen.section("Webhooks", webhooks);
+        let sample = sample.unwrap_or_else(|| "no source can sign one here".into());
+        screen.section("A signed departure, ready to paste", [sample]);
+        screen.section("People", [cast::everybody().take(8).collect::<Vec<_>>().join(", ") + ", …"]);
+        let urls = serde_json::to_string_pretty(&self.base_urls).unwrap_or_default();
+        screen.section("The providers' base URLs", urls.lines().map(str::to_owned));
+        let exports = self.environment(path).into_iter().map(|(name, value)| format!("export {name}={value}"));
+        screen.section("So that every other command works against it, paste these lines", exports);
+        screen.line("\nUp until Ctrl-C; the function's log follows.");
+    }
 }

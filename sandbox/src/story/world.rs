@@ -1,11 +1,11 @@
-//! The world outside the function: six mock services, their members, their credentials, and the configuration for them.
+//! The world outside the function: AWS, five providers, their members, their credentials, and the configuration for them.
 
 use std::{io, net::IpAddr};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::cast;
-use crate::aws::secrets_manager::SecretsManager;
+use crate::aws::Aws;
 use crate::mock::{MockServer, Watched};
 use crate::vendors::{
     aerospike_cloud::{self, AerospikeCloud},
@@ -19,6 +19,7 @@ use crate::vendors::{
 const DIRECTORY_SECRET: &str = "whsec_c2FuZGJveC1kaXJlY3Rvcnktc2lnbmluZy1zZWNyZXQ=";
 const WORKOS_SECRET: &str = "sandbox-workos-signing-secret";
 const HR_SECRET: &str = "sandbox-hr-signing-secret";
+const PAYROLL_SECRET: &str = "sandbox-payroll-signing-secret";
 
 const FLASHDUTY_KEY: &str = "sandbox-flashduty-app-key";
 const INSTAPLY_TOKEN: &str = "sandbox-instaply-token";
@@ -34,17 +35,41 @@ const STYTCH_ORGANIZATIONS: [&str; 2] = [
     "organization-test-5a4db0c5-0000-4000-8000-000000000002",
 ];
 
+/// The made-up credentials of a product: the keys of its secret with their values.
+pub(super) struct Credentials(&'static [(&'static str, &'static str)]);
+
+impl Credentials {
+    /// The secret.
+    pub(super) fn secret(&self) -> Value {
+        self.0.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect::<Map<_, _>>().into()
+    }
+
+    /// The secret, and settings.
+    fn with(&self, settings: Value) -> Value {
+        let (Value::Object(mut all), Value::Object(more)) = (self.secret(), settings) else { return Value::Null };
+        all.extend(more);
+        all.into()
+    }
+}
+
+pub(super) const FLASHDUTY: Credentials = Credentials(&[("app_key", FLASHDUTY_KEY)]);
+pub(super) const INSTAPLY: Credentials = Credentials(&[("token", INSTAPLY_TOKEN)]);
+pub(super) const CLOUDFLARE: Credentials = Credentials(&[("api_token", CLOUDFLARE_TOKEN)]);
+pub(super) const AEROSPIKE: Credentials =
+    Credentials(&[("client_id", AEROSPIKE_ID), ("client_secret", AEROSPIKE_SECRET)]);
+pub(super) const STYTCH: Credentials = Credentials(&[("project_id", STYTCH_PROJECT), ("secret", STYTCH_SECRET)]);
+
 /// All mock services.
 pub(super) struct World {
-    /// AWS Secrets Manager.
-    pub secrets: MockServer<SecretsManager>,
+    /// AWS.
+    pub aws: Aws,
     /// Flashduty.
     pub flashduty: MockServer<Flashduty>,
     /// Instaply.
     pub instaply: MockServer<Instaply>,
     /// Cloudflare Access.
     pub cloudflare: MockServer<CloudflareAccess>,
-    /// Aerospike Cloud and its authorisation server.
+    /// Aerospike Cloud and its authorization server.
     pub aerospike: MockServer<AerospikeCloud>,
     /// Stytch B2B.
     pub stytch: MockServer<StytchB2b>,
@@ -53,13 +78,17 @@ pub(super) struct World {
 impl World {
     /// Starts all mock services with everybody in them.
     pub(super) async fn start(host: IpAddr) -> io::Result<Self> {
+        let aws = Aws::start(host).await?;
+        put_secrets(&aws);
+        let people: Vec<&str> = cast::everybody().collect();
+        let organizations = STYTCH_ORGANIZATIONS.map(String::from);
         Ok(Self {
-            secrets: MockServer::start("secretsmanager", host, secrets()).await?,
-            flashduty: MockServer::start("flashduty", host, flashduty()).await?,
-            instaply: MockServer::start("instaply", host, instaply()).await?,
-            cloudflare: MockServer::start("cloudflare", host, cloudflare()).await?,
-            aerospike: MockServer::start("aerospike", host, aerospike()).await?,
-            stytch: MockServer::start("stytch", host, stytch()).await?,
+            aws,
+            flashduty: MockServer::start("flashduty", host, flashduty(&people)).await?,
+            instaply: MockServer::start("instaply", host, instaply(&people)).await?,
+            cloudflare: MockServer::start("cloudflare", host, cloudflare(&people, CLOUDFLARE_ACCOUNT)).await?,
+            aerospike: MockServer::start("aerospike", host, aerospike(&people)).await?,
+            stytch: MockServer::start("stytch", host, stytch(&people, &organizations)).await?,
         })
     }
 
@@ -76,19 +105,25 @@ impl World {
     /// The calls that no mock service knew.
     pub(super) fn unknown(&self) -> Vec<String> {
         let providers = self.providers().into_iter().flat_map(|provider| provider.unknown());
-        providers.chain(self.secrets.unknown()).collect()
+        providers.chain(self.aws.unknown()).collect()
     }
 
     /// Gives out a new Cloudflare token: the old one is worthless from now on.
     pub(super) fn rotate_cloudflare(&self) {
         self.cloudflare.with(|service| service.api_token = CLOUDFLARE_NEXT_TOKEN.into());
         let value = json!({ "api_token": CLOUDFLARE_NEXT_TOKEN });
-        self.secrets.with(|service| service.put("offboard/providers/cloudflare", value));
+        self.aws.secrets.with(|service| service.put("offboard/providers/cloudflare", value));
+    }
+
+    /// Takes Dana off the Flashduty schedule, and gives Instaply another representative.
+    pub(super) fn relieve_dana(&self) {
+        self.flashduty.with(|service| service.members.iter_mut().for_each(|member| member.schedules.clear()));
+        self.instaply.with(|service| service.users.iter_mut().for_each(|user| user.kept_by = None));
     }
 
     /// Everything that must never be seen outside Secrets Manager, tokens included that were issued meanwhile.
     pub(super) fn confidential(&self) -> Vec<String> {
-        let mut all = self.secrets.with(|service| service.values());
+        let mut all = self.aws.secrets.with(|service| service.values());
         // A project's id and a client's id name something; they open nothing.
         all.retain(|value| value != STYTCH_PROJECT && value != AEROSPIKE_ID);
         all.extend(self.aerospike.with(|service| service.issued.clone()));
@@ -113,23 +148,20 @@ impl World {
         places.into_iter().fold(template, |text, (place, value)| text.replace(place, &value))
     }
 
-    /// Base URLs and credentials, for whoever wants to talk to the mock services.
+    /// Base URLs and credentials of the mock services.
     pub(super) fn credentials(&self) -> Value {
         json!({
-            "flashduty": { "base_url": self.flashduty.url(""), "app_key": FLASHDUTY_KEY },
-            "instaply": { "base_url": self.instaply.url(""), "token": INSTAPLY_TOKEN },
-            "cloudflare": {
-                "base_url": self.cloudflare.url("/client/v4"), "account_id": CLOUDFLARE_ACCOUNT,
-                "api_token": CLOUDFLARE_TOKEN,
-            },
-            "aerospike": {
-                "base_url": self.aerospike.url("/v2"), "token_url": self.aerospike.url("/oauth/token"),
-                "client_id": AEROSPIKE_ID, "client_secret": AEROSPIKE_SECRET,
-            },
-            "stytch": {
-                "base_url": self.stytch.url(""), "project_id": STYTCH_PROJECT, "secret": STYTCH_SECRET,
-                "organization_ids": STYTCH_ORGANIZATIONS,
-            },
+            "flashduty": FLASHDUTY.with(json!({ "base_url": self.flashduty.url("") })),
+            "instaply": INSTAPLY.with(json!({ "base_url": self.instaply.url("") })),
+            "cloudflare": CLOUDFLARE.with(
+                json!({ "base_url": self.cloudflare.url("/client/v4"), "account_id": CLOUDFLARE_ACCOUNT }),
+            ),
+            "aerospike": AEROSPIKE.with(
+                json!({ "base_url": self.aerospike.url("/v2"), "token_url": self.aerospike.url("/oauth/token") }),
+            ),
+            "stytch": STYTCH.with(
+                json!({ "base_url": self.stytch.url(""), "organization_ids": STYTCH_ORGANIZATIONS }),
+            ),
         })
     }
 }
@@ -139,30 +171,31 @@ pub(super) fn signing_secret(source: &str) -> &'static str {
     match source {
         "directory" => DIRECTORY_SECRET,
         "workos" => WORKOS_SECRET,
+        "payroll" => PAYROLL_SECRET,
         _ => HR_SECRET,
     }
 }
 
-fn secrets() -> SecretsManager {
-    let mut secrets = SecretsManager::default();
+fn put_secrets(aws: &Aws) {
     for source in super::SOURCES {
-        secrets.put(&format!("offboard/sources/{source}"), json!({ "signing_secret": signing_secret(source) }));
+        let value = json!({ "signing_secret": signing_secret(source) });
+        aws.secrets.with(|secrets| secrets.put(&format!("offboard/sources/{source}"), value));
     }
     let providers = [
-        ("flashduty", json!({ "app_key": FLASHDUTY_KEY })),
-        ("instaply", json!({ "token": INSTAPLY_TOKEN })),
-        ("cloudflare", json!({ "api_token": CLOUDFLARE_TOKEN })),
-        ("aerospike", json!({ "client_id": AEROSPIKE_ID, "client_secret": AEROSPIKE_SECRET })),
-        ("stytch", json!({ "project_id": STYTCH_PROJECT, "secret": STYTCH_SECRET })),
+        ("flashduty", FLASHDUTY),
+        ("instaply", INSTAPLY),
+        ("cloudflare", CLOUDFLARE),
+        ("aerospike", AEROSPIKE),
+        ("stytch", STYTCH),
     ];
-    for (provider, value) in providers {
-        secrets.put(&format!("offboard/providers/{provider}"), value);
+    for (provider, credentials) in providers {
+        aws.secrets.with(|secrets| secrets.put(&format!("offboard/providers/{provider}"), credentials.secret()));
     }
-    secrets
 }
 
-fn flashduty() -> Flashduty {
-    let members = cast::everybody().zip(2_476_444_212_131..).map(|(email, id)| flashduty::Member {
+/// A Flashduty account with these people.
+pub(super) fn flashduty(people: &[&str]) -> Flashduty {
+    let members = people.iter().copied().zip(2_476_444_212_131..).map(|(email, id)| flashduty::Member {
         id,
         email: email.into(),
         schedules: if email == cast::DANA { vec!["Primary".into()] } else { Vec::new() },
@@ -170,8 +203,9 @@ fn flashduty() -> Flashduty {
     Flashduty { app_key: FLASHDUTY_KEY.into(), members: members.collect() }
 }
 
-fn instaply() -> Instaply {
-    let users = cast::everybody().zip(1_388_838..).map(|(email, id)| instaply::User {
+/// An Instaply organization with these people.
+pub(super) fn instaply(people: &[&str]) -> Instaply {
+    let users = people.iter().copied().zip(1_388_838..).map(|(email, id)| instaply::User {
         id,
         email: email.into(),
         kept_by: (email == cast::DANA).then_some("last customer representative in one or more businesses"),
@@ -179,20 +213,18 @@ fn instaply() -> Instaply {
     Instaply { token: INSTAPLY_TOKEN.into(), users: users.collect() }
 }
 
-fn cloudflare() -> CloudflareAccess {
-    // Ann is not here, her neighbours are: what a search finds is then nobody of that address.
-    let users = cast::everybody().zip(1..).filter(|(email, _)| *email != cast::ANN);
+/// A Cloudflare account with these people.
+pub(super) fn cloudflare(people: &[&str], account_id: &str) -> CloudflareAccess {
+    // Ann is missing and her neighbors are there: a search for her address finds other people alone.
+    let users = people.iter().copied().zip(1..).filter(|(email, _)| *email != cast::ANN);
     let users = users.map(|(email, number)| cloudflare_access::User { id: uuid(0xc10d, number), email: email.into() });
-    CloudflareAccess {
-        account_id: CLOUDFLARE_ACCOUNT.into(),
-        api_token: CLOUDFLARE_TOKEN.into(),
-        users: users.collect(),
-    }
+    CloudflareAccess { account_id: account_id.into(), api_token: CLOUDFLARE_TOKEN.into(), users: users.collect() }
 }
 
-fn aerospike() -> AerospikeCloud {
+/// An Aerospike organization with these people.
+pub(super) fn aerospike(people: &[&str]) -> AerospikeCloud {
     let owner = ("owner@example.com", true);
-    let everybody = cast::everybody().map(|email| (email, false));
+    let everybody = people.iter().map(|email| (*email, false));
     let members = everybody.chain([owner]).zip(1..).map(|((email, owner), number)| aerospike_cloud::Member {
         id: uuid(0xae05, number),
         email: email.into(),
@@ -206,7 +238,8 @@ fn aerospike() -> AerospikeCloud {
     }
 }
 
-fn stytch() -> StytchB2b {
+/// A Stytch project with these organizations: all people belong to the first.
+pub(super) fn stytch(people: &[&str], organizations: &[String]) -> StytchB2b {
     let member = |organization_id: &str, number, email: &str, breakglass| stytch_b2b::Member {
         organization_id: organization_id.into(),
         id: format!("member-test-{}", uuid(0x57c4, number)),
@@ -214,16 +247,18 @@ fn stytch() -> StytchB2b {
         breakglass,
         deleted: false,
     };
-    let [first, second] = STYTCH_ORGANIZATIONS;
-    let mut members: Vec<_> = cast::everybody().zip(1..).map(|(email, n)| member(first, n, email, false)).collect();
-    // Some people belong to both organisations, with a record in each.
-    let both = [cast::LEE, cast::SAM, cast::NEIGHBOURS[0]];
-    members.extend(both.into_iter().zip(101..).map(|(email, n)| member(second, n, email, false)));
+    let first = organizations.first().map(String::as_str).unwrap_or_default();
+    let mut members: Vec<_> = people.iter().zip(1..).map(|(email, n)| member(first, n, email, false)).collect();
+    // Some people belong to two organizations, with a record in each.
+    if let Some(second) = organizations.get(1) {
+        let both = [cast::LEE, cast::SAM, cast::NEIGHBORS[0]];
+        members.extend(both.into_iter().zip(101..).map(|(email, n)| member(second, n, email, false)));
+    }
     members.push(member(first, 201, "breakglass@example.com", true));
     StytchB2b {
         project_id: STYTCH_PROJECT.into(),
         secret: STYTCH_SECRET.into(),
-        organizations: STYTCH_ORGANIZATIONS.map(String::from).to_vec(),
+        organizations: organizations.to_vec(),
         members,
     }
 }

@@ -1,11 +1,11 @@
-//! Aerospike Cloud: <https://aerospike.com/docs/cloud/api/>, and its authorisation server.
+//! Aerospike Cloud: <https://aerospike.com/docs/cloud/api/>, and its authorization server.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::mock::{Answer, Call, Service, Unknown};
 
-/// An Aerospike Cloud organisation and the server that issues its access tokens.
+/// An Aerospike Cloud organization and the server that issues its access tokens.
 pub struct AerospikeCloud {
     /// The client of the client-credentials grant.
     pub client_id: String,
@@ -17,7 +17,7 @@ pub struct AerospikeCloud {
     pub members: Vec<Member>,
 }
 
-/// A member of an organisation.
+/// A member of an organization.
 pub struct Member {
     /// The UUID by which the member is removed.
     pub id: String,
@@ -43,11 +43,11 @@ impl Service for AerospikeCloud {
             ("POST", ["oauth", "token"]) => self.issue(call),
             ("GET", ["v2", "organization", "members"]) => {
                 call.query(&["limit", "offset"])?;
-                self.authorised(call, |organisation| organisation.list())
+                self.authorized(call, |organization| organization.list())
             }
             ("DELETE", ["v2", "organization", "members", id]) => {
                 call.query(&[])?;
-                self.authorised(call, |organisation| organisation.delete(id))
+                self.authorized(call, |organization| organization.delete(id))
             }
             _ => Err(Unknown::call()),
         }
@@ -76,7 +76,7 @@ impl AerospikeCloud {
         Ok(Answer::json(200, body))
     }
 
-    fn authorised(&mut self, call: &Call, answer: impl FnOnce(&mut Self) -> Answer) -> Result<Answer, Unknown> {
+    fn authorized(&mut self, call: &Call, answer: impl FnOnce(&mut Self) -> Answer) -> Result<Answer, Unknown> {
         call.no_body()?;
         let token = call.header("authorization")?.strip_prefix("Bearer ");
         let token = token.ok_or_else(|| Unknown("authorization is not a bearer token".into()))?;

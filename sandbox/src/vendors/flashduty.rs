@@ -68,7 +68,7 @@ impl Flashduty {
         if p == 0 || !(1..=100).contains(&limit) || p * limit > 10_000 {
             return Ok(refusal(call, 400, "InvalidParameter", json!({})));
         }
-        // A substring of the address, as at the vendor: neighbours come along.
+        // A substring of the address, as at the vendor: neighbors come along.
         let query = query.unwrap_or_default().to_lowercase();
         let found = self.members.iter().filter(|member| member.email.contains(&query));
         let found: Vec<Value> = found.map(Member::shown).collect();

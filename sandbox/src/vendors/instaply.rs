@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::mock::{Answer, Call, Service, Unknown};
 
-/// An Instaply organisation.
+/// An Instaply organization.
 pub struct Instaply {
     /// The token of the header.
     pub token: String,
@@ -13,7 +13,7 @@ pub struct Instaply {
     pub users: Vec<User>,
 }
 
-/// A user of an Instaply organisation.
+/// A user of an Instaply organization.
 pub struct User {
     /// Its number.
     pub id: u64,
@@ -43,8 +43,8 @@ impl Service for Instaply {
             return Ok(Answer::json(403, json!({ "developerMessage": text })));
         }
         if !email.contains('@') {
-            let fault = json!({ "message": "must be a valid email", "property": "email" });
-            return Ok(Answer::json(400, json!({ "body": [fault], "headers": [] })));
+            let error = json!({ "message": "must be a valid email", "property": "email" });
+            return Ok(Answer::json(400, json!({ "body": [error], "headers": [] })));
         }
         Ok(self.delete(&email))
     }

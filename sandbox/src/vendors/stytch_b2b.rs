@@ -10,15 +10,15 @@ pub struct StytchB2b {
     pub project_id: String,
     /// The password of HTTP Basic.
     pub secret: String,
-    /// Its organisations.
+    /// Its organizations.
     pub organizations: Vec<String>,
     /// The members of all of them.
     pub members: Vec<Member>,
 }
 
-/// A member of one organisation.
+/// A member of one organization.
 pub struct Member {
-    /// Its organisation.
+    /// Its organization.
     pub organization_id: String,
     /// Its id.
     pub id: String,
@@ -65,10 +65,10 @@ impl Service for StytchB2b {
 
 impl StytchB2b {
     fn get(&self, call: &Call, organization: &str) -> Result<Answer, Unknown> {
-        // The vendor's SDK repeats the organisation in the query.
+        // The vendor's SDK repeats the organization in the query.
         let query = call.query(&["email_address", "organization_id"])?;
         if query.get("organization_id").is_some_and(|repeated| repeated != organization) {
-            return Err(Unknown("another organisation in the query".into()));
+            return Err(Unknown("another organization in the query".into()));
         }
         let Some(email) = query.get("email_address") else {
             return Err(Unknown("no email_address".into()));

@@ -6,6 +6,7 @@ use std::{
 };
 
 use axum::response::Response;
+use offboard_sandbox::{aws::sqs, mock::MockServer};
 use serde_json::{Value, json};
 
 use crate::support::{self, Call, serve};
@@ -178,82 +179,35 @@ fn enveloped(result: Value, info: Value) -> Value {
 }
 
 /// A queue that keeps what is sent.
-#[derive(Clone, Default)]
-pub struct Sqs(Arc<Mutex<Waiting>>);
-
-#[derive(Default)]
-struct Waiting {
-    messages: Vec<(String, u64)>,
-    depth: usize,
-    is_down: bool,
-    refused: Option<String>,
-}
-
-/// A character that may stand in a message.
-/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
-fn is_allowed(character: char) -> bool {
-    matches!(character, '\u{9}' | '\u{a}' | '\u{d}' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
-}
+pub struct Sqs(MockServer<sqs::Sqs>);
 
 impl Sqs {
     pub async fn start() -> (Self, String) {
-        let sqs = Self::default();
-        let this = sqs.clone();
-        let address = serve(move |call| {
-            let this = this.clone();
-            async move { this.answer(&call) }
-        })
-        .await;
-        (sqs, address)
+        let server = MockServer::start("sqs", [127, 0, 0, 1].into(), sqs::Sqs::default()).await.unwrap();
+        let url = server.url("");
+        (Self(server), url)
     }
 
     /// Returns the departures of the messages that were sent since the last time, and their delays in seconds.
     pub fn take(&self) -> Vec<(String, u64)> {
-        std::mem::take(&mut self.0.lock().unwrap().messages)
+        let departure = |message: sqs::Message| {
+            let body: Value = serde_json::from_str(&message.body).unwrap();
+            (body["departure"].as_str().unwrap().to_owned(), message.delay_seconds)
+        };
+        self.0.with(sqs::Sqs::take).into_iter().map(departure).collect()
     }
 
     /// So many messages wait already.
     pub fn set_depth(&self, depth: usize) {
-        self.0.lock().unwrap().depth = depth;
+        self.0.with(|queue| queue.backlog = depth);
     }
 
     pub fn set_down(&self, is_down: bool) {
-        self.0.lock().unwrap().is_down = is_down;
+        self.0.with(|queue| queue.is_down = is_down);
     }
 
     /// From now on a batch with a message about this departure is refused.
     pub fn refuse(&self, departure: &str) {
-        self.0.lock().unwrap().refused = Some(departure.to_owned());
-    }
-
-    fn answer(&self, call: &Call) -> Response {
-        let mut waiting = self.0.lock().unwrap();
-        let asked = call.json();
-        match call.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
-            _ if waiting.is_down => support::answer(400, &json!({"__type": "KmsDisabled"})),
-            Some("AmazonSQS.SendMessageBatch") => {
-                let entries = asked["Entries"].as_array().unwrap();
-                let has_refused = entries.iter().any(|entry| {
-                    let body = entry["MessageBody"].as_str().unwrap();
-                    !body.chars().all(is_allowed) || waiting.refused.as_ref().is_some_and(|id| body.contains(id))
-                });
-                if has_refused {
-                    return support::answer(400, &json!({"__type": "InvalidMessageContents"}));
-                }
-                let sent = entries.iter().map(|entry| {
-                    let body: Value = serde_json::from_str(entry["MessageBody"].as_str().unwrap()).unwrap();
-                    (body["departure"].as_str().unwrap().to_owned(), entry["DelaySeconds"].as_u64().unwrap())
-                });
-                waiting.messages.extend(sent);
-                let taken =
-                    entries.iter().map(|entry| json!({"Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": "x"}));
-                support::answer(200, &json!({"Successful": taken.collect::<Vec<_>>(), "Failed": []}))
-            }
-            Some("AmazonSQS.GetQueueAttributes") => {
-                let attributes = json!({"ApproximateNumberOfMessages": waiting.depth.to_string()});
-                support::answer(200, &json!({"Attributes": attributes}))
-            }
-            target => support::answer(501, &json!({"unknown": format!("{target:?}")})),
-        }
+        self.0.with(|queue| queue.refused = Some(departure.to_owned()));
     }
 }

@@ -170,7 +170,7 @@ async fn a_faulty_configuration_ends_the_function_and_tells_every_fault() {
     let (success, log) = function.ended().await;
     assert!(!success);
     for fault in [
-        "line 2: `policy`: unknown mode `sometimes`",
+        "line 2: `policy.mode`: unknown mode `sometimes`",
         "line 3: unknown key `protect`",
         "line 5: `sources.hr`: unknown kind `pigeon`",
     ] {

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     process::Stdio,
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use axum::{
@@ -16,11 +16,16 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
+use offboard_sandbox::{
+    aws::{lambda_runtime::RuntimeApi, secrets_manager::SecretsManager},
+    envelope,
+    mock::MockServer,
+};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 use tokio::{
     io::AsyncReadExt,
     process::{Child, Command},
-    sync::{Notify, oneshot},
 };
 
 /// A request, read in full.
@@ -61,7 +66,7 @@ pub fn answer(status: u16, body: &Value) -> Response {
     (status, [("content-type", "application/json")], body.to_string()).into_response()
 }
 
-/// A server whose answers are set by the test and whose calls are kept. Not told what to answer, it says 501.
+/// A server whose answers are set by the test and whose calls are kept. Without a further answer it says 501.
 #[derive(Clone, Default)]
 pub struct Double(Arc<Mutex<State>>);
 
@@ -106,135 +111,42 @@ impl Double {
     }
 }
 
-/// AWS Secrets Manager, as far as it is used: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/>.
-#[derive(Clone, Default)]
-pub struct Vault(Arc<Mutex<Shelves>>);
-
-#[derive(Default)]
-struct Shelves {
-    current: HashMap<String, String>,
-    previous: HashMap<String, String>,
-    reads: Vec<String>,
-    broken: bool,
-}
+/// AWS Secrets Manager.
+pub struct Vault(MockServer<SecretsManager>);
 
 impl Vault {
     pub async fn start() -> (Self, String) {
-        let vault = Self::default();
-        let this = vault.clone();
-        let address = serve(move |call| {
-            let this = this.clone();
-            async move { this.read(&call) }
-        })
-        .await;
-        (vault, address)
+        let secrets = SecretsManager::default();
+        let server = MockServer::start("secretsmanager", [127, 0, 0, 1].into(), secrets).await.unwrap();
+        let url = server.url("");
+        (Self(server), url)
     }
 
     /// Puts a new version in; the one before becomes `AWSPREVIOUS`.
     pub fn put(&self, name: &str, value: &str) -> &Self {
-        let mut shelves = self.0.lock().unwrap();
-        if let Some(old) = shelves.current.insert(name.to_owned(), value.to_owned()) {
-            shelves.previous.insert(name.to_owned(), old);
-        }
-        drop(shelves);
+        self.0.with(|secrets| secrets.put(name, value));
         self
     }
 
-    /// Takes the current version away.
+    /// Takes the secret away.
     pub fn take(&self, name: &str) {
-        self.0.lock().unwrap().current.remove(name);
+        self.0.with(|secrets| secrets.remove(name));
     }
 
     pub fn break_down(&self) {
-        self.0.lock().unwrap().broken = true;
+        self.0.with(|secrets| secrets.is_down = true);
     }
 
     /// What was read: `batch N`, or `NAME STAGE`.
     pub fn reads(&self) -> Vec<String> {
-        self.0.lock().unwrap().reads.clone()
-    }
-
-    fn read(&self, call: &Call) -> Response {
-        let mut shelves = self.0.lock().unwrap();
-        let asked = call.json();
-        if shelves.broken {
-            shelves.reads.push("refused".to_owned());
-            return answer(500, &json!({"__type": "InternalServiceError"}));
-        }
-        match call.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
-            Some("secretsmanager.BatchGetSecretValue") => {
-                let ids: Vec<_> = asked["SecretIdList"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-                shelves.reads.push(format!("batch {}", ids.len()));
-                assert!(ids.len() <= 20);
-                let found = ids
-                    .iter()
-                    .filter_map(|id| shelves.current.get(*id).map(|value| json!({"Name": id, "SecretString": value})));
-                let missing = ids.iter().filter(|id| !shelves.current.contains_key(**id));
-                let errors = missing.map(|id| json!({"SecretId": id, "ErrorCode": "ResourceNotFoundException"}));
-                answer(200, &json!({"SecretValues": found.collect::<Vec<_>>(), "Errors": errors.collect::<Vec<_>>()}))
-            }
-            Some("secretsmanager.GetSecretValue") => {
-                let (id, stage) = (asked["SecretId"].as_str().unwrap(), asked["VersionStage"].as_str().unwrap());
-                shelves.reads.push(format!("{id} {stage}"));
-                let shelf = if stage == "AWSPREVIOUS" { &shelves.previous } else { &shelves.current };
-                match shelf.get(id) {
-                    Some(value) => answer(200, &json!({"Name": id, "SecretString": value})),
-                    None => answer(400, &json!({"__type": "ResourceNotFoundException"})),
-                }
-            }
-            target => answer(501, &json!({"unknown": format!("{target:?}")})),
-        }
-    }
-}
-
-type Waiting = HashMap<String, oneshot::Sender<(bool, Value)>>;
-
-/// The Lambda runtime API: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
-#[derive(Clone, Default)]
-struct Runtime {
-    queue: Arc<Mutex<VecDeque<(String, Value, u64)>>>,
-    waiting: Arc<Mutex<Waiting>>,
-    more: Arc<Notify>,
-}
-
-impl Runtime {
-    async fn handle(&self, call: Call) -> Response {
-        let path: Vec<_> = call.path.split('/').skip(1).collect();
-        match (call.method.as_str(), &path[..]) {
-            ("GET", ["2018-06-01", "runtime", "invocation", "next"]) => loop {
-                let next = self.queue.lock().unwrap().pop_front();
-                if let Some((id, event, deadline)) = next {
-                    let mut next = answer(200, &event);
-                    for (name, value) in [
-                        ("lambda-runtime-aws-request-id", id),
-                        ("lambda-runtime-deadline-ms", deadline.to_string()),
-                        (
-                            "lambda-runtime-invoked-function-arn",
-                            "arn:aws:lambda:eu-west-1:123456789012:function:offboard".to_owned(),
-                        ),
-                        ("lambda-runtime-trace-id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700".to_owned()),
-                    ] {
-                        next.headers_mut().insert(name, value.parse().unwrap());
-                    }
-                    return next;
-                }
-                self.more.notified().await;
-            },
-            ("POST", ["2018-06-01", "runtime", "invocation", id, end @ ("response" | "error")]) => {
-                if let Some(waiting) = self.waiting.lock().unwrap().remove(*id) {
-                    let _ = waiting.send((*end == "response", call.json()));
-                }
-                answer(202, &json!({"status": "OK"}))
-            }
-            _ => answer(501, &json!({})),
-        }
+        self.0.with(|secrets| secrets.reads.clone())
     }
 }
 
 /// The compiled function, running.
 pub struct Function {
     child: Child,
-    runtime: Runtime,
+    runtime: RuntimeApi,
     count: u32,
     config: PathBuf,
 }
@@ -256,18 +168,12 @@ impl Reply {
 impl Function {
     /// Starts it with this configuration and Secrets Manager at this address.
     pub async fn start(config: &str, secrets: &str, environment: &[(&str, &str)]) -> Self {
-        let runtime = Runtime::default();
-        let this = runtime.clone();
-        let address = serve(move |call| {
-            let this = this.clone();
-            async move { this.handle(call).await }
-        })
-        .await;
+        let runtime = RuntimeApi::start().await.unwrap();
         let path = temporary(config);
         let child = Command::new(env!("CARGO_BIN_EXE_offboard-lambda"))
             .env_clear()
             .envs([
-                ("AWS_LAMBDA_RUNTIME_API", address.trim_start_matches("http://")),
+                ("AWS_LAMBDA_RUNTIME_API", runtime.address().to_string().as_str()),
                 ("AWS_LAMBDA_FUNCTION_NAME", "offboard"),
                 ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
                 ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
@@ -288,20 +194,13 @@ impl Function {
         Self { child, runtime, count: 0, config: path }
     }
 
-    /// Invokes it; `Err` is the error that it told the runtime.
+    /// Invokes it; `Err` is the error that it reported to the runtime.
     pub async fn invoke(&mut self, event: Value, time: Duration) -> Result<Value, Value> {
         self.count += 1;
         let id = format!("8476a536-e9f4-11e8-9739-{:012}", self.count);
-        let (done, result) = oneshot::channel();
-        self.runtime.waiting.lock().unwrap().insert(id.clone(), done);
-        let deadline = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + time;
-        let deadline = u64::try_from(deadline.as_millis()).unwrap();
-        self.runtime.queue.lock().unwrap().push_back((id, event, deadline));
-        self.runtime.more.notify_one();
-        match tokio::time::timeout(Duration::from_secs(20), result).await.expect("the function answers").unwrap() {
-            (true, answer) => Ok(answer),
-            (false, error) => Err(error),
-        }
+        let said = self.runtime.invoke_within(id, event, time);
+        let said = tokio::time::timeout(Duration::from_secs(20), said).await.expect("the function answers");
+        said.map_err(|error| serde_json::from_str(&error).unwrap_or_else(|_| panic!("{error}")))
     }
 
     /// Sends it an HTTP request's envelope.
@@ -351,19 +250,17 @@ pub fn v2(source: &str, headers: &[(&str, &str)], body: &str) -> Value {
 
 /// The same, by any method.
 pub fn request(method: &str, source: &str, headers: &[(&str, &str)], body: &str) -> Value {
-    let path = format!("/webhooks/{source}");
-    let headers: serde_json::Map<_, _> =
-        headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-    json!({
-        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "", "headers": headers,
-        "requestContext": {
-            "accountId": "123456789012", "apiId": "api", "domainName": "api.execute-api.eu-west-1.amazonaws.com",
-            "domainPrefix": "api", "requestId": "id", "routeKey": "$default", "stage": "$default",
-            "time": "31/Jan/2026:18:42:00 +0000", "timeEpoch": 1769884920000_u64,
-            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "sender"}
-        },
-        "body": body, "isBase64Encoded": false
-    })
+    let json = ("content-type", "application/json");
+    let has_type = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(json.0));
+    let headers = headers.iter().chain((!has_type).then_some(&json));
+    let request = envelope::Request {
+        method: method.to_owned(),
+        path: format!("/webhooks/{source}"),
+        query: String::new(),
+        headers: headers.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        body: body.as_bytes().to_vec(),
+    };
+    envelope::event(&request, "id", OffsetDateTime::now_utc())
 }
 
 fn temporary(text: &str) -> PathBuf {
