@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     DepartureRef, LedgerError,
-    identity::Holding,
+    identity::{CROWDED, Holding},
     key::{IdentityKey, TraitKey},
     store::{Item, Merge},
 };
@@ -14,7 +14,6 @@ const MAX_IDS: usize = 100;
 /// Departures of one id that an item refers to.
 pub(super) const MAX_DEPARTURES: usize = 100;
 const IDS: &str = "ids";
-pub(super) const CROWDED: &str = "crowded";
 
 /// The ids that have or had a trait.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -20,6 +20,7 @@ const MAX_STATEMENTS: usize = 40;
 const MAX_KEPT: (usize, usize) = (100, 800);
 /// E-mail addresses taken from one statement.
 pub const MAX_EMAILS: usize = 20;
+pub(super) const CROWDED: &str = "crowded";
 /// The set of an identity's departures.
 pub(super) const DEPARTURES: &str = "departures";
 
@@ -271,7 +272,7 @@ impl StoredIdentity {
         };
         let departures = item.sets.get(DEPARTURES).into_iter().flatten();
         let departures = departures.filter_map(|text| DepartureRef::parse(text)).collect();
-        let crowded = identity.crowded || item.fields.contains_key(super::holders::CROWDED);
+        let crowded = identity.crowded || item.fields.contains_key(CROWDED);
         Ok(Self { identity, version: item.version, departures, crowded })
     }
 }

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 mod document;
+mod ending;
 mod person;
 mod state;
 
+use ending::is_final;
 pub use person::StoredPerson;
 pub use state::State;
 
@@ -22,21 +24,13 @@ use super::{
 use crate::{
     departure::{Departure, Event},
     outcome::{Outcome, ProviderResult, Status},
-    verdict::{MAX_AHEAD, Next, RaisedVeto, Release, Verdict, Veto},
+    verdict::{MAX_AHEAD, RaisedVeto, Release, Verdict, Veto},
 };
 
 /// How far the clocks of two workers may be apart. A lease is respected for so much longer than it says.
 pub const SKEW: Duration = Duration::from_secs(120);
 /// When a record is due that waits for a person: 9999-01-01, in seconds since 1970.
 pub const NEVER: i64 = 253_370_764_800;
-/// The first and the longest pause between two attempts of what is left.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(6 * 60 * 60));
-/// The longest `Retry-After` of a vendor that is respected.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long after the first attempt to remove what is left is given to a person.
-const GIVE_UP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
-/// Failures, over eight hours apart, before a departure that cannot be judged is given to a person.
-const MIN_NOT_JUDGED: u32 = 10;
 /// Actions of people that are kept.
 const MAX_HISTORY: usize = 50;
 
@@ -307,67 +301,6 @@ impl Record {
         self.person.known_emails = verdict.known_emails(self.person.emails());
     }
 
-    /// Ends a run: the lease goes, and the state follows from the last judgement and from the configured providers.
-    /// Without work left the person is masked.
-    pub fn close(&mut self, verdict: &Verdict, worst: Status, retention: Duration, now: OffsetDateTime) {
-        self.lease = None;
-        let now = now.unix_timestamp();
-        (self.state, self.due_at) = match verdict.next {
-            Next::Hold { due_at } => (State::Held, Some(due_at)),
-            Next::Wait { due_at } => (State::Pending, Some(due_at)),
-            Next::Attend => (State::NeedsAttention, Some(NEVER)),
-            Next::LookUp => (State::Held, Some(NEVER)),
-            Next::Remove if worst == Status::Done && !self.late.is_empty() => (State::Pending, Some(now)),
-            Next::Remove => self.after_removals(worst, now),
-        };
-        if self.state == State::Done {
-            self.end(retention, now);
-        }
-    }
-
-    fn after_removals(&mut self, worst: Status, now: i64) -> (State, Option<i64>) {
-        match worst {
-            Status::Done => (State::Done, None),
-            Status::NeedsAttention | Status::Planned => (State::NeedsAttention, Some(NEVER)),
-            _ => {
-                self.failed_attempts = self.failed_attempts.saturating_add(1);
-                let first = *self.first_attempt_at.get_or_insert(now);
-                match now - first > seconds(GIVE_UP) {
-                    true => (State::NeedsAttention, Some(NEVER)),
-                    false => (State::Pending, Some(now + seconds(self.pause()))),
-                }
-            }
-        }
-    }
-
-    /// Ends a run in which it could not be judged. It is tried again after a growing pause, and given to a person if that goes on
-    /// for three days after its reception.
-    pub(crate) fn not_judged(&mut self, now: OffsetDateTime) {
-        self.lease = None;
-        self.failed_attempts = self.failed_attempts.saturating_add(1);
-        // One that was held for long is not given up because of one outage.
-        let is_given_up = now - self.received_at > GIVE_UP && self.failed_attempts >= MIN_NOT_JUDGED;
-        (self.state, self.due_at) = match is_given_up {
-            true => (State::NeedsAttention, Some(NEVER)),
-            false => (self.state, Some(now.unix_timestamp() + seconds(self.pause()))),
-        };
-    }
-
-    /// How long to wait before what is left is tried again.
-    fn pause(&self) -> Duration {
-        let doubled = BACKOFF.0.saturating_mul(1 << self.failed_attempts.saturating_sub(1).min(20));
-        let open = self.providers.values().filter(|result| !is_final(&result.found));
-        let asked = open.filter_map(|result| result.found.worst.retry_after).max().unwrap_or_default();
-        doubled.min(BACKOFF.1).max(asked.min(MAX_RETRY_AFTER))
-    }
-
-    /// Settles it: from now on it may be forgotten, and its person is no longer known.
-    pub fn end(&mut self, retention: Duration, now: i64) {
-        self.due_at = None;
-        self.expires_at = Some(now.saturating_add(seconds(retention)));
-        self.person.mask();
-    }
-
     /// Makes work of it again; `again` says which results are to be found anew.
     pub fn reopen(&mut self, now: OffsetDateTime, again: impl Fn(Outcome) -> bool) {
         self.state = State::Pending;
@@ -402,11 +335,6 @@ impl Record {
         let standing = self.vetoes.iter().flatten();
         standing.filter(|standing| !self.release.overrides(standing)).map(|standing| standing.veto).collect()
     }
-}
-
-/// Whether nothing more is to be found out at a provider.
-fn is_final(found: &ProviderResult) -> bool {
-    !matches!(found.worst.outcome.status(), Status::Incomplete | Status::Planned)
 }
 
 /// Whether a removal that was begun may have worked all the same.

@@ -1,0 +1,88 @@
+//! How a run of a departure ends: done, or due again.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::{NEVER, Record, State, seconds};
+use crate::{
+    outcome::{ProviderResult, Status},
+    verdict::{Next, Verdict},
+};
+
+/// The first and the longest pause between two attempts of what is left.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(6 * 60 * 60));
+/// The longest `Retry-After` of a vendor that is respected.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long after the first attempt to remove what is left is given to a person.
+const GIVE_UP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+/// Failures, over eight hours apart, before a departure that cannot be judged is given to a person.
+const MIN_NOT_JUDGED: u32 = 10;
+
+impl Record {
+    /// Ends a run: the lease goes, and the state follows from the last judgement and from the configured providers.
+    /// Without work left the person is masked.
+    pub fn close(&mut self, verdict: &Verdict, worst: Status, retention: Duration, now: OffsetDateTime) {
+        self.lease = None;
+        let now = now.unix_timestamp();
+        (self.state, self.due_at) = match verdict.next {
+            Next::Hold { due_at } => (State::Held, Some(due_at)),
+            Next::Wait { due_at } => (State::Pending, Some(due_at)),
+            Next::Attend => (State::NeedsAttention, Some(NEVER)),
+            Next::LookUp => (State::Held, Some(NEVER)),
+            Next::Remove if worst == Status::Done && !self.late.is_empty() => (State::Pending, Some(now)),
+            Next::Remove => self.after_removals(worst, now),
+        };
+        if self.state == State::Done {
+            self.end(retention, now);
+        }
+    }
+
+    fn after_removals(&mut self, worst: Status, now: i64) -> (State, Option<i64>) {
+        match worst {
+            Status::Done => (State::Done, None),
+            Status::NeedsAttention | Status::Planned => (State::NeedsAttention, Some(NEVER)),
+            _ => {
+                self.failed_attempts = self.failed_attempts.saturating_add(1);
+                let first = *self.first_attempt_at.get_or_insert(now);
+                match now - first > seconds(GIVE_UP) {
+                    true => (State::NeedsAttention, Some(NEVER)),
+                    false => (State::Pending, Some(now + seconds(self.pause()))),
+                }
+            }
+        }
+    }
+
+    /// Ends a run in which it could not be judged. It is tried again after a growing pause, and given to a person if that goes on
+    /// for three days after its reception.
+    pub(crate) fn not_judged(&mut self, now: OffsetDateTime) {
+        self.lease = None;
+        self.failed_attempts = self.failed_attempts.saturating_add(1);
+        // One that was held for long is not given up because of one outage.
+        let is_given_up = now - self.received_at > GIVE_UP && self.failed_attempts >= MIN_NOT_JUDGED;
+        (self.state, self.due_at) = match is_given_up {
+            true => (State::NeedsAttention, Some(NEVER)),
+            false => (self.state, Some(now.unix_timestamp() + seconds(self.pause()))),
+        };
+    }
+
+    /// How long to wait before what is left is tried again.
+    fn pause(&self) -> Duration {
+        let doubled = BACKOFF.0.saturating_mul(1 << self.failed_attempts.saturating_sub(1).min(20));
+        let open = self.providers.values().filter(|result| !is_final(&result.found));
+        let asked = open.filter_map(|result| result.found.worst.retry_after).max().unwrap_or_default();
+        doubled.min(BACKOFF.1).max(asked.min(MAX_RETRY_AFTER))
+    }
+
+    /// Settles it: from now on it may be forgotten, and its person is no longer known.
+    pub fn end(&mut self, retention: Duration, now: i64) {
+        self.due_at = None;
+        self.expires_at = Some(now.saturating_add(seconds(retention)));
+        self.person.mask();
+    }
+}
+
+/// Whether nothing more is to be found out at a provider.
+pub(super) fn is_final(found: &ProviderResult) -> bool {
+    !matches!(found.worst.outcome.status(), Status::Incomplete | Status::Planned)
+}
