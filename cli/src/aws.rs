@@ -6,8 +6,6 @@ use anyhow::{Error, Result, bail};
 use aws_config::SdkConfig;
 use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError};
 
-use crate::stack::variable;
-
 const NO_CREDENTIALS: &str = "no AWS credentials: name a profile in AWS_PROFILE, or set AWS_ACCESS_KEY_ID and \
                               AWS_SECRET_ACCESS_KEY";
 const NO_REGION: &str = "no AWS region: set AWS_REGION, or `region` in the profile";
@@ -49,6 +47,11 @@ fn no_credentials(error: &CredentialsError, profile: Option<&str>) -> String {
         (CredentialsError::CredentialsNotLoaded(_), None) => NO_CREDENTIALS.to_owned(),
         (_, None) => format!("{NO_CREDENTIALS} ({cause})"),
     }
+}
+
+/// An environment variable; an empty one is not set.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use offboard::{
 };
 use tokio::time::Instant;
 
-use crate::{aws, stack::variable};
+use crate::aws::{self, variable};
 
 /// Longest wait for all providers together.
 pub const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(60);

@@ -18,8 +18,9 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::{
+    aws::variable,
     configured::{Configured, address, secret_store},
-    stack::{variable, wrong_usage},
+    stack::wrong_usage,
     timestamps,
 };
 use offboard_sandbox::{

@@ -19,7 +19,11 @@ use offboard::{
 };
 use time::{OffsetDateTime, macros::datetime};
 
-use crate::{aws, configured::Configured, timestamps};
+use crate::{
+    aws::{self, variable},
+    configured::Configured,
+    timestamps,
+};
 
 const NO_TABLE: &str = "which stack? Name it with --stack, or set OFFBOARD_LEDGER_TABLE and OFFBOARD_QUEUE_URL to its \
                         outputs LedgerTable and QueueUrl";
@@ -180,11 +184,6 @@ impl Connected {
 fn newest_first(mut records: Vec<Record>) -> Vec<Record> {
     records.sort_by(|a, b| (b.received_at, &b.id).cmp(&(a.received_at, &a.id)));
     records
-}
-
-/// An environment variable; an empty one is not set.
-pub fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Ends the process for wrong usage: says why, with exit code 2.

@@ -1,6 +1,7 @@
 //! `offboard sandbox`: the real function among mock services, on loopback.
 
 mod cast;
+mod ending;
 mod own;
 mod pages;
 mod play;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     cast::COLLEAGUES,
-    play::{Done, Ending, Left, What},
+    ending::{Done, Ending, Left, What},
 };
 use crate::screen::{INDENT, Ink, Screen, shortened_to, wrapped};
 
