@@ -68,7 +68,7 @@ pub struct Send {
     /// The event's id; the same id, person and time twice is a redelivery
     #[arg(long, value_name = "EVENT_ID")]
     id: Option<String>,
-    /// Time of the event: 2026-01-31, 2026-01-31T18:42:00Z, or 7d ago [default: now]
+    /// Time of the event: 2026-01-31, 2026-01-31T18:42:00Z, or 7d for seven days ago [default: now]
     #[arg(long, value_name = "WHEN", value_parser = timestamps::start)]
     at: Option<OffsetDateTime>,
     /// Send without asking: a departure of a real person that is sent to a live function removes their accounts

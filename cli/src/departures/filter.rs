@@ -26,7 +26,7 @@ pub struct Filter {
     /// Of the person with this e-mail address
     #[arg(long, value_name = "EMAIL", value_parser = address)]
     person: Option<Email>,
-    /// Received since then: 2026-01-31, 2026-01-31T18:42:00Z, or 7d ago
+    /// Received since then: 2026-01-31, 2026-01-31T18:42:00Z, or 7d for seven days ago
     #[arg(long, value_name = "WHEN", value_parser = timestamps::start)]
     since: Option<OffsetDateTime>,
     /// Received until then; a date's whole day is in it
