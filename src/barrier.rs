@@ -9,7 +9,7 @@ const CAPACITY: usize = 64;
 
 /// What every removal asks, before it begins and before each attempt of its calls.
 ///
-/// Asks come out of the receiver of [`Barrier::new`]; whoever holds it notes the intent and answers. Dropping the receiver, or
+/// Asks come out of the receiver of [`Barrier::new`]; its holder notes the intent and answers. Dropping the receiver, or
 /// an [`Ask`] undecided, fails the waiting removals as `not_attempted`, with the reason `not_recorded`.
 #[derive(Clone, Debug)]
 pub struct Barrier(Option<mpsc::Sender<Ask>>);

@@ -33,7 +33,7 @@ pub(crate) struct ClientCredentials {
     url: String,
     id: SecretString,
     secret: SecretString,
-    /// Locked while a token is fetched: whoever else needs one waits for it.
+    /// Locked while a token is fetched: others that need one wait for it.
     kept: Mutex<Option<Kept>>,
 }
 

@@ -46,7 +46,7 @@ pub trait LookUp: Send + Sync {
     /// If it cannot be known who is there. A failed look-up is never an empty one.
     async fn find(&self, http: &Http, person: Identity<'_>) -> Result<Vec<Account>, Failure>;
 
-    /// Whether [`LookUp::find`] returns every account of the product, whoever is asked for. Otherwise the product searches, and
+    /// Whether [`LookUp::find`] returns every account of the product, whatever is asked. Otherwise the product searches, and
     /// the engine asks for every spelling of an e-mail address.
     fn lists_everybody(&self, _: Identity<'_>) -> bool {
         false

@@ -105,7 +105,7 @@ impl Secrets {
         cache.reading(name, Stage::Current).unwrap_or_else(|| Ok(Err(SecretError::not_found(name))))
     }
 
-    /// Returns the current version of a secret, read anew. A value at hand is not given up for a bad answer: whoever can
+    /// Returns the current version of a secret, read anew. A value at hand is not given up for a bad answer: anybody who can
     /// cause a read must not be able to cause more.
     ///
     /// # Errors

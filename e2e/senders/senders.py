@@ -57,7 +57,7 @@ def written(leaver, **fields):
     return Payload(json.dumps(fields, indent=1).encode(), {}, leaver)
 
 
-# As the specification writes one; whoever uses it adds what they like.
+# As the specification writes one; anybody who uses it adds what they like.
 USER_DELETED = written(
     Leaver("user_2f1c", "emp-1042", "ada.leaver@example.com", None),
     type="user.deleted",

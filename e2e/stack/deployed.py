@@ -27,7 +27,7 @@ ARCHITECTURE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x
 PATIENCE = 30  # seconds
 ALARMS = {key: made["Properties"] for key, made in TEMPLATE["Resources"].items() if made["Type"].endswith("::Alarm")}
 ALARMS_WITH_MATH = {key for key, alarm in ALARMS.items() if "Metrics" in alarm}
-# Whoever leaves before the safeguard stops the next.
+# Anybody who leaves before the safeguard stops the next.
 LEAVERS = ("max", "lee", "kim", "ann", "dana")
 
 

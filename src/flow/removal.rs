@@ -158,7 +158,7 @@ impl<'a> Removal<'a> {
 
     /// Answers a removal that asks, and those that ask by now: one intent names them all.
     async fn decide(&mut self, first: Ask, asks: &mut mpsc::Receiver<Ask>, run: &Run) {
-        // Before the others are taken out: whoever has not ended its look-up yet may remove somebody as well.
+        // Before the others are taken out: anybody who has not ended its look-up yet may remove somebody as well.
         let mut may_remove: BTreeSet<String> = run.unfinished().into_iter().collect();
         let mut waiting = vec![first];
         while let Ok(ask) = asks.try_recv() {

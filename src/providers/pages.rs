@@ -68,7 +68,7 @@ impl<T> Pages<T> {
         if self.read == 0 {
             self.total = page.total;
         } else if self.total != page.total && (!empty || page.total.is_some_and(|total| total > 0)) {
-            // Somebody came or went between two pages, and whoever moved from one to the other is on neither. Past the end
+            // Somebody came or went between two pages, and anybody who moved from one to the other is on neither. Past the end
             // some say that the list has nothing.
             return Err(Failure::new(FailureKind::Unavailable, "list_changed"));
         }

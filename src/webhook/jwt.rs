@@ -209,7 +209,7 @@ impl Jwt {
         if !self.algorithms.contains(&header.alg) {
             return Err(Refusal::NotAllowed("algorithm"));
         }
-        // We understand no extension, and whoever does not must refuse (RFC 7515 4.1.11).
+        // We understand no extension, and anybody who does not must refuse (RFC 7515 4.1.11).
         if header.crit.is_some() {
             return Err(Refusal::NotAllowed("critical extension"));
         }

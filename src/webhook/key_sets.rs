@@ -49,7 +49,7 @@ impl KeySetError {
 #[derive(Debug)]
 pub struct KeySets {
     client: Client,
-    /// Each locked while it is read: whoever else needs it waits for the same response.
+    /// Each locked while it is read: others that need it wait for the same response.
     slots: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slot>>>>,
 }
 

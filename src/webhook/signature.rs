@@ -290,7 +290,7 @@ fn check_signed(signed: &[Part], has_id: bool, timed: bool) -> Result<(), String
     let error = match () {
         () if !uses(Part::Body) => "`signed` must contain {body}",
         () if uses(Part::Id) && !has_id => "`signed` has {id}, but no `id_header` is named",
-        // Whoever replays a delivery could give it another id.
+        // Anybody who replays a delivery could give it another id.
         () if !uses(Part::Id) && has_id => "`id_header` is named, but `signed` has no {id}",
         () if uses(Part::Timestamp) != timed => {
             "a timestamp must be both sent (`timestamp_header`, or format `pairs`) and signed ({ts})"

@@ -273,7 +273,7 @@ impl Truth {
                 lag: 0,
             });
         }
-        // Whoever has an address has the accounts that stand under it.
+        // Anybody who has an address has the accounts that stand under it.
         let left = self.accounts.iter_mut().filter(|account| account.provider != GAMMA && account.address == address);
         left.filter(|account| account.removed.is_none()).for_each(|account| account.owner = person);
     }
