@@ -1,10 +1,10 @@
 //! What is wrong with a source's table, and what its pointers mean.
 
 use offboard::person::Email;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{BATCH, HR, read};
-use crate::signing::{fault, source};
+use crate::signing::{NOW, fault, source};
 
 #[test]
 fn a_configuration_that_cannot_work_is_told_why() {
@@ -106,4 +106,23 @@ fn pointer_into_an_event_of_a_list_may_have_an_index_behind_its_first_step() {
         json!({"data": {"events": [{"id": "1", "event": "employee.terminated", "emails": ["lee@example.com"]}]}});
     let delivery = read(&source(&listed("/emails/0")), body.to_string().as_bytes()).unwrap();
     assert_eq!(delivery.departures[0].person.email, Email::parse("lee@example.com"));
+}
+
+#[test]
+fn a_condition_may_be_any_value_and_holds_only_for_the_same() {
+    let rule = r#"departures = [{ type = "user_updated", where = { "/data/active" = false, "/data/level" = 3 } }]"#;
+    let hr = source(&HR.replace(r#"departures = ["employee.terminated"]"#, rule));
+    for (active, level, left) in [
+        (json!(false), json!(3), 1),
+        (json!(true), json!(3), 0),
+        (json!("false"), json!(3), 0),
+        (json!(null), json!(3), 0),
+        (json!(false), json!(4), 0),
+    ] {
+        let body = json!({"id": "1", "event": "user_updated", "data": {"active": active, "level": level}}).to_string();
+        assert_eq!(read(&hr, body.as_bytes()).unwrap().departures.len(), left, "{body}");
+    }
+    let sample: Value =
+        serde_json::from_slice(&hr.sample("departure", "ann@example.com", "1", NOW).unwrap().1).unwrap();
+    assert_eq!((&sample["data"]["active"], &sample["data"]["level"]), (&json!(false), &json!(3)));
 }
