@@ -11,7 +11,7 @@ use offboard::config::Config;
 use serde::Serialize;
 
 use crate::stack::Stack;
-use offboard_sandbox::screen::{Screen, print};
+use offboard_sandbox::screen::{Screen, plural, print};
 
 /// The options of `offboard check`.
 #[derive(Args)]
@@ -113,7 +113,7 @@ impl Check {
         let count = |level: Level| results.iter().filter(|result| result.level == level).count();
         let (errors, warnings) = (count(Level::Error), count(Level::Warning));
         let failed = (errors > 0).then(|| format!("{errors} of {} checks", results.len()));
-        let warned = if warnings > 0 { format!("; {warnings} warning(s)") } else { String::new() };
+        let warned = if warnings > 0 { format!("; {}", plural(warnings, "warning")) } else { String::new() };
         screen.verdict(failed.as_slice(), &format!("{}{warned}", self.success()), "this would fail");
         if is_json {
             print(&serde_json::to_string(results)?);

@@ -58,7 +58,7 @@ fn configuration_without_errors_is_exit_code_0() {
     let output = check(&config, &["--offline", "--json"]);
     let (level, note) = only(&output, "configuration");
     let note = (output.status.code(), level.as_str(), note.as_str());
-    assert_eq!(note, (Some(0), "ok", "1 sources, 1 providers, mode = \"live\""));
+    assert_eq!(note, (Some(0), "ok", "1 source, 1 provider, mode = \"live\""));
     let plain = check(&config, &["--offline"]);
     let text = String::from_utf8_lossy(&plain.stdout).into_owned();
     assert!(text.ends_with("✓ no error in the configuration; nothing else was checked\n"), "{text}");
@@ -70,7 +70,7 @@ fn warning_is_exit_code_0_and_counted() {
     let output = check(&configuration("warning", &text), &["--offline"]);
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{shown}");
-    assert!(shown.contains("has no `canary`") && shown.ends_with("checked; 1 warning(s)\n"), "{shown}");
+    assert!(shown.contains("has no `canary`") && shown.ends_with("checked; 1 warning\n"), "{shown}");
 }
 
 #[test]

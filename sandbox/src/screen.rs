@@ -193,6 +193,11 @@ pub fn print(text: &str) {
     let _ = writeln!(stdout(), "{text}");
 }
 
+/// A number of things: "1 departure", "12 departures".
+pub fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The text in lines that are no longer than `width`.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];

@@ -2,6 +2,7 @@
 
 use offboard::config::{Config, ProviderConfig};
 use offboard::source::Source;
+use offboard_sandbox::screen::plural;
 
 use super::CheckResult;
 
@@ -15,7 +16,8 @@ const NO_CANARY: &str = "has no `canary`: where a look-up shows nothing, the per
 /// Reports on a configuration that was read.
 pub(super) fn check(config: &Config) -> Vec<CheckResult> {
     let Config { policy, sources, providers, .. } = config;
-    let note = format!("{} sources, {} providers, mode = \"{}\"", sources.len(), providers.len(), policy.mode);
+    let counts = [plural(sources.len(), "source"), plural(providers.len(), "provider")].join(", ");
+    let note = format!("{counts}, mode = \"{}\"", policy.mode);
     let sources = sources.values().flat_map(source);
     let providers = providers.iter().filter_map(provider);
     [CheckResult::ok("configuration", note)].into_iter().chain(sources).chain(providers).collect()

@@ -30,7 +30,7 @@ use super::{
     rules,
 };
 use crate::stack::{CONCURRENT, Connected, Progress, Stack, wrong_usage};
-use offboard_sandbox::screen::{Screen, asked, print};
+use offboard_sandbox::screen::{Screen, asked, plural, print};
 
 /// The options of `release`, `dismiss` and `replay`.
 #[derive(Args)]
@@ -171,7 +171,7 @@ impl Decide {
         }
         let screen = Screen::new(false);
         if !done.is_empty() || failed.is_empty() {
-            screen.verdict(&[], &format!("{name}: {} departure(s), by {}", done.len(), operator.who), "");
+            screen.verdict(&[], &format!("{name}: {}, by {}", plural(done.len(), "departure"), operator.who), "");
         }
         for done in remaining {
             screen.line(&format!("      {}: {}", shown(&done.id), remains(&done.remaining)));
