@@ -1,4 +1,4 @@
-"""Judges the sandbox's stand-ins with the vendors' own clients.
+"""Judges the sandbox's mock services with the vendors' own clients.
 
     python3 -m venv venv && venv/bin/pip install -r e2e/sdk/requirements.txt
     venv/bin/python e2e/sdk/check.py target/debug/offboard

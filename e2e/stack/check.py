@@ -116,7 +116,7 @@ def a_message_in_an_outage_is_acknowledged_and_the_record_says_when_to_try_again
         return record["providers"]["stytch"]["runs"] > runs and not record.get("lease")
 
     wait_until(is_tried, "the queue has tried again")
-    print("       an attempt in vain:", dict(calls(world, before)))
+    print("       an attempt that failed:", dict(calls(world, before)))
     record = world.stack.record("kim")
     assert record["state"] == "pending" and record["providers"]["cloudflare"]["runs"] == 1, record
     assert PAUSE < record["due_at"] - time.time() <= 2 * PAUSE, record
