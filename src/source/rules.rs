@@ -204,7 +204,7 @@ impl EventTable {
         }
     }
 
-    /// Checks the table. `also` names the types that shall count as departures, out of those that otherwise do not.
+    /// Checks the table. `also` names the types that must count as departures, out of those that otherwise do not.
     ///
     /// # Errors
     /// The key, `event` or `also`, and what is wrong with it.

@@ -61,39 +61,6 @@ fn every_configuration_of_a_source_in_a_page_is_read() {
     assert!(read >= 9, "only {read} configurations were found");
 }
 
-/// Words that a reader would have to translate, and spellings that are not American.
-const FOREIGN: [&str; 18] = [
-    "circuit breaker",
-    "stand-in",
-    "shall ",
-    "neighbour",
-    "colour",
-    "behaviour",
-    "organis",
-    "authoris",
-    "shows a secret",
-    "unproven",
-    "nobody was called",
-    "nobody is called",
-    "in vain",
-    " told ",
-    "front door",
-    "lesson",
-    "keeper",
-    "reminder",
-];
-
-#[test]
-fn page_has_the_words_of_the_field() {
-    let others = ["config/offboard.toml", "template.yaml"].map(|name| (name.to_owned(), text(name)));
-    for (page, content) in pages().into_iter().chain(others) {
-        let content = content.to_lowercase();
-        for word in FOREIGN {
-            assert!(!content.contains(word), "{page}: {word}");
-        }
-    }
-}
-
 #[test]
 fn readme_is_read_in_five_minutes() {
     let lines = text("README.md").lines().count();

@@ -38,6 +38,13 @@ const WORDS: &[(&str, &str)] = &[
     ("stand-in", "mock service"),
     ("stand-ins", "mock services"),
     ("falls back by itself", "returns to OK"),
+    ("nobody is called", "no provider API is called"),
+    ("shall", "must, may"),
+    ("reminder", "work message"),
+    ("neighbour", "neighbor"),
+    ("neighbours", "neighbors"),
+    ("colour", "color"),
+    ("behaviour", "behavior"),
     ("organisation", "organization"),
     ("authorisation", "authorization"),
 ];
