@@ -1,12 +1,12 @@
 //! The products from which a departed person is removed: what one is, and the registry of all kinds.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    config::{Reporter, Section},
+    config::{Diagnostics, Reporter, Section},
     outbound::Http,
     outcome::{Failure, Outcome},
     person::{Email, Identity, KnownBy},
@@ -15,6 +15,7 @@ use crate::{
 
 pub mod aerospike_cloud;
 pub mod cloudflare_access;
+mod data;
 pub mod flashduty;
 pub mod instaply;
 mod pages;
@@ -66,6 +67,8 @@ pub struct Account {
     pub hold: Option<Hold>,
     /// Whether another system (single sign-on) manages it, so that the product may refuse its removal.
     pub managed_elsewhere: bool,
+    /// Which of the product's look-ups showed it, where there are several.
+    pub look_up: &'static str,
 }
 
 impl Account {
@@ -172,7 +175,7 @@ pub struct Tenant<P> {
     /// The organization, where there are several by design.
     pub scope: Option<String>,
     /// The vendor's own base URL; the configuration's wins.
-    pub base_url: &'static str,
+    pub base_url: Cow<'static, str>,
     /// The product, connected.
     pub provider: P,
 }
@@ -190,10 +193,18 @@ pub struct ProviderKind {
     pub secret_keys: &'static str,
     /// Whether accounts can be looked up.
     pub looks_up: bool,
-    configure: fn(Section<'_>, &mut Reporter<'_>) -> Option<Box<dyn Configured>>,
+    /// The keys that a provider of it must have of those that every provider takes.
+    pub(crate) needs: &'static [&'static str],
+    configure: Configure,
 }
 
-/// All kinds, sorted by name.
+/// Who reads the keys that only one kind has.
+enum Configure {
+    Rust(fn(Section<'_>, &mut Reporter<'_>) -> Option<Box<dyn Configured>>),
+    Data(&'static data::Kind),
+}
+
+/// The kinds that are written in Rust, sorted by name.
 pub const KINDS: &[ProviderKind] = &[
     ProviderKind::of::<aerospike_cloud::AerospikeCloud>(),
     ProviderKind::of::<cloudflare_access::CloudflareAccess>(),
@@ -203,14 +214,35 @@ pub const KINDS: &[ProviderKind] = &[
 ];
 
 impl ProviderKind {
-    /// The kind of this name.
+    /// The kind of this name that is built in.
     pub fn named(name: &str) -> Option<&'static Self> {
-        KINDS.iter().find(|kind| kind.name == name)
+        Self::known(name, None).ok().flatten()
+    }
+
+    /// The kind of this name: built in, or a file in the folder `providers` of `folder`.
+    ///
+    /// # Errors
+    /// What is wrong with its file.
+    pub(crate) fn known(name: &str, folder: Option<&Path>) -> Result<Option<&'static Self>, Diagnostics> {
+        match KINDS.iter().find(|kind| kind.name == name) {
+            Some(kind) => Ok(Some(kind)),
+            None => data::known(name, folder),
+        }
+    }
+
+    /// The names of all kinds that are built in, sorted.
+    pub fn names() -> Vec<&'static str> {
+        let mut names: Vec<_> = KINDS.iter().map(|kind| kind.name).chain(data::names()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Reads the keys that only this kind has.
     pub(crate) fn configure(&self, own: Section<'_>, reporter: &mut Reporter<'_>) -> Option<Box<dyn Configured>> {
-        (self.configure)(own, reporter)
+        match self.configure {
+            Configure::Rust(configure) => configure(own, reporter),
+            Configure::Data(kind) => kind.configure(own, reporter),
+        }
     }
 
     const fn of<P: Product>() -> Self {
@@ -219,7 +251,8 @@ impl ProviderKind {
             title: P::TITLE,
             secret_keys: P::SECRET_KEYS,
             looks_up: P::LOOKS_UP,
-            configure: configure::<P>,
+            needs: &[],
+            configure: Configure::Rust(configure::<P>),
         }
     }
 }

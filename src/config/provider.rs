@@ -1,6 +1,6 @@
 //! `[providers.NAME]`: the keys that every provider takes.
 
-use std::{collections::BTreeSet, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroU32, path::Path, time::Duration};
 
 use serde::Deserialize;
 
@@ -49,7 +49,9 @@ struct Common {
     sources: Option<Vec<String>>,
 }
 
-const COMMON: [&str; 8] = ["secret", "base_url", "timeout", "attempts", "confirm", "enabled", "canary", "sources"];
+/// The keys that every provider takes.
+pub(crate) const COMMON: [&str; 8] =
+    ["secret", "base_url", "timeout", "attempts", "confirm", "enabled", "canary", "sources"];
 
 /// `canary`: an address.
 #[derive(Deserialize)]
@@ -84,13 +86,14 @@ impl Default for Common {
 pub(super) fn read_all(
     root: &mut Section<'_>,
     names: &BTreeSet<String>,
+    folder: Option<&Path>,
     reporter: &mut Reporter<'_>,
 ) -> Vec<ProviderConfig> {
     let mut providers = Vec::new();
     let section = root.table_named("providers", reporter);
     for (name, section) in section.map(|section| section.tables(reporter)).unwrap_or_default() {
         check_name(&name, &section, reporter);
-        providers.extend(provider(name, section, names, reporter));
+        providers.extend(provider(name, section, names, folder, reporter));
     }
     // Without a provider every departure would be reported as done while nothing was looked at.
     if providers.is_empty() && reporter.diagnostics.is_empty() {
@@ -104,6 +107,7 @@ fn provider(
     name: String,
     mut own: Section<'_>,
     names: &BTreeSet<String>,
+    folder: Option<&Path>,
     reporter: &mut Reporter<'_>,
 ) -> Option<ProviderConfig> {
     let span = own.table.span();
@@ -111,18 +115,20 @@ fn provider(
     let section = own.name.clone();
     let common: Option<Common> = own.split(&COMMON).read(reporter);
     let kind = own.kind(reporter)?;
-    let Some(kind) = ProviderKind::named(&kind) else {
-        let known: Vec<_> = crate::providers::KINDS.iter().map(|kind| kind.name).collect();
-        let suggestion = nearest::suggestion(&kind, &known);
-        reporter.add(Some(span), format!("`{}`: unknown kind `{kind}`: {suggestion}", own.name));
-        return None;
-    };
+    let kind = kind_named(&kind, folder, &own, reporter)?;
     let settings = kind.configure(own, reporter);
     if canary_at.is_some() && !kind.looks_up {
         let message = format!("`{section}`: `canary` needs a look-up, and {} has none: take it out", kind.name);
         reporter.add(canary_at, message);
     }
     let (common, settings) = (common?, settings?);
+    for need in kind.needs {
+        let given = if *need == "canary" { common.canary.is_some() } else { common.base_url.is_some() };
+        if !given {
+            let message = format!("`{section}`: `{need}` is missing: {} needs it", kind.name);
+            reporter.add(Some(span.clone()), message);
+        }
+    }
     let known_by = settings.known_by();
     let sources = sources_of_ids(known_by, common.sources, names).unwrap_or_else(|message| {
         reporter.add(sources_at.or(match_at), format!("`{section}`: {message}"));
@@ -140,6 +146,29 @@ fn provider(
         settings,
     };
     common.enabled.then_some(config)
+}
+
+/// The kind of this name; what is wrong with the name, or with the file of the kind, is reported.
+fn kind_named(
+    name: &str,
+    folder: Option<&Path>,
+    own: &Section<'_>,
+    reporter: &mut Reporter<'_>,
+) -> Option<&'static ProviderKind> {
+    let span = own.table.span();
+    match ProviderKind::known(name, folder) {
+        Ok(Some(kind)) => return Some(kind),
+        Ok(None) => {
+            let suggestion = nearest::suggestion(name, &ProviderKind::names());
+            reporter.add(Some(span), format!("`{}`: unknown kind `{name}`: {suggestion}", own.name));
+        }
+        Err(faults) => {
+            for fault in faults.0 {
+                reporter.add(Some(span.clone()), format!("`{}`: {}", own.name, fault.message));
+            }
+        }
+    }
+    None
 }
 
 /// Returns the sources whose external ids a provider knows. Two sources may number people independently.

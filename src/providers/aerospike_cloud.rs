@@ -50,7 +50,7 @@ impl Product for AerospikeCloud {
             let url = settings.token_url.as_ref().map_or(TOKEN_URL, |url| url.url().as_str());
             Tokens::Fetched(ClientCredentials::new(url, secret.text("client_id")?, secret.text("client_secret")?))
         };
-        Ok(vec![Tenant { scope: None, base_url: "https://api.aerospike.cloud/v2", provider: Self { tokens } }])
+        Ok(vec![Tenant { scope: None, base_url: "https://api.aerospike.cloud/v2".into(), provider: Self { tokens } }])
     }
 }
 

@@ -74,7 +74,7 @@ impl Product for CloudflareAccess {
             Login::Token(secret.text("api_token")?)
         };
         let provider = Self { account: settings.account_id.clone(), login };
-        Ok(vec![Tenant { scope: None, base_url: "https://api.cloudflare.com/client/v4", provider }])
+        Ok(vec![Tenant { scope: None, base_url: "https://api.cloudflare.com/client/v4".into(), provider }])
     }
 }
 

@@ -51,7 +51,7 @@ impl Product for Flashduty {
 
     fn connect(settings: &Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {
         let provider = Self { app_key: secret.text("app_key")?, force: settings.force };
-        Ok(vec![Tenant { scope: None, base_url: "https://api.flashcat.cloud", provider }])
+        Ok(vec![Tenant { scope: None, base_url: "https://api.flashcat.cloud".into(), provider }])
     }
 }
 
@@ -229,6 +229,7 @@ impl From<Member> for Account {
             external_id: member.ref_id.filter(|id| !id.is_empty()),
             hold: None,
             managed_elsewhere: member.is_external,
+            ..Self::default()
         }
     }
 }

@@ -35,7 +35,7 @@ impl Product for Instaply {
 
     fn connect(_: &Settings, secret: &Secret) -> Result<Vec<Tenant<Self>>, SecretError> {
         let provider = Self { token: secret.text("token")? };
-        Ok(vec![Tenant { scope: None, base_url: "https://me.instaply.com", provider }])
+        Ok(vec![Tenant { scope: None, base_url: "https://me.instaply.com".into(), provider }])
     }
 }
 

@@ -75,7 +75,7 @@ impl Product for StytchB2b {
         let base_url = if live { "https://api.stytch.com" } else { "https://test.stytch.com" };
         let tenant = |organization: &String| Tenant {
             scope: Some(organization.clone()),
-            base_url,
+            base_url: base_url.into(),
             provider: Self {
                 organization: organization.clone(),
                 project_id: project_id.clone(),
@@ -173,7 +173,7 @@ impl From<Member> for Account {
             email: Some(member.email_address),
             external_id: member.external_id.filter(|id| !id.is_empty()),
             hold: member.is_breakglass.then_some(BREAK_GLASS),
-            managed_elsewhere: false,
+            ..Self::default()
         }
     }
 }

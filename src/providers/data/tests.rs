@@ -1,0 +1,326 @@
+//! Files that cannot work, and values that want to be more than values.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    time::Instant,
+};
+
+use super::{check, kind, known, names};
+use crate::{
+    outbound::{Client, Http, Limits},
+    outcome::{Failure, Outcome},
+    providers::{Account, ProviderKind, Removal},
+    secrets::Secret,
+};
+
+/// A file in which nothing is wrong.
+const GOOD: &str = r#"title = "Acme: delete user"
+page = "https://acme.example.com/docs"
+effect = "The user is gone."
+permission = "admin"
+status = "verified-docs"
+actions = ["delete"]
+[settings.tenant]
+description = "the tenant"
+characters = "a-z"
+[secret]
+key = "API key"
+[auth]
+bearer = "key"
+[http]
+base_url = "https://{tenant}.acme.example.com/api"
+[find.user]
+get = "/users"
+query = { filter = 'mail eq "{email:scim}"', page = "{page}" }
+page = { count = "pages", from = 1, more = "/more" }
+items = "/users"
+id = "/id"
+email = "/email"
+[remove.delete]
+user = [{ delete = "/users/{id}", expect = 204 }]
+"#;
+
+fn faults(text: &str) -> String {
+    check::parse(text, |_| None).map(|_| String::new()).unwrap_or_else(|faults| faults.to_string())
+}
+
+#[test]
+fn good_file_has_no_faults() {
+    assert_eq!(faults(GOOD), "");
+}
+
+#[test]
+fn file_that_cannot_work_is_refused_with_its_line() {
+    let cases = [
+        // Variables.
+        ("/users/{id}\"", "/users/{user}\"", "line 24: `remove.delete.user.0`: unknown variable `{user}`"),
+        ("{email:scim}", "{key}", "line 18: `find.user.query.filter`: a secret stands in headers and [auth] alone"),
+        ("{email:scim}", "{id:scim}", "line 18: `find.user.query.filter`: only a removal has an id, that of a look-up"),
+        (
+            "{email:scim}",
+            "{email}",
+            "line 18: `find.user.query.filter`: `{email}` stands in a longer text: name its escape",
+        ),
+        ("{email:scim}", "{email:sql}", "line 18: `the kind`: `{email:sql}`: unknown escape `sql`"),
+        ("{email:scim}", "{email:plain}", "line 18: `find.user.query.filter`: `{email}` stands between quotes"),
+        ("\"{email:scim}\"", "{email:scim}", "line 18: `find.user.query.filter`: `{email}` has an escape for quotes"),
+        ("{email:scim}", "{email:scim", "line 18: `the kind`: `mail eq \"{email:scim\"`: a variable stands between"),
+        ("{tenant}.", "{email}.", "line 15: `http.base_url`: unknown variable `{email}`"),
+        // Look-ups and steps.
+        (
+            "user = [{",
+            "person = [{",
+            "line 24: `remove.delete.person`: no look-up gives the id: there is no [find.person]",
+        ),
+        ("user = [{", "person = [{", "line 23: `remove.delete`: no steps for what [find.user] shows"),
+        ("[\"delete\"]", "[\"delete\", \"deactivate\"]", "line 6: `actions`: `deactivate` has no steps"),
+        ("[\"delete\"]", "[\"deactivate\"]", "line 23: `remove.delete`: `actions` does not name `delete`"),
+        ("remove.delete", "remove.deactivate", "line 6: `actions`: `delete` has no steps"),
+        ("users/{id}", "users", "line 24: `remove.delete.user.0`: neither `{id}` nor `{email}` stands in the call"),
+        ("\"/users/{id}\"", "\"users/{id}\"", "line 24: `remove.delete.user.0`: a path begins with a /"),
+        ("/{id}", "/{id:scim}", "line 24: `remove.delete.user.0`: a path escapes by itself"),
+        ("expect = 204", "expect = 404", "line 24: `remove.delete.user.0`: a status from 200 to 299 is meant"),
+        (
+            "get = \"/users\"",
+            "post = \"/users\"\nget = \"/users\"",
+            "line 16: `find.user`: a call has exactly one method",
+        ),
+        ("items = \"/users\"", "", "line 16: `find.user`: either `items` (a list) or `object`"),
+        (", page = \"{page}\" }", " }", "line 19: `find.user.page`: no `{page}` stands in the request"),
+        (
+            "page = { count = \"pages\", from = 1, more = \"/more\" }",
+            "",
+            "line 18: `find.user.query.page`: unknown variable `{page}`",
+        ),
+        // Predicates.
+        (
+            "id = \"/id\"",
+            "id = \"/id\"\ninactive = { \"/off\" = [] }",
+            "line 22: `the kind`: `/off` must be one of something",
+        ),
+        (
+            "id = \"/id\"",
+            "id = \"/id\"\ninactive = { \"/off\" = 1.5 }",
+            "line 22: `find.user.inactive`: `/off` cannot match",
+        ),
+        (
+            "id = \"/id\"",
+            "id = \"/id\"\nskip = {}",
+            "line 22: `find.user.skip`: a predicate without conditions holds always",
+        ),
+        ("id = \"/id\"", "id = \"/id\"\nskip = { off = true }", "line 22: `the kind`: `off` is not a JSON Pointer"),
+        ("id = \"/id\"", "id = \"id\"", "line 21: `the kind`: `id` is not a JSON Pointer"),
+        (
+            "items = \"/users\"",
+            "object = \"/user\"\nabsent = [{ status = 404 }]",
+            "line 21: `find.user.absent`: a status alone does not say",
+        ),
+        (
+            "id = \"/id\"",
+            "id = \"/id\"\nabsent = [{ status = 404, where = { \"/c\" = 1 } }]",
+            "line 22: `find.user.absent`: a list that is refused says nothing",
+        ),
+        // Settings, secrets, hosts.
+        (
+            "characters = \"a-z\"",
+            "",
+            "line 15: `http.base_url`: `tenant` stands in a URL, so it needs `one_of` or `characters`",
+        ),
+        (
+            "characters = \"a-z\"",
+            "characters = \"a-z\"\ndefault = \"A\"",
+            "line 10: `settings.tenant.default`: `tenant` must have 1 to 256 characters of a-z",
+        ),
+        ("key = \"API key\"", "key = \"API key\"\nother = \"another\"", "line 12: `secret.other`: nothing uses it"),
+        ("bearer = \"key\"", "bearer = \"token\"", "line 13: `auth.bearer`: `token` is not a key of [secret]"),
+        (
+            "base_url = \"https://",
+            "base_url = \"http://",
+            "line 15: `http.base_url`: a URL that credentials are sent to must be https",
+        ),
+        ("settings.tenant", "settings.canary", "line 7: `settings.canary`: this name has a meaning of its own"),
+        (
+            "[http]",
+            "[http]\nheaders = { Accept = \"x\" }",
+            "line 15: `http.headers.Accept`: a header's name is in lower case",
+        ),
+        // Shape.
+        ("title = ", "titel = ", "line 1: unknown key `titel` in `the kind`: did you mean `title`?"),
+        ("id = \"/id\"", "id = \"/id\"\nblockd = []", "line 22: unknown key `find.user.blockd` in `the kind`"),
+        (
+            "[find.user]",
+            "[[errors]]\nkind = \"blocked\"\n[find.user]",
+            "line 16: `errors.0`: a rule without `status`, `where` and `header`",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (from, to, expected) in cases {
+        assert!(GOOD.contains(from), "{from}");
+        let told = faults(&GOOD.replacen(from, to, 1));
+        if !told.lines().any(|line| line.starts_with(expected)) {
+            wrong.push(format!("{from} → {to}\nexpected {expected}\ngot\n{told}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn deactivation_without_a_look_at_the_state_is_refused() {
+    let text = GOOD.replace("\"delete\"", "\"deactivate\"").replace("remove.delete", "remove.deactivate");
+    assert_eq!(
+        faults(&text),
+        "line 23: `remove.deactivate`: a deactivation is proven by `inactive` of a look-up, and none has it"
+    );
+}
+
+#[test]
+fn every_built_in_file_is_in_order() {
+    for name in names() {
+        assert!(matches!(known(name, None), Ok(Some(_))), "{name}: {:?}", known(name, None).err());
+    }
+    let sorted: Vec<_> = names().collect();
+    assert!(sorted.is_sorted(), "{sorted:?}");
+}
+
+#[test]
+fn file_name_leads_nowhere_else() {
+    for name in ["../kinds/datadog_user", "a/b", "", ".", "a.b", "A"] {
+        assert!(matches!(known(name, Some(std::path::Path::new("src"))), Ok(None)), "{name}");
+    }
+}
+
+/// Every place where a value of an account can stand.
+const EVERYWHERE: &str = r#"title = "Acme"
+page = "https://acme.example.com"
+effect = "-"
+permission = "-"
+status = "verified-docs"
+actions = ["delete"]
+[secret]
+key = "API key"
+[http]
+base_url = "https://acme.example.com"
+headers = { x-key = "{key}" }
+[find.user]
+get = "/users"
+items = ""
+id = "/id"
+email = "/email"
+[remove.delete]
+user = [
+    { delete = "/users/{id}:suspend/end", query = { plain = "{id}" }, expect = 204 },
+    { post = "/users/", query = { scim = 'id eq "{id:scim}" and x', odata = "id eq '{id:odata}'", soql = "Id = '{id:soql}' LIMIT 1" }, json = { a = ["{id}"], b = 'x "{id:scim}"' }, expect = 204 },
+    { post = "/graphql", graphql = "mutation($id:ID!){drop(id:$id){success}}", variables = { id = "{id}" }, expect = 204 },
+]
+"#;
+
+/// What a removal sends, as the server reads it, and what comes of it.
+async fn sent(id: &str) -> (Vec<(String, Value)>, Result<Removal, Failure>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}/base", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let mut requests = Vec::new();
+        while let Ok(Ok((mut stream, _))) = tokio::time::timeout(Duration::from_millis(300), listener.accept()).await {
+            let mut bytes = Vec::new();
+            let (head, body) = loop {
+                stream.read_buf(&mut bytes).await.unwrap();
+                let text = String::from_utf8(bytes.clone()).unwrap();
+                let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
+                if body.len() >= length.parse::<usize>().unwrap() {
+                    break (head.to_owned(), body.to_owned());
+                }
+            };
+            stream.write_all(b"HTTP/1.1 204 -\r\nconnection: close\r\n\r\n").await.unwrap();
+            let target = head.split(' ').nth(1).unwrap().to_owned();
+            requests.push((target, serde_json::from_str(&body).unwrap_or(Value::Null)));
+        }
+        requests
+    });
+    let kind: &ProviderKind = kind("acme", EVERYWHERE, "acme.toml").unwrap();
+    let config = crate::config::Section::new("providers.acme".to_owned(), toml::de::DeTable::parse("").unwrap());
+    let mut reporter = crate::config::Reporter { text: "", diagnostics: Default::default() };
+    let configured = kind.configure(config, &mut reporter).unwrap();
+    let tenants = configured.connect(&Secret::parse("s", r#"{"key": "k"}"#).unwrap()).unwrap();
+    let limits = Limits { timeout: Duration::from_secs(2), attempts: 1 };
+    let client = Client::new(None, false).unwrap();
+    let http = Http::new(client, base.parse().unwrap(), limits, Instant::now() + Duration::from_secs(9));
+    let account = Account { id: id.to_owned(), look_up: "user", ..Account::default() };
+    let removal = tenants[0].provider.remove(&http, &account).await;
+    (server.await.unwrap(), removal)
+}
+
+#[tokio::test]
+async fn value_stays_a_value_in_every_place() {
+    let values = [
+        "plain",
+        "\"",
+        "a/b",
+        "../../zones",
+        "..",
+        "?x=1",
+        "#x",
+        "a%2fb",
+        "%2e%2e",
+        "a\\b",
+        "'",
+        "' OR '1'='1",
+        "\" or id pr",
+        "\\\" or id pr",
+        "\\' OR Id != '",
+        "{id}",
+        "{\"a\": 1}",
+        "$id){drop(id:\"other\")}",
+        "a&b=c;d",
+        "a+b c",
+        "ü…",
+        "x\\",
+    ];
+    for id in values {
+        let (requests, removal) = sent(id).await;
+        assert_eq!(removal.map(|removal| removal.now), Ok(Outcome::Deleted), "{id}");
+        let [(first, _), (second, body), (third, graphql)] = requests.as_slice() else { panic!("{id}: {requests:?}") };
+        let (path, query) = first.split_once('?').unwrap();
+        let segments: Vec<_> = path.split('/').collect();
+        assert_eq!(segments.len(), 5, "{id}: {path}");
+        let decoded = percent_encoding::percent_decode_str(segments[3]).decode_utf8().unwrap();
+        assert_eq!(
+            (segments[1], segments[2], &*decoded, segments[4]),
+            ("base", "users", &*format!("{id}:suspend"), "end")
+        );
+        let pairs =
+            |query: &str| -> Vec<(String, String)> { form_urlencoded::parse(query.as_bytes()).into_owned().collect() };
+        assert_eq!(pairs(query), [("plain".to_owned(), id.to_owned())]);
+        let (path, query) = second.split_once('?').unwrap();
+        let scim = id.replace('\\', "\\\\").replace('"', "\\\"");
+        let (odata, soql) = (id.replace('\'', "''"), id.replace('\\', "\\\\").replace('\'', "\\'"));
+        let expected = [
+            ("odata", format!("id eq '{odata}'")),
+            ("scim", format!("id eq \"{scim}\" and x")),
+            ("soql", format!("Id = '{soql}' LIMIT 1")),
+        ];
+        assert_eq!(path, "/base/users/");
+        assert_eq!(pairs(query), expected.map(|(name, value)| (name.to_owned(), value)));
+        assert_eq!(*body, json!({"a": [id], "b": format!("x \"{scim}\"")}), "{id}");
+        let document = "mutation($id:ID!){drop(id:$id){success}}";
+        assert_eq!((third.as_str(), graphql), ("/base/graphql", &json!({"query": document, "variables": {"id": id}})));
+    }
+}
+
+#[tokio::test]
+async fn value_that_cannot_stand_anywhere_is_not_sent() {
+    for (id, reason) in [
+        ("", "unusable_value"),
+        ("a\r\nx-admin: 1", "unusable_value"),
+        ("a\0", "unusable_value"),
+        ("\u{85}", "unusable_value"),
+        (&"x".repeat(300), "unusable_id"),
+    ] {
+        let (requests, removal) = sent(id).await;
+        assert_eq!((requests.len(), removal.map_err(|failure| failure.reason)), (0, Err(reason.to_owned())), "{id:?}");
+    }
+}
