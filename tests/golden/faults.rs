@@ -20,6 +20,8 @@ const HASTE: (&str, Duration) = ("attempts = 1\ntimeout = \"150ms\"", Duration::
 const CALM: (&str, Duration) = ("attempts = 1\ntimeout = \"2s\"", Duration::from_secs(9));
 /// The address that every case with a canary has for it.
 const CANARY: &str = "ops@example.com";
+/// The kinds that look invitations up as well.
+const INVITING: [&str; 4] = ["anthropic", "linear", "openai", "sendgrid"];
 /// So many at a time.
 const ABREAST: usize = 24;
 
@@ -101,6 +103,18 @@ impl Fault {
             Self::Nobody if exchange.request.target.contains("/access/users?") && !shows_canary => {
                 Some("Cloudflare's total is not to be relied on: an empty page ends a list")
             }
+            Self::Nobody if !says_how_many(body) && !shows_canary => {
+                Some("without a total, a list of nobody is what absence looks like")
+            }
+            Self::EmptyObject | Self::EmptyList if is_bodiless(&exchange.request) => Some(
+                "the vendor promises no body: the status alone says that it was done, and the second look proves it",
+            ),
+            Self::EmptyList if body.starts_with('[') && !shows_canary => {
+                Some("where the answer is the list itself, this is one of nobody")
+            }
+            Self::Stranger if exchange.request.method == "PATCH" => {
+                Some("the answer to a change is of the id that was asked for; the second look reads addresses")
+            }
             Self::Stranger if !is_removal(&exchange.request) && !shows_canary => {
                 Some("a list of nobody but others is what absence looks like")
             }
@@ -113,6 +127,18 @@ impl Fault {
             _ => None,
         }
     }
+}
+
+/// Whether an answer counts what its whole list has.
+fn says_how_many(body: &str) -> bool {
+    ["total_filtered_count", "totalCount", "totalResults"].iter().any(|word| body.contains(word))
+}
+
+/// Whether this is a removal whose success has no body.
+fn is_bodiless(request: &Request) -> bool {
+    let ends = ["/suspend", "/lifecycle/deactivate?sendEmail=false"];
+    let slack = request.method == "DELETE" && request.target.starts_with("/scim/v2/Users/");
+    slack || ends.iter().any(|end| request.target.ends_with(end))
 }
 
 /// An answer without the accounts of its list; what it says about them stays.
@@ -206,9 +232,15 @@ impl Trial<'_> {
         player.repeat(&exchanges[self.at.1]);
         let before = player.played().len();
         let entry = stage.run(run, world, patience).await;
-        // Whoever finds nobody goes on to look for the canary, where the script has somebody.
-        let leaves_script =
-            self.case.provider.contains(CANARY) && matches!(self.fault, Fault::Stranger | Fault::Nobody);
+        // Whoever finds nobody goes on to look for the canary, or for an invitation, where the script has somebody.
+        let goes_on = self.case.provider.contains(CANARY) || INVITING.contains(&self.case.kind.as_str());
+        // A token that is refused is fetched anew.
+        let fetches = run.exchanges[0].request.target == "/token";
+        let leaves_script = match self.fault {
+            Fault::Stranger | Fault::Nobody => goes_on,
+            Fault::Status(401) | Fault::RightBody(401) => fetches,
+            _ => false,
+        };
         let mut wrong = if leaves_script { Vec::new() } else { player.complaints() };
         wrong.extend(leaks(&entry));
         if self.fault.excused(&run.exchanges[self.at.1]).is_some() {
@@ -260,16 +292,21 @@ fn is_worth_faking(case: &Case) -> bool {
 }
 
 async fn sweep(kind: &str) {
+    let wrong = swept(kind).await;
+    assert!(wrong.is_empty(), "{} trials went wrong\n{}", wrong.len(), wrong[..wrong.len().min(20)].join("\n"));
+}
+
+/// The trials of a kind that went wrong, and what was wrong with each.
+async fn swept(kind: &str) -> Vec<String> {
     let mut cases = Case::all_of(kind);
     cases.retain(is_worth_faking);
     let world = World::of(&cases).await;
     let trials = trials(&cases);
     let results = stream::iter(&trials).map(|trial| async { (trial.name(), trial.run(&world, HASTE).await.1) });
     let results: Vec<_> = results.buffer_unordered(ABREAST).collect().await;
-    let wrong: Vec<_> = results.iter().filter(|(_, wrong)| !wrong.is_empty()).collect();
-    let told: Vec<_> = wrong.iter().take(20).map(|(name, wrong)| format!("── {name}\n{}", wrong.join("\n"))).collect();
-    assert!(wrong.is_empty(), "{} of {} trials went wrong\n{}", wrong.len(), trials.len(), told.join("\n"));
-    assert!(trials.len() > 100, "only {} trials", trials.len());
+    assert!(trials.len() > 100, "only {} trials of {kind}", trials.len());
+    let wrong = results.into_iter().filter(|(_, wrong)| !wrong.is_empty());
+    wrong.map(|(name, wrong)| format!("── {name}\n{}", wrong.join("\n"))).collect()
 }
 
 #[tokio::test]
@@ -299,9 +336,11 @@ async fn no_fault_of_stytch_b2b_looks_like_success() {
 
 #[tokio::test]
 async fn no_fault_of_products_as_data_looks_like_success() {
+    let mut wrong = Vec::new();
     for kind in crate::data_kinds() {
-        sweep(kind).await;
+        wrong.extend(swept(kind).await);
     }
+    assert!(wrong.is_empty(), "{} trials went wrong\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// What each fault of each answer of the clean deletion comes to, to be read by a person.
