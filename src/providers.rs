@@ -35,6 +35,12 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// # Errors
     /// If the provider refuses, or cannot be reached, or answers with what is not understood.
     async fn remove(&self, http: &Http, account: &Account) -> Result<Removal, Failure>;
+
+    /// What a removal makes of an account: [`Outcome::Deleted`] or [`Outcome::Deactivated`]. It is said of one whose removal
+    /// was begun and whose answer was lost.
+    fn makes(&self) -> Outcome {
+        Outcome::Deleted
+    }
 }
 
 /// Looks accounts up.

@@ -65,6 +65,13 @@ impl Provider for DataProduct {
         }
         Ok(removal)
     }
+
+    fn makes(&self) -> Outcome {
+        match self.action {
+            Action::Deactivate => Outcome::Deactivated,
+            Action::Delete => Outcome::Deleted,
+        }
+    }
 }
 
 #[async_trait]
@@ -212,8 +219,14 @@ impl DataProduct {
             if Reading::is_any(response, &step.gone) {
                 return Ok(None);
             }
-            reading.accepted(response)?;
-            Ok(Some(reading.request_id(response)))
+            let body = reading.accepted(response)?;
+            let named = step.id.as_ref().map(|pointer| pointer.find(&body).and_then(id));
+            match named {
+                Some(named) if response.status() != 204 && named.as_deref() != values.id() => {
+                    Err(Failure::not_understood("somebody else was removed").request_id(reading.request_id(response)))
+                }
+                _ => Ok(Some(reading.request_id(response))),
+            }
         };
         self.send(http, &step.call(), values, read).await
     }

@@ -256,6 +256,8 @@ pub(super) struct Step {
     pub(super) expect: Statuses,
     /// What the body must say besides, unless the status says that there is none (204).
     pub(super) r#where: Option<Conditions>,
+    /// Where a success names the account that was removed.
+    pub(super) id: Option<Pointer>,
     /// The refusals that say that no such account is there.
     #[serde(default)]
     pub(super) gone: Vec<Sign>,

@@ -85,6 +85,11 @@ impl<'a> Values<'a> {
         self
     }
 
+    /// The id of the account that is removed.
+    pub(super) fn id(&self) -> Option<&'a str> {
+        self.0.get(ID).copied()
+    }
+
     fn get(&self, name: &str) -> Result<&'a str, Failure> {
         let value = self.0.get(name).copied().filter(|value| !value.is_empty());
         let value = value.ok_or_else(|| unusable(&format!("`{name}` has no value")))?;

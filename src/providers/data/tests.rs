@@ -11,6 +11,7 @@ use tokio::{
 
 use super::{check, kind, known, names};
 use crate::{
+    config::Config,
     outbound::{Client, Http, Limits},
     outcome::{Failure, Outcome},
     providers::{Account, ProviderKind, Removal},
@@ -323,4 +324,85 @@ async fn value_that_cannot_stand_anywhere_is_not_sent() {
         let (requests, removal) = sent(id).await;
         assert_eq!((requests.len(), removal.map_err(|failure| failure.reason)), (0, Err(reason.to_owned())), "{id:?}");
     }
+}
+
+/// What is wrong with a configuration that uses these files of one's own, and these keys of the provider's table.
+fn configured(test: &str, files: &[(&str, &str)], keys: &str) -> Result<Config, String> {
+    let folder = std::env::temp_dir().join(format!("offboard-data-{test}-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("providers")).unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.join("providers").join(name), text).unwrap();
+    }
+    let text = format!("[sources.hr]\nkind = \"workos\"\n[providers.it]\n{keys}\n");
+    std::fs::write(folder.join("offboard.toml"), text).unwrap();
+    let config = Config::load(&folder.join("offboard.toml"), None).map_err(|faults| faults.to_string());
+    std::fs::remove_dir_all(folder).unwrap();
+    config
+}
+
+#[test]
+fn file_beside_the_configuration_is_a_kind() {
+    let config = configured("own", &[("acme.toml", GOOD)], "kind = \"acme\"\ntenant = \"blue\"").unwrap();
+    let provider = &config.providers[0];
+    assert_eq!((provider.kind.name, provider.kind.secret_keys), ("acme", "`key`"));
+    let tenants = provider.settings.connect(&Secret::parse("s", r#"{"key": "k"}"#).unwrap()).unwrap();
+    assert_eq!((tenants.len(), &*tenants[0].base_url), (1, "https://blue.acme.example.com/api"));
+    assert!(provider.settings.connect(&Secret::parse("s", "{}").unwrap()).is_err());
+}
+
+#[test]
+fn list_of_tenants_is_one_tenant_each() {
+    let text = GOOD.replace("characters = \"a-z\"", "characters = \"a-z\"\nlist = true");
+    let config = configured("list", &[("acme.toml", &text)], "kind = \"acme\"\ntenant = [\"blue\", \"red\"]").unwrap();
+    let tenants = config.providers[0].settings.connect(&Secret::parse("s", r#"{"key": "k"}"#).unwrap()).unwrap();
+    let places: Vec<_> = tenants.iter().map(|tenant| (tenant.scope.as_deref(), &*tenant.base_url)).collect();
+    let expected =
+        [(Some("blue"), "https://blue.acme.example.com/api"), (Some("red"), "https://red.acme.example.com/api")];
+    assert_eq!(places, expected);
+}
+
+#[test]
+fn what_is_wrong_with_a_provider_is_reported_with_its_line() {
+    let broken = GOOD.replace("/users/{id}", "/users/{user}");
+    let cases = [
+        ("kind = \"acme\"", "line 3: `providers.it`: `tenant` is missing: the tenant"),
+        ("kind = \"acme\"\ntenant = \"a/b\"", "line 5: `providers.it`: `tenant` must have 1 to 256 characters of a-z"),
+        ("kind = \"acme\"\ntenant = [\"a\"]", "line 5: `providers.it`: `tenant` must be a text"),
+        (
+            "kind = \"acme\"\ntenant = \"a\"\ntenants = \"b\"",
+            "line 6: `providers.it`: unknown key `tenants`: did you mean `tenant`?",
+        ),
+        (
+            "kind = \"acme\"\ntenant = \"a\"\naction = \"deactivate\"",
+            "line 6: `providers.it`: `action` must be one of delete",
+        ),
+        (
+            "kind = \"acme\"\ntenant = \"a\"\ntoken_url = \"https://example.com\"",
+            "line 6: `providers.it`: unknown key `token_url`",
+        ),
+        (
+            "kind = \"broken\"",
+            "line 3: `providers.it`: providers/broken.toml:24: `remove.delete.user.0`: unknown variable `{user}`",
+        ),
+        ("kind = \"acm\"", "line 3: `providers.it`: unknown kind `acm`"),
+        ("kind = \"../acme\"", "line 3: `providers.it`: unknown kind `../acme`"),
+        ("kind = \"slack\"", "line 3: `providers.it`: `canary` is missing: slack needs it"),
+        (
+            "kind = \"scim\"\ncanary = \"ops@example.com\"",
+            "line 3: `providers.it`: `base_url` is missing: scim needs it",
+        ),
+        (
+            "kind = \"datadog_user\"\nsite = \"datadog.eu\"",
+            "line 5: `providers.it`: `site`: unknown value `datadog.eu`: did you mean `datadoghq.eu`?",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (index, (keys, expected)) in cases.into_iter().enumerate() {
+        let files = [("acme.toml", GOOD), ("broken.toml", broken.as_str())];
+        let told = configured(&format!("wrong{index}"), &files, keys).err().unwrap_or_default();
+        if !told.lines().any(|line| line.starts_with(expected)) {
+            wrong.push(format!("{keys}\nexpected {expected}\ngot\n{told}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
