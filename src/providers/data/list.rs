@@ -69,20 +69,33 @@ impl Page {
             },
             None => None,
         };
-        let next = match (&paging.next, &paging.link) {
-            (Some(pointer), _) => match pointer.find(body) {
-                None | Some(Value::Null) => None,
-                Some(Value::String(cursor)) => Some(cursor.clone()).filter(|cursor| !cursor.is_empty()),
-                Some(Value::Number(cursor)) => Some(cursor.to_string()),
-                Some(_) => return Err(lacks("how it goes on")),
-            },
-            (None, Some(parameter)) => match response.header("link").and_then(next_link) {
-                Some(url) => Some(parameter_of(url, parameter).ok_or_else(|| lacks("how it goes on"))?),
-                None => None,
-            },
-            (None, None) => None,
-        };
+        let next = paging.cursor(response, body).map_err(|NoCursor| lacks("how it goes on"))?;
         Ok(Self { keys, total, next, more })
+    }
+}
+
+/// The list goes on, and cannot be followed.
+struct NoCursor;
+
+impl Paging {
+    /// The cursor of the next page, if there is one.
+    fn cursor(&self, response: &Response, body: &Value) -> Result<Option<String>, NoCursor> {
+        if let Some(parameter) = &self.link {
+            let url = response.header("link").and_then(next_link);
+            return url.map(|url| parameter_of(url, parameter).ok_or(NoCursor)).transpose();
+        }
+        let Some(next) = &self.next else { return Ok(None) };
+        let cursor = match next.find(body) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::String(cursor)) if cursor.is_empty() => return Ok(None),
+            Some(Value::String(cursor)) => cursor.clone(),
+            Some(Value::Number(cursor)) => cursor.to_string(),
+            Some(_) => return Err(NoCursor),
+        };
+        match &self.parameter {
+            Some(parameter) => parameter_of(&cursor, parameter).map(Some).ok_or(NoCursor),
+            None => Ok(Some(cursor)),
+        }
     }
 }
 

@@ -220,6 +220,9 @@ impl DataProduct {
                 return Ok(None);
             }
             let body = reading.accepted(response)?;
+            if step.has.iter().any(|pointer| pointer.find(&body).is_none()) {
+                return Err(Failure::not_understood("a success that lacks what the vendor promises"));
+            }
             let named = step.id.as_ref().map(|pointer| pointer.find(&body).and_then(id));
             match named {
                 Some(named) if response.status() != 204 && named.as_deref() != values.id() => {

@@ -52,7 +52,8 @@ pub(super) struct Spec {
     /// The look-ups, by name.
     #[serde(default)]
     pub(super) find: BTreeMap<String, Find>,
-    /// The steps of an action for what each look-up shows.
+    /// The steps of an action for what each look-up shows. The one that makes an account inactive comes last: after it the
+    /// account is no longer found, and what came later would not be made up for.
     #[serde(default)]
     pub(super) remove: BTreeMap<Action, BTreeMap<String, Vec<Step>>>,
     /// What answers mean, where the status alone does not say it. The first that fits counts.
@@ -214,6 +215,8 @@ pub(super) struct Paging {
     pub(super) from: usize,
     /// A cursor in the answer. There is no more without it.
     pub(super) next: Option<Pointer>,
+    /// Where `next` is a URL, its parameter that is the cursor.
+    pub(super) parameter: Option<String>,
     /// The parameter that is the cursor, in the `Link` header's URL with `rel="next"`.
     pub(super) link: Option<String>,
     /// Where the answer says how many items the whole list has.
@@ -256,6 +259,9 @@ pub(super) struct Step {
     pub(super) expect: Statuses,
     /// What the body must say besides, unless the status says that there is none (204).
     pub(super) r#where: Option<Conditions>,
+    /// Where a success has a value, whatever it is.
+    #[serde(default)]
+    pub(super) has: Vec<Pointer>,
     /// Where a success names the account that was removed.
     pub(super) id: Option<Pointer>,
     /// The refusals that say that no such account is there.
