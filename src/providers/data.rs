@@ -14,9 +14,13 @@ use super::{Configure, ProviderKind};
 use crate::config::Diagnostics;
 
 mod answer;
+mod call;
 mod check;
+#[cfg(test)]
+mod injection;
 mod list;
 mod path;
+mod place;
 mod product;
 mod settings;
 mod spec;

@@ -3,13 +3,12 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use http::HeaderName;
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use toml::de::DeTable;
 
 use super::{
-    spec::{Action, AnyOf, Auth, Call, Find, Sign, Spec, Statuses, Step},
+    call::Call,
+    place::place,
+    spec::{Action, AnyOf, Auth, Find, Sign, Spec, Statuses, Step},
     template::{EMAIL, ID, PAGE, Template},
 };
 use crate::{
@@ -395,23 +394,4 @@ impl Checker<'_, '_, '_> {
 
 fn names_secret(spec: &Spec, template: &Template) -> bool {
     template.variables().any(|variable| spec.secret.contains_key(&variable.name))
-}
-
-/// Where the value stands that a path names; the nearest table around it, if it stands nowhere.
-fn place(table: &DeTable<'_>, path: &[&str]) -> Option<Range<usize>> {
-    let (first, rest) = path.split_first()?;
-    let (key, value) = table.iter().find(|(key, _)| key.get_ref() == first)?;
-    within(value, rest).or(Some(key.span()))
-}
-
-fn within(value: &Spanned<DeValue<'_>>, path: &[&str]) -> Option<Range<usize>> {
-    let (first, rest) = path.split_first()?;
-    match value.get_ref() {
-        DeValue::Table(table) => place(table, path),
-        DeValue::Array(items) => {
-            let item = items.get(first.parse::<usize>().ok()?)?;
-            within(item, rest).or(Some(item.span()))
-        }
-        _ => None,
-    }
 }

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::{
     answer::Reading,
+    call::Call,
     list::{End, List, Page},
-    spec::{Action, Call, CallKind, Find, Spec, Statuses, Step},
+    spec::{Action, CallKind, Find, Spec, Statuses, Step},
     template::{EMAIL, ID, PAGE, Values, asks_for_no_page},
 };
 use crate::{
