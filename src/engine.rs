@@ -303,6 +303,6 @@ impl Job {
 fn tenant_url(config: &ProviderConfig, tenant: &Tenant) -> Option<reqwest::Url> {
     match &config.base_url {
         Some(base) => Some(base.url().clone()),
-        None => reqwest::Url::parse(tenant.base_url).ok(),
+        None => reqwest::Url::parse(&tenant.base_url).ok(),
     }
 }

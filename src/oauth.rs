@@ -1,9 +1,9 @@
 //! OAuth 2.0 client credentials (RFC 6749 4.4): one token, fetched when it is first needed and kept until it expires.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
@@ -33,8 +33,23 @@ pub(crate) struct ClientCredentials {
     url: String,
     id: SecretString,
     secret: SecretString,
+    send: SendClient,
+    /// More fields of the request.
+    fields: BTreeMap<String, String>,
     /// Locked while a token is fetched: others that need one wait for it.
     kept: Mutex<Option<Kept>>,
+}
+
+/// How a client shows itself to its authorization server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SendClient {
+    /// In `Authorization`, and the rest in a form (RFC 6749 2.3.1).
+    Basic,
+    /// In a form.
+    Form,
+    /// In a JSON object.
+    Json,
 }
 
 #[derive(Debug)]
@@ -46,7 +61,19 @@ struct Kept {
 impl ClientCredentials {
     /// A client that holds no token yet.
     pub(crate) fn new(url: &str, id: SecretString, secret: SecretString) -> Self {
-        Self { url: url.to_owned(), id, secret, kept: Mutex::new(None) }
+        Self {
+            url: url.to_owned(),
+            id,
+            secret,
+            send: SendClient::Json,
+            fields: BTreeMap::new(),
+            kept: Mutex::new(None),
+        }
+    }
+
+    /// Sends the client in another way, with more fields. A `grant_type` among them wins.
+    pub(crate) fn sending(self, send: SendClient, fields: BTreeMap<String, String>) -> Self {
+        Self { send, fields, ..self }
     }
 }
 
@@ -97,9 +124,19 @@ impl ClientCredentials {
     }
 
     async fn fetch(&self, http: &Http) -> Result<Granted, Failure> {
-        let (client_id, client_secret) = (self.id.expose_secret(), self.secret.expose_secret());
-        let request = TokenRequest { client_id, client_secret, grant_type: "client_credentials" };
-        http.post_to(&self.url).json(&request).read(granted).await
+        let (id, secret) = (self.id.expose_secret(), self.secret.expose_secret());
+        let mut fields = BTreeMap::from([("grant_type", "client_credentials")]);
+        fields.extend(self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        if self.send != SendClient::Basic {
+            fields.extend([("client_id", id), ("client_secret", secret)]);
+        }
+        let call = http.post_to(&self.url);
+        let call = match self.send {
+            SendClient::Basic => call.basic(id, &self.secret).form(fields),
+            SendClient::Form => call.form(fields),
+            SendClient::Json => call.json(&fields),
+        };
+        call.read(granted).await
     }
 }
 
@@ -115,13 +152,6 @@ fn granted(response: &Response) -> Result<Granted, Failure> {
         _ => FailureKind::of_status(response.status()),
     };
     Err(Failure::new(kind, refusal.error).detail_if(refusal.error_description))
-}
-
-#[derive(Serialize)]
-struct TokenRequest<'a> {
-    client_id: &'a str,
-    client_secret: &'a str,
-    grant_type: &'a str,
 }
 
 /// RFC 6749 5.1.

@@ -171,7 +171,7 @@ impl Http {
 
     /// A call below the base URL. Every element of `path` becomes exactly one segment, percent-encoded; one that cannot
     /// (empty, a dot segment, over 256 bytes) makes the call fail as `unusable_id` before anything is sent.
-    fn call(&self, method: Method, path: &[&str]) -> Request<'_> {
+    pub(crate) fn call(&self, method: Method, path: &[&str]) -> Request<'_> {
         Request::new(self, method, below(&self.base, path))
     }
 
@@ -229,6 +229,16 @@ impl<'a> Request<'a> {
         Self { http, method, url, headers, body: None, largest_response: LARGEST_RESPONSE, elsewhere: false }
     }
 
+    /// Ends the path with a slash.
+    pub(crate) fn trailing_slash(mut self) -> Self {
+        if let Ok(url) = &mut self.url
+            && let Ok(mut segments) = url.path_segments_mut()
+        {
+            segments.push("");
+        }
+        self
+    }
+
     /// Adds a query parameter, encoded.
     pub fn query(mut self, name: &str, value: &str) -> Self {
         if let Ok(url) = &mut self.url {
@@ -278,6 +288,15 @@ impl<'a> Request<'a> {
             Err(_) => self.url = Err(Failure::new(FailureKind::Rejected, "unusable_body")),
         }
         self.headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self
+    }
+
+    /// Sends a form.
+    pub(crate) fn form<'f>(mut self, fields: impl IntoIterator<Item = (&'f str, &'f str)>) -> Self {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.body = Some(body.into_bytes());
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        self.headers.insert(reqwest::header::CONTENT_TYPE, form);
         self
     }
 

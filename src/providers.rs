@@ -1,20 +1,21 @@
 //! The products from which a departed person is removed: what one is, and the registry of all kinds.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     outbound::Http,
     outcome::{Failure, Outcome},
     person::{Email, Identity, KnownBy},
     secrets::{Secret, SecretError},
-    settings::{Reporter, Section},
+    settings::{Diagnostics, Reporter, Section},
 };
 
 mod aerospike_cloud;
 mod cloudflare_access;
+mod data;
 mod flashduty;
 mod instaply;
 mod pages;
@@ -34,6 +35,12 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// # Errors
     /// If the provider refuses, or cannot be reached, or answers with what is not understood.
     async fn remove(&self, http: &Http, account: &Account) -> Result<Removal, Failure>;
+
+    /// What a removal makes of an account: [`Outcome::Deleted`] or [`Outcome::Deactivated`]. It is said of one whose removal
+    /// was begun and whose answer was lost.
+    fn makes(&self) -> Outcome {
+        Outcome::Deleted
+    }
 }
 
 /// Looks accounts up.
@@ -66,6 +73,8 @@ pub struct Account {
     pub hold: Option<Hold>,
     /// Whether another system (single sign-on) manages it, so that the product may refuse its removal.
     pub managed_elsewhere: bool,
+    /// Which of the product's look-ups showed it, where there are several.
+    pub look_up: &'static str,
 }
 
 impl Account {
@@ -161,7 +170,7 @@ pub struct Tenant {
     /// The organization, where there are several by design.
     pub scope: Option<String>,
     /// The vendor's own base URL; the configuration's wins.
-    pub base_url: &'static str,
+    pub base_url: Cow<'static, str>,
     /// The product, connected.
     pub provider: Arc<dyn Provider>,
 }
@@ -169,7 +178,7 @@ pub struct Tenant {
 impl Tenant {
     /// Returns the only tenant of a product.
     pub fn only(base_url: &'static str, provider: impl Provider + 'static) -> Vec<Self> {
-        vec![Self { scope: None, base_url, provider: Arc::new(provider) }]
+        vec![Self { scope: None, base_url: base_url.into(), provider: Arc::new(provider) }]
     }
 }
 
@@ -181,24 +190,107 @@ pub struct ProviderKind {
     pub title: &'static str,
     /// The vendor's own page on it.
     pub page: &'static str,
+    /// What a removal ends, and what survives it.
+    pub effect: &'static str,
+    /// What the credentials must be allowed.
+    pub permission: &'static str,
+    /// How many calls the vendor allows, where it says so.
+    pub limits: Option<&'static str>,
+    /// What the facts rest on.
+    pub status: Confidence,
+    /// What can be done to an account; the first is the default.
+    pub actions: &'static [Action],
     /// The keys of its secret, for a person.
     pub secret_keys: &'static str,
     /// Lines of its section in the configuration beside `kind`, to be adapted; a comment where one may be left out.
     pub configure_lines: &'static [&'static str],
     /// Whether accounts can be looked up; else `canary` is refused.
     pub looks_up: bool,
-    /// Reads the keys that only this kind has.
-    pub(crate) configure: fn(Section<'_>, &mut Reporter<'_>) -> Option<Box<dyn Product>>,
+    /// The keys that a provider of it must have of those that every provider takes.
+    pub needs: &'static [&'static str],
+    configure: Configure,
 }
 
-/// All kinds, sorted by name.
+/// What the facts of a kind rest on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// The vendor's documentation, SDK or recorded exchanges, in everything that decides whether somebody is gone.
+    VerifiedDocs,
+    /// Partly inference: only a `canary` in sight shows that the look-up works.
+    PartlyInferred,
+}
+
+/// What is done to an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// The account stays, unusable.
+    Deactivate,
+    /// The account, or its membership, goes.
+    Delete,
+}
+
+impl Action {
+    /// Returns its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deactivate => "deactivate",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// What reads the keys that only one kind has.
+enum Configure {
+    Rust(fn(Section<'_>, &mut Reporter<'_>) -> Option<Box<dyn Product>>),
+    Data(&'static data::Kind),
+}
+
+/// The kinds that are written in Rust, sorted by name.
 pub const KINDS: &[ProviderKind] =
     &[aerospike_cloud::KIND, cloudflare_access::KIND, flashduty::KIND, instaply::KIND, stytch_b2b::KIND];
 
 impl ProviderKind {
-    /// Returns the kind of this name.
+    /// Returns the built-in kind of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
-        KINDS.iter().find(|kind| kind.name == name)
+        Self::known(name, None).ok().flatten()
+    }
+
+    /// The kind of this name: built in, or a file in the folder `providers` of `folder`.
+    ///
+    /// # Errors
+    /// What is wrong with its file.
+    pub(crate) fn known(name: &str, folder: Option<&Path>) -> Result<Option<&'static Self>, Diagnostics> {
+        match KINDS.iter().find(|kind| kind.name == name) {
+            Some(kind) => Ok(Some(kind)),
+            None => data::known(name, folder),
+        }
+    }
+
+    /// The names of all kinds that are built in, sorted.
+    pub fn names() -> Vec<&'static str> {
+        let mut names: Vec<_> = KINDS.iter().map(|kind| kind.name).chain(data::names()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Returns all built-in kinds, sorted by name. Reads every file: for a person who asks, not for a start.
+    pub fn all() -> Vec<&'static Self> {
+        Self::names().into_iter().filter_map(Self::named).collect()
+    }
+
+    /// Reads the keys that only this kind has. `action` is one of its own.
+    pub(crate) fn configure(
+        &self,
+        action: Action,
+        own: Section<'_>,
+        reporter: &mut Reporter<'_>,
+    ) -> Option<Box<dyn Product>> {
+        match self.configure {
+            Configure::Rust(configure) => configure(own, reporter),
+            Configure::Data(kind) => kind.configure(action, own, reporter),
+        }
     }
 }
 

@@ -19,9 +19,9 @@ mod coverage;
 mod delivery;
 mod json;
 mod kinds;
-mod pointer;
+pub(crate) mod pointer;
 mod reading;
-mod rules;
+pub(crate) mod rules;
 mod sample;
 
 pub use crate::departure::Unreadable;

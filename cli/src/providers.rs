@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
-use offboard::providers::{KINDS, ProviderKind};
+use offboard::providers::ProviderKind;
 use offboard_sandbox::screen::{Ink, Screen, print};
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ const COMMON: [&str; 7] = [
     "# confirm = true     # false: a deletion is not proven by a second look",
     "# timeout = \"10s\"    # for one request",
     "# attempts = 3       # for one request",
-    "# base_url = \"https://…\"   # another endpoint than the vendor's",
+    "# base_url = \"https://api.example.com\"   # another endpoint than the vendor's",
     "# canary = \"ops@example.com\"   # an account that is always there: unless it is in sight, no account is called absent",
 ];
 
@@ -35,7 +35,7 @@ enum Command {
     /// Show what to put into the configuration and the secret
     Show {
         /// The kind, as the configuration names it
-        #[arg(value_parser = PossibleValuesParser::new(KINDS.iter().map(|kind| kind.name)), hide_possible_values = true)]
+        #[arg(value_parser = PossibleValuesParser::new(ProviderKind::names()), hide_possible_values = true)]
         kind: String,
     },
 }
@@ -49,8 +49,8 @@ impl Providers {
         };
         match shown {
             _ if self.json => {
-                let kinds = shown.map_or(KINDS, std::slice::from_ref);
-                print(&format!("{:#}", Value::Array(kinds.iter().map(document).collect())));
+                let kinds = shown.map_or_else(ProviderKind::all, |kind| vec![kind]);
+                print(&format!("{:#}", Value::Array(kinds.into_iter().map(document).collect())));
             }
             Some(kind) => show(kind),
             None => list(),
@@ -73,12 +73,24 @@ fn document(kind: &ProviderKind) -> Value {
 /// Returns a section that can be taken as it is, or adapted.
 fn configuration(kind: &ProviderKind) -> Vec<String> {
     // A canary is found by a look-up.
-    let common = if kind.looks_up { &COMMON[..] } else { &COMMON[..COMMON.len() - 1] };
-    let common = common.iter().map(|line| line.replace("NAME", kind.name));
+    let common = COMMON.iter().filter(|line| kind.looks_up || !line.starts_with("# canary"));
+    let common = common.map(|line| {
+        let line = line.replace("NAME", kind.name);
+        let key = line.trim_start_matches("# ");
+        if kind.needs.iter().any(|need| key.starts_with(need)) { key.to_owned() } else { line }
+    });
+    let actions = match kind.actions {
+        [] | [_] => None,
+        [first, others @ ..] => {
+            let others: Vec<_> = others.iter().map(|action| action.name()).collect();
+            Some(format!("# action = \"{}\"   # or {}", first.name(), others.join(", ")))
+        }
+    };
     let own = kind.configure_lines.iter().map(|line| (*line).to_owned());
     [format!("[providers.{}]", kind.name), format!("kind = \"{}\"", kind.name)]
         .into_iter()
         .chain(own)
+        .chain(actions)
         .chain(common)
         .collect()
 }
@@ -102,7 +114,7 @@ fn show(kind: &ProviderKind) {
 fn list() {
     let screen = Screen::new(false);
     let mut table = screen.table(["KIND", "PRODUCT", "KEYS OF ITS SECRET"]);
-    table.add_rows(KINDS.iter().map(|kind| [kind.name, kind.title, kind.secret_keys]));
+    table.add_rows(ProviderKind::all().into_iter().map(|kind| [kind.name, kind.title, kind.secret_keys]));
     screen.show(&table);
     screen.line("\n`offboard providers show KIND` shows what to put into the configuration and the secret.");
 }

@@ -3,7 +3,7 @@
 
 use std::process::{Command, Output};
 
-use offboard::{config::Config, providers::KINDS};
+use offboard::{config::Config, providers::ProviderKind};
 use serde_json::Value;
 
 fn providers(arguments: &[&str]) -> Output {
@@ -20,8 +20,8 @@ fn every_kind_is_listed_with_the_keys_of_its_secret() {
     let text = stdout(&providers(&[]));
     assert_eq!(text, stdout(&providers(&["list"])));
     let documents: Vec<Value> = serde_json::from_str(&stdout(&providers(&["--json"]))).expect("JSON");
-    assert_eq!(documents.len(), KINDS.len());
-    for (kind, document) in KINDS.iter().zip(documents) {
+    assert_eq!(documents.len(), ProviderKind::all().len());
+    for (kind, document) in ProviderKind::all().into_iter().zip(documents) {
         assert!(text.contains(kind.name) && kind.page.starts_with("https://"), "{text}");
         assert_eq!((&document["kind"], &document["secret_keys"]), (&kind.name.into(), &kind.secret_keys.into()));
     }
@@ -29,14 +29,15 @@ fn every_kind_is_listed_with_the_keys_of_its_secret() {
 
 #[test]
 fn section_that_is_shown_of_a_kind_is_valid_also_with_what_may_be_left_out() {
-    for kind in KINDS {
+    for kind in ProviderKind::all() {
         let text = stdout(&providers(&["show", kind.name]));
         let (_, rest) = text.split_once("\nIn offboard.toml\n").expect("a section");
         let (section, rest) = rest.split_once("\n\n").expect("more of them");
         let secret = format!("offboard/providers/{}, a JSON object with {}", kind.name, kind.secret_keys);
         assert!(rest.contains(&secret), "{rest}");
         let optional = section.lines().map(|line| line.trim().trim_start_matches("# ")).collect::<Vec<_>>().join("\n");
-        for (section, has_canary) in [(section, false), (&optional.replace('…', "api.example.com"), kind.looks_up)] {
+        let needs_canary = kind.needs.contains(&"canary");
+        for (section, has_canary) in [(section, needs_canary), (&optional, kind.looks_up)] {
             let whole = format!("[sources.workos]\nkind = \"workos\"\n{section}");
             let config = Config::parse(&whole, None).unwrap_or_else(|errors| panic!("{errors}\n{whole}"));
             let provider = &config.providers[0];

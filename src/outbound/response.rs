@@ -48,6 +48,11 @@ impl Response {
         })
     }
 
+    /// The body as any JSON; an empty one is null. `None` if it is something else, a gateway's page say.
+    pub(crate) fn value(&self) -> Option<serde_json::Value> {
+        if self.body.is_empty() { Some(serde_json::Value::Null) } else { serde_json::from_slice(&self.body).ok() }
+    }
+
     /// The body in the vendor's shape, whatever the status; where it has another (a gateway's page), the status speaks.
     ///
     /// # Errors
@@ -80,7 +85,7 @@ impl Response {
         }
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }

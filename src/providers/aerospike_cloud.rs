@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::{
-    Account, LookUp, Product, Provider, ProviderKind, Removal, Tenant,
+    Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, Tenant,
     pages::{Page, Pages, Total},
     settings,
 };
@@ -30,12 +30,18 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     name: "aerospike_cloud",
     title: "Aerospike Cloud: remove org member",
     page: "https://aerospike.com/docs/cloud/reference/api/organization/removeorgmember",
+    effect: "The membership of the organization ends, and with it the access to its clusters' management. Database users stay.",
+    permission: "a client with the scopes `read:org` and `update:org`",
+    limits: None,
+    status: Confidence::VerifiedDocs,
+    actions: &[Action::Delete],
     secret_keys: "`client_id` and `client_secret`, or `access_token`",
     configure_lines: &[
         "# token_url = \"https://auth.example.com/oauth/token\"   # where an access token is fetched, if not at the vendor's",
     ],
     looks_up: true,
-    configure: settings::<Settings>,
+    needs: &[],
+    configure: Configure::Rust(settings::<Settings>),
 };
 
 /// The keys that only this kind has.

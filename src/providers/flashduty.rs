@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{
-    Account, LookUp, Product, Provider, ProviderKind, Removal, Tenant,
+    Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, Tenant,
     pages::{Page, Pages, Total},
     settings,
 };
@@ -27,13 +27,19 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     name: "flashduty",
     title: "Flashduty: delete member",
     page: "https://docs.flashcat.cloud/en/api-reference/platform/members/member-delete",
+    effect: "The member goes. Schedules and escalation rules that name them block it, unless `force = true`.",
+    permission: "Members Manage of the organization",
+    limits: Some("1,000 requests a minute, 50 a second per account"),
+    status: Confidence::VerifiedDocs,
+    actions: &[Action::Delete],
     secret_keys: "`app_key`",
     configure_lines: &[
         "# match = \"external_id\"   # find members by their ref_id; \"email\" unless given",
         "# force = false   # true: delete members also while schedules and escalation rules refer to them",
     ],
     looks_up: true,
-    configure: settings::<Settings>,
+    needs: &[],
+    configure: Configure::Rust(settings::<Settings>),
 };
 
 /// The keys that only this kind has.
@@ -239,6 +245,7 @@ impl From<Member> for Account {
             external_id: member.ref_id.filter(|id| !id.is_empty()),
             hold: None,
             managed_elsewhere: member.is_external,
+            ..Self::default()
         }
     }
 }

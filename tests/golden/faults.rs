@@ -9,6 +9,7 @@ use offboard::{
     providers::KINDS,
 };
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::{
     case::{Answer, Case, Exchange, Request},
@@ -23,8 +24,12 @@ const HASTE: (&str, Duration) = ("attempts = 1\ntimeout = \"150ms\"", Duration::
 const CALM: (&str, Duration) = ("attempts = 1\ntimeout = \"2s\"", Duration::from_secs(9));
 /// The address that every case with a canary has for it.
 const CANARY: &str = "ops@example.com";
+/// The kinds that look invitations up as well.
+const INVITING: [&str; 4] = ["anthropic", "linear", "openai", "sendgrid"];
 /// So many at a time.
 const ABREAST: usize = 24;
+/// So many of all sweeps: with more, a busy machine would look like a slow vendor.
+static TURNS: Semaphore = Semaphore::const_new(2 * ABREAST);
 
 /// One way for an answer to go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,6 +109,18 @@ impl Fault {
             Self::Nobody if exchange.request.target.contains("/access/users?") && !shows_canary => {
                 Some("Cloudflare's total is not to be relied on: an empty page ends a list")
             }
+            Self::Nobody if !says_how_many(body) && !shows_canary => {
+                Some("without a total, a list of nobody is what absence looks like")
+            }
+            Self::EmptyObject | Self::EmptyList if is_bodiless(&exchange.request) => Some(
+                "the vendor promises no body: the status alone says that it was done, and the second look proves it",
+            ),
+            Self::EmptyList if body.starts_with('[') && !shows_canary => {
+                Some("where the answer is the list itself, this is one of nobody")
+            }
+            Self::Stranger if ["PATCH", "PUT"].contains(&exchange.request.method.as_str()) => {
+                Some("the answer to a change is of the id that was asked for; the second look reads addresses")
+            }
             Self::Stranger if !is_removal(&exchange.request) && !shows_canary => {
                 Some("a list of nobody but others is what absence looks like")
             }
@@ -118,10 +135,36 @@ impl Fault {
     }
 }
 
+/// Whether an answer counts what its whole list has.
+fn says_how_many(body: &str) -> bool {
+    ["total_filtered_count", "totalCount", "totalResults"].iter().any(|word| body.contains(word))
+}
+
+/// Whether this is a removal whose success has no body.
+fn is_bodiless(request: &Request) -> bool {
+    let ends = ["/suspend", "/lifecycle/deactivate?sendEmail=false"];
+    let slack = request.method == "DELETE" && request.target.starts_with("/scim/v2/Users/");
+    slack || ends.iter().any(|end| request.target.ends_with(end))
+}
+
 /// An answer without the accounts of its list; what it says about them stays.
 fn without_accounts(body: &str) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(body) else { return body.to_owned() };
-    let lists = ["/members", "/result", "/data/items"];
+    let lists = [
+        "/members",
+        "/result",
+        "/data/items",
+        "/data/users/nodes",
+        "/data/organizationInvites/nodes",
+        "/data",
+        "/Resources",
+        "/users",
+        "/results",
+        "/items",
+        "/entries",
+        "/value",
+        "",
+    ];
     let list = lists.into_iter().find(|list| value.pointer(list).is_some_and(Value::is_array));
     match list.and_then(|list| value.pointer_mut(list)).and_then(Value::as_array_mut) {
         Some(items) if !items.is_empty() => items.clear(),
@@ -132,7 +175,13 @@ fn without_accounts(body: &str) -> String {
 
 fn is_removal(request: &Request) -> bool {
     let removals = ["/member/delete", "/api/user/delete-by-email"];
-    request.method == "DELETE" || removals.iter().any(|path| request.target.starts_with(path))
+    let actions =
+        ["/removeUser", "/revokeSignInSessions", "/suspend", "/block", "/lifecycle/deactivate?sendEmail=false"];
+    let is_mutation = || request.body.as_ref().is_some_and(|body| body.to_string().contains("mutation("));
+    ["DELETE", "PATCH", "PUT"].contains(&request.method.as_str())
+        || removals.iter().any(|path| request.target.starts_with(path))
+        || actions.iter().any(|path| request.target.ends_with(path))
+        || is_mutation()
 }
 
 /// The same answer about somebody else.
@@ -144,9 +193,11 @@ fn strange(body: &str) -> String {
     fn change(value: &mut Value) {
         match value {
             Value::Object(fields) => fields.iter_mut().for_each(|(key, value)| match (key.as_str(), &value) {
-                ("email" | "email_address" | "member_id" | "ref_id" | "external_id", Value::String(_)) => {
-                    *value = Value::from(if key.starts_with("email") { "stranger@example.org" } else { "stranger" });
-                }
+                ("member_id" | "ref_id" | "external_id", Value::String(_)) => *value = Value::from("stranger"),
+                (
+                    "email" | "email_address" | "handle" | "userName" | "value" | "login" | "loginName" | "username",
+                    Value::String(text),
+                ) if text.contains('@') => *value = Value::from("stranger@example.org"),
                 _ => change(value),
             }),
             Value::Array(items) => items.iter_mut().for_each(change),
@@ -190,9 +241,15 @@ impl Trial<'_> {
         player.repeat(&exchanges[self.at.1]);
         let before = player.played().len();
         let entry = stage.run(run, world, patience).await;
-        // Whoever finds nobody goes on to look for the canary, where the script has somebody.
-        let leaves_script =
-            self.case.provider.contains(CANARY) && matches!(self.fault, Fault::Stranger | Fault::Nobody);
+        // Whoever finds nobody goes on to look for the canary, or for an invitation, where the script has somebody.
+        let goes_on = self.case.provider.contains(CANARY) || INVITING.contains(&self.case.kind.as_str());
+        // A token that is refused is fetched anew.
+        let fetches = run.exchanges[0].request.target == "/token";
+        let leaves_script = match self.fault {
+            Fault::Stranger | Fault::Nobody => goes_on,
+            Fault::Status(401) | Fault::RightBody(401) => fetches,
+            _ => false,
+        };
         let mut wrong = if leaves_script { Vec::new() } else { player.complaints() };
         wrong.extend(leaks(&entry));
         if self.fault.excused(&run.exchanges[self.at.1]).is_some() {
@@ -240,20 +297,28 @@ fn trials(cases: &[Case]) -> Vec<Trial<'_>> {
 /// Whether the end of this case is one that a fault could fake.
 fn is_worth_faking(case: &Case) -> bool {
     let ends = |end: &str| case.runs.iter().any(|run| run.outcome["outcome"] == end);
-    ends("deleted") || ends("already_absent")
+    ends("deleted") || ends("deactivated") || ends("already_absent")
 }
 
 async fn sweep(kind: &str) {
+    let wrong = swept(kind).await;
+    assert!(wrong.is_empty(), "{} trials went wrong\n{}", wrong.len(), wrong[..wrong.len().min(20)].join("\n"));
+}
+
+/// The trials of a kind that went wrong, and what was wrong with each.
+async fn swept(kind: &str) -> Vec<String> {
     let mut cases = Case::all_of(kind);
     cases.retain(is_worth_faking);
     let world = World::of(&cases).await;
     let trials = trials(&cases);
-    let results = stream::iter(&trials).map(|trial| async { (trial.name(), trial.run(&world, HASTE).await.1) });
+    let results = stream::iter(&trials).map(|trial| async {
+        let _turn = TURNS.acquire().await;
+        (trial.name(), trial.run(&world, HASTE).await.1)
+    });
     let results: Vec<_> = results.buffer_unordered(ABREAST).collect().await;
-    let wrong: Vec<_> = results.iter().filter(|(_, wrong)| !wrong.is_empty()).collect();
-    let told: Vec<_> = wrong.iter().take(20).map(|(name, wrong)| format!("── {name}\n{}", wrong.join("\n"))).collect();
-    assert!(wrong.is_empty(), "{} of {} trials went wrong\n{}", wrong.len(), trials.len(), told.join("\n"));
-    assert!(trials.len() > 100, "only {} trials", trials.len());
+    assert!(trials.len() > 100, "only {} trials of {kind}", trials.len());
+    let wrong = results.into_iter().filter(|(_, wrong)| !wrong.is_empty());
+    wrong.map(|(name, wrong)| format!("── {name}\n{}", wrong.join("\n"))).collect()
 }
 
 #[tokio::test]
@@ -279,6 +344,15 @@ async fn no_fault_of_instaply_looks_like_success() {
 #[tokio::test]
 async fn no_fault_of_stytch_b2b_looks_like_success() {
     sweep("stytch_b2b").await;
+}
+
+#[tokio::test]
+async fn no_fault_of_products_as_data_looks_like_success() {
+    let mut wrong = Vec::new();
+    for kind in crate::data_kinds() {
+        wrong.extend(swept(kind).await);
+    }
+    assert!(wrong.is_empty(), "{} trials went wrong\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// What each fault of each answer of the clean deletion comes to, to be read by a person.

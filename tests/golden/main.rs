@@ -27,11 +27,11 @@ mod settings;
 mod wire;
 
 use case::Case;
-use offboard::providers::KINDS;
+use offboard::providers::{KINDS, ProviderKind};
 use play::World;
 
-/// Plays all cases of a kind and tells all that differ.
-async fn all_of(kind: &str) {
+/// Plays all cases of a kind. Returns those that differ.
+async fn differences(kind: &str) -> Vec<String> {
     let cases = Case::all_of(kind);
     let world = World::of(&cases).await;
     let played = cases.iter().map(|case| async {
@@ -40,14 +40,13 @@ async fn all_of(kind: &str) {
             Err(difference) => Some(format!("── {}/{}\n{difference}", case.kind, case.name)),
         }
     });
-    let differences: Vec<_> = futures_util::future::join_all(played).await.into_iter().flatten().collect();
-    assert!(
-        differences.is_empty(),
-        "{} of {} cases differ\n{}",
-        differences.len(),
-        cases.len(),
-        differences.join("\n")
-    );
+    futures_util::future::join_all(played).await.into_iter().flatten().collect()
+}
+
+/// Plays all cases of a kind and tells all that differ.
+async fn all_of(kind: &str) {
+    let differences = differences(kind).await;
+    assert!(differences.is_empty(), "{} cases differ\n{}", differences.len(), differences.join("\n"));
 }
 
 #[tokio::test]
@@ -73,6 +72,27 @@ async fn instaply() {
 #[tokio::test]
 async fn stytch_b2b() {
     all_of("stytch_b2b").await;
+}
+
+#[tokio::test]
+async fn products_as_data() {
+    let mut all = Vec::new();
+    for kind in data_kinds() {
+        all.extend(differences(kind).await);
+    }
+    assert!(all.is_empty(), "{} cases differ\n{}", all.len(), all.join("\n"));
+}
+
+/// The kinds that are data.
+fn data_kinds() -> impl Iterator<Item = &'static str> {
+    ProviderKind::names().into_iter().filter(|name| !KINDS.iter().any(|kind| kind.name == *name))
+}
+
+#[test]
+fn every_data_kind_has_golden_exchanges() {
+    for kind in data_kinds() {
+        assert!(Case::all_of(kind).len() >= 10, "too few golden exchanges for `{kind}`");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use offboard::{
     outbound::Client,
     outcome::ProviderResult,
     person::Email,
-    providers::{KINDS, ProviderKind},
+    providers::ProviderKind,
     secrets::{Secret, Secrets},
 };
 use serde_json::{Value, json};
@@ -113,7 +113,8 @@ fn assignment(person: &Person, config: &Config) -> Assignment {
     let emails = emails.into_iter().flat_map(|(status, emails)| emails.iter().map(move |email| (status, email)));
     let emails = emails.map(|(status, email)| (status, OwnedIdentity::Email(Email::parse(email).unwrap())));
     let ids = person.external_id.iter().map(|id| (AddressStatus::Current, OwnedIdentity::ExternalId(id.clone())));
-    let released = |kind: &ProviderKind| (kind.name.to_owned(), person.released.iter().cloned().collect());
+    let released = |name: &str| (name.to_owned(), person.released.iter().cloned().collect());
+    let names = ProviderKind::names;
     Assignment {
         targets: emails.chain(ids).map(|(status, identity)| Target { identity, status }).collect(),
         source: "golden".to_owned(),
@@ -122,8 +123,8 @@ fn assignment(person: &Person, config: &Config) -> Assignment {
             Mode::DryRun => Action::LookUp,
             _ => Action::Remove,
         },
-        released: KINDS.iter().filter(|_| !person.released.is_empty()).map(released).collect(),
-        begun: KINDS.iter().filter(|_| person.begun).map(|kind| kind.name.to_owned()).collect(),
+        released: names().into_iter().filter(|_| !person.released.is_empty()).map(released).collect(),
+        begun: names().into_iter().filter(|_| person.begun).map(str::to_owned).collect(),
     }
 }
 
@@ -131,6 +132,14 @@ fn assignment(person: &Person, config: &Config) -> Assignment {
 fn vendors_path(case: &Case, own: &str) -> String {
     assert!(ProviderKind::named(&case.kind).is_some(), "no kind {}", case.kind);
     let text = format!("[sources.golden]\nkind = \"workos\"\n[providers.p]\nkind = \"{}\"\n{own}", case.kind);
+    // A kind without an address of its own must be given one, and then has no path either.
+    let placed = if Config::parse(&text, None).is_err_and(|faults| faults.to_string().contains("`base_url` is missing"))
+    {
+        format!("{text}\nbase_url = \"https://product.example.com\"")
+    } else {
+        text
+    };
+    let text = placed;
     let config = Config::parse(&text, (!case.policy.contains("mode")).then_some("live"))
         .unwrap_or_else(|faults| panic!("{}: {faults}", case.name));
     let secret = Secret::parse("golden", &case.secret).unwrap();

@@ -20,7 +20,7 @@ use offboard::{
     flow::Flow,
     ledger::Ledger,
     outbound::{Client, Limits},
-    providers::ProviderKind,
+    providers::{Action, ProviderKind},
     secrets::Secrets,
     source::Source,
 };
@@ -100,6 +100,7 @@ pub fn flow(world: &Arc<World>, place: usize, setup: &Setup, now: &world::Policy
         limits: Limits { timeout: Duration::from_secs(10), attempts: 1 },
         confirm: true,
         canary: None,
+        action: Action::Delete,
         sources: if provider == GAMMA { BTreeSet::from(["hr".to_owned()]) } else { BTreeSet::new() },
         settings: Box::new(Product { world: world.clone(), place, provider }),
     };

@@ -1,0 +1,141 @@
+//! Products as data: one file per kind says how accounts are looked up and removed. Exactness, proof, retry and vetoes are
+//! the engine's, as for the products in Rust.
+//!
+//! Built-in kinds are `kinds/*.toml`; one's own are `providers/*.toml` beside the configuration. A file is read when a
+//! configuration uses its kind.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{LazyLock, Mutex, PoisonError},
+};
+
+use super::{Confidence, Configure, ProviderKind};
+use crate::settings::Diagnostics;
+
+mod answer;
+mod call;
+mod check;
+#[cfg(test)]
+mod injection;
+mod list;
+mod path;
+mod place;
+mod product;
+mod settings;
+mod spec;
+mod template;
+#[cfg(test)]
+mod tests;
+
+use spec::Spec;
+
+macro_rules! kinds {
+    ($($name:ident),* $(,)?) => {
+        &[$((stringify!($name), include_str!(concat!("kinds/", stringify!($name), ".toml")))),*]
+    };
+}
+
+/// The files that are built in, by the name of their kind.
+const BUILT_IN: &[(&str, &str)] = kinds![
+    anthropic,
+    asana,
+    box,
+    buildkite,
+    cloudflare_members,
+    databricks_account,
+    databricks_workspace,
+    datadog_user,
+    entra,
+    fastly_user,
+    figma,
+    gitlab_instance,
+    grafana_org,
+    launchdarkly,
+    linear,
+    miro,
+    mongodb_atlas_org,
+    okta,
+    openai,
+    pagerduty_user,
+    postman,
+    scim,
+    sendgrid,
+    sentry_org_member,
+    slack,
+    snowflake,
+    tailscale_user,
+    terraform_cloud,
+    zoom,
+];
+
+/// The built-in kinds that were read. Each is kept for good: it is read once per process.
+static READ: LazyLock<Mutex<BTreeMap<&'static str, &'static ProviderKind>>> = LazyLock::new(Mutex::default);
+
+/// What a kind's file says, checked.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    spec: Spec,
+}
+
+/// The names of the built-in kinds.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().map(|(name, _)| *name)
+}
+
+/// The kind of this name: built in, or a file in the folder `providers` of `folder`.
+///
+/// # Errors
+/// What is wrong with its file.
+pub(super) fn known(name: &str, folder: Option<&Path>) -> Result<Option<&'static ProviderKind>, Diagnostics> {
+    if let Some((name, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
+        let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kind) = read.get(name) {
+            return Ok(Some(kind));
+        }
+        let kind = kind(name, text, &format!("{name}.toml"))?;
+        read.insert(name, kind);
+        return Ok(Some(kind));
+    }
+    // The name becomes a file's: it may not lead elsewhere.
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let Some(folder) = folder.filter(|_| !name.is_empty() && name.chars().all(plain)) else { return Ok(None) };
+    let file = format!("providers/{name}.toml");
+    match std::fs::read_to_string(folder.join(&file)) {
+        Ok(text) => kind(name, &text, &file).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Diagnostics::one(format!("cannot read {file}: {error}"))),
+    }
+}
+
+/// Reads a kind's file. A kind lives as long as the process, as those in Rust do.
+fn kind(name: &str, text: &str, file: &str) -> Result<&'static ProviderKind, Diagnostics> {
+    let built_in = |name: &str| BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+    let spec = check::parse(text, built_in).map_err(|errors| errors.within(file))?;
+    let keys: Vec<_> = spec.secret.keys().map(|key| format!("`{key}`")).collect();
+    let kind: &'static Kind = Box::leak(Box::new(Kind { spec }));
+    let lines: Vec<&'static str> = kind.spec.settings.iter().map(|(name, it)| &*String::leak(it.line(name))).collect();
+    let lines = Vec::leak(lines);
+    let inferred = kind.spec.status == Confidence::PartlyInferred;
+    let placed = kind.spec.http.as_ref().is_some_and(|http| http.base_url.is_some());
+    Ok(Box::leak(Box::new(ProviderKind {
+        name: String::leak(name.to_owned()),
+        title: &kind.spec.title,
+        page: &kind.spec.page,
+        effect: &kind.spec.effect,
+        permission: &kind.spec.permission,
+        limits: kind.spec.limits.as_deref(),
+        status: kind.spec.status,
+        actions: &kind.spec.actions,
+        configure_lines: lines,
+        secret_keys: String::leak(keys.join(" and ")),
+        looks_up: true,
+        needs: match (placed, inferred) {
+            (true, true) => &["canary"],
+            (true, false) => &[],
+            (false, true) => &["base_url", "canary"],
+            (false, false) => &["base_url"],
+        },
+        configure: Configure::Data(kind),
+    })))
+}

@@ -1,0 +1,239 @@
+//! What a provider's table says of a product as data: its settings and its action, and the connection made of them.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::{
+    Kind,
+    product::{DataProduct, Login},
+    spec::{Auth, OauthTable, Setting},
+    template::{Template, Values},
+};
+use crate::{
+    oauth::{ClientCredentials, Tokens},
+    providers::{Action, Product, Tenant},
+    secrets::{Secret, SecretError},
+    settings::{BaseUrl, Reporter, Section, nearest},
+};
+
+/// The most characters of a setting that does not say it.
+const LONGEST: usize = 256;
+
+/// A product as data whose settings are read.
+#[derive(Debug)]
+pub(super) struct DataSettings {
+    kind: &'static Kind,
+    action: Action,
+    values: BTreeMap<String, String>,
+    /// The setting that is a list, and its values: a tenant each.
+    tenants: Option<(String, Vec<String>)>,
+    /// Where tokens come from, if not from the vendor's own address.
+    token_url: Option<String>,
+}
+
+/// A text, or a list of them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a text, or a list of texts")]
+enum Given {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl Kind {
+    /// Reads the keys that only this kind has.
+    pub(crate) fn configure(
+        &'static self,
+        action: Action,
+        own: Section<'_>,
+        reporter: &mut Reporter<'_>,
+    ) -> Option<Box<dyn Product>> {
+        let (spans, span, section) = (own.spans(), own.table.span(), own.name.clone());
+        let mut given: BTreeMap<String, Given> = own.read(reporter)?;
+        let (mut errors, mut values, mut tenants) = (Vec::new(), BTreeMap::new(), None);
+        let token_url = self.token_url(&mut given).unwrap_or_else(|message| {
+            errors.push(("token_url", message));
+            None
+        });
+        for (name, setting) in &self.spec.settings {
+            match setting.read(name, given.remove(name)) {
+                Ok(Given::Text(value)) => {
+                    values.insert(name.clone(), value);
+                }
+                Ok(Given::List(list)) => tenants = Some((name.clone(), list)),
+                Err(message) => errors.push((name.as_str(), message)),
+            }
+        }
+        let unknown = given.keys().map(|name| (name.as_str(), self.unknown(name)));
+        let errors: Vec<_> = errors.into_iter().chain(unknown).collect();
+        for (name, message) in &errors {
+            let at = spans.get(*name).unwrap_or(&span);
+            reporter.add(Some(at.clone()), format!("`{section}`: {message}"));
+        }
+        let settings = DataSettings { kind: self, action, values, tenants, token_url };
+        errors.is_empty().then(|| Box::new(settings) as Box<dyn Product>)
+    }
+
+    fn token_url(&self, given: &mut BTreeMap<String, Given>) -> Result<Option<String>, String> {
+        match (&self.spec.auth, given.remove("token_url")) {
+            (_, None) => Ok(None),
+            (Some(Auth::Oauth(_)), Some(Given::Text(url))) => {
+                BaseUrl::try_from(url).map(|url| Some(url.url().to_string()))
+            }
+            (_, Some(_)) => Err(self.unknown("token_url")),
+        }
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        let known: Vec<_> = self.spec.settings.keys().map(String::as_str).collect();
+        format!("unknown key `{name}`: {}", nearest::suggestion(name, &known))
+    }
+}
+
+impl Setting {
+    /// Returns a line of the configuration that sets it: a comment, where it may be left out.
+    pub(super) fn line(&self, name: &str) -> String {
+        let one_of = self.one_of.join(", ");
+        let choice = if one_of.is_empty() { String::new() } else { format!(": one of {one_of}") };
+        let about = format!("   # {}{choice}", self.description);
+        let example = self.example.as_deref().or(self.one_of.first().map(String::as_str)).unwrap_or("…");
+        match (&self.default, self.list) {
+            (Some(default), _) => format!("# {name} = \"{default}\"{about}"),
+            (None, true) => format!("{name} = [\"{example}\"]{about}"),
+            (None, false) => format!("{name} = \"{example}\"{about}"),
+        }
+    }
+
+    fn read(&self, name: &str, given: Option<Given>) -> Result<Given, String> {
+        match (given, self.list) {
+            (None, false) => match &self.default {
+                Some(default) => Ok(Given::Text(default.clone())),
+                None => Err(format!("`{name}` is missing: {}", self.description)),
+            },
+            (None, true) => Err(format!("`{name}` is missing, a list: {}", self.description)),
+            (Some(Given::Text(value)), false) => self.check(name, &value).map(|()| Given::Text(value)),
+            (Some(Given::List(values)), true) if !values.is_empty() => {
+                values.iter().try_for_each(|value| self.check(name, value))?;
+                let twice = values.iter().enumerate().find(|(at, value)| values[..*at].contains(value));
+                match twice {
+                    Some((_, value)) => Err(format!("`{name}` names `{value}` twice: take one out")),
+                    None => Ok(Given::List(values)),
+                }
+            }
+            (Some(_), false) => Err(format!("`{name}` must be a text")),
+            (Some(_), true) => Err(format!("`{name}` must be a list of texts, at least one")),
+        }
+    }
+
+    /// Whether a value may stand here.
+    ///
+    /// # Errors
+    /// What a value must be.
+    pub(super) fn check(&self, name: &str, value: &str) -> Result<(), String> {
+        let longest = self.longest.unwrap_or(LONGEST);
+        let allowed = |c: char| !c.is_control() && self.characters.as_deref().is_none_or(|class| contains(class, c));
+        let fits = (1..=longest).contains(&value.chars().count()) && value.chars().all(allowed);
+        if !self.one_of.is_empty() && !self.one_of.iter().any(|known| known == value) {
+            let known: Vec<_> = self.one_of.iter().map(String::as_str).collect();
+            return Err(format!("`{name}`: unknown value `{value}`: {}", nearest::suggestion(value, &known)));
+        }
+        let class = self.characters.as_ref().map(|class| format!(" of {class}")).unwrap_or_default();
+        if fits { Ok(()) } else { Err(format!("`{name}` must have 1 to {longest} characters{class}")) }
+    }
+}
+
+/// Whether a class as in a regular expression (`a-z0-9-`) has this character.
+fn contains(class: &str, c: char) -> bool {
+    let characters: Vec<_> = class.chars().collect();
+    let mut at = 0;
+    while let Some(first) = characters.get(at) {
+        match (characters.get(at + 1), characters.get(at + 2)) {
+            (Some('-'), Some(last)) if (*first..=*last).contains(&c) => return true,
+            (Some('-'), Some(_)) => at += 3,
+            _ if *first == c => return true,
+            _ => at += 1,
+        }
+    }
+    false
+}
+
+impl Product for DataSettings {
+    fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError> {
+        match &self.tenants {
+            None => Ok(vec![self.tenant(secret, None)?]),
+            Some((name, values)) => values.iter().map(|value| self.tenant(secret, Some((name, value)))).collect(),
+        }
+    }
+}
+
+impl DataSettings {
+    fn tenant(&self, secret: &Secret, own: Option<(&String, &String)>) -> Result<Tenant, SecretError> {
+        let spec = &self.kind.spec;
+        let mut settings = self.values.clone();
+        settings.extend(own.map(|(name, value)| (name.clone(), value.clone())));
+        let texts = spec.secret.keys().map(|key| Ok((key.as_str(), secret.text(key)?)));
+        let texts: BTreeMap<&'static str, SecretString> = texts.collect::<Result<_, SecretError>>()?;
+        let known = texts.iter().map(|(key, text)| (*key, text));
+        let values = known.fold(Values::from_table(&settings), |values, (key, text)| {
+            use secrecy::ExposeSecret;
+            values.with(key, Some(text.expose_secret()))
+        });
+        let unusable = |template: &Template| {
+            let key = template.variables().find_map(|variable| texts.get_key_value(variable.name.as_str()));
+            secret.unusable(key.map_or("", |(key, _)| *key))
+        };
+        let render = |template: &'static Template| template.render(&values).map_err(|_| unusable(template));
+        let http = spec.http.as_ref();
+        let headers = http
+            .into_iter()
+            .flat_map(|http| &http.headers)
+            .map(|(name, template)| Ok((name.as_str(), SecretString::from(render(template)?))));
+        let base_url = http.and_then(|http| http.base_url.as_ref()).map(&render).transpose()?.unwrap_or_default();
+        let login = match &spec.auth {
+            None => Login::Headers,
+            Some(Auth::Bearer(key)) => Login::Bearer(secret.text(key)?),
+            Some(Auth::Basic { user, password }) => Login::Basic(render(user)?, secret.text(password)?),
+            Some(Auth::Oauth(table)) => Login::Oauth(self.tokens(table, secret, &render)?),
+        };
+        let headers = headers.collect::<Result<_, SecretError>>()?;
+        let product = DataProduct { spec, action: self.action, settings: settings.clone(), headers, login };
+        let provider = std::sync::Arc::new(product);
+        Ok(Tenant { scope: own.map(|(_, value)| value.clone()), base_url: base_url.into(), provider })
+    }
+
+    fn tokens(
+        &self,
+        table: &'static OauthTable,
+        secret: &Secret,
+        render: &impl Fn(&'static Template) -> Result<String, SecretError>,
+    ) -> Result<Tokens, SecretError> {
+        let url = match &self.token_url {
+            Some(url) => url.clone(),
+            None => render(&table.token_url)?,
+        };
+        let fields = table.fields.iter().map(|(name, value)| Ok((name.clone(), render(value)?)));
+        let client = ClientCredentials::new(&url, secret.text("client_id")?, secret.text("client_secret")?);
+        Ok(Tokens::Fetched(client.sending(table.send, fields.collect::<Result<_, SecretError>>()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn class_has_its_ranges_and_its_single_characters() {
+        for (class, c, has) in [
+            ("a-z0-9-", 'q', true),
+            ("a-z0-9-", '-', true),
+            ("a-z0-9-", 'Q', false),
+            ("a-z0-9-", '/', false),
+            ("a-z.", '.', true),
+            ("a-z", '-', false),
+            ("", 'a', false),
+        ] {
+            assert_eq!(contains(class, c), has, "{c} in {class}");
+        }
+    }
+}
