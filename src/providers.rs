@@ -58,6 +58,11 @@ pub trait LookUp: Send + Sync {
     fn lists_everybody(&self, _: Identity<'_>) -> bool {
         false
     }
+
+    /// The look-up that shows the canary instead, where no account can stay in this one, as none stays an invitation.
+    fn shows_canary(&self) -> Option<&dyn LookUp> {
+        None
+    }
 }
 
 /// An account as a look-up shows it.
@@ -73,8 +78,6 @@ pub struct Account {
     pub hold: Option<Hold>,
     /// Whether another system (single sign-on) manages it, so that the product may refuse its removal.
     pub managed_elsewhere: bool,
-    /// Which of the product's look-ups showed it, where there are several.
-    pub look_up: &'static str,
 }
 
 impl Account {
@@ -152,7 +155,7 @@ impl Removal {
 
 /// A product as the configuration describes it, to be connected with its secret.
 pub trait Product: fmt::Debug + Send + Sync {
-    /// Connects the product: one tenant, or one per organization.
+    /// Connects the product: one tenant, or one per organization and look-up.
     ///
     /// # Errors
     /// If a key is missing in the secret.
@@ -164,10 +167,10 @@ pub trait Product: fmt::Debug + Send + Sync {
     }
 }
 
-/// One product, or one organization in it: a person can have one account there.
+/// One product, or one organization in it, or one of its look-ups: a person can have one account there.
 #[derive(Debug)]
 pub struct Tenant {
-    /// The organization, where there are several by design.
+    /// The organization, the look-up, or both, where there are several by design.
     pub scope: Option<String>,
     /// The vendor's own base URL; the configuration's wins.
     pub base_url: Cow<'static, str>,

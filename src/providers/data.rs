@@ -27,6 +27,7 @@ mod spec;
 mod template;
 #[cfg(test)]
 mod tests;
+mod vendor;
 
 use spec::Spec;
 

@@ -24,8 +24,6 @@ const HASTE: (&str, Duration) = ("attempts = 1\ntimeout = \"150ms\"", Duration::
 const CALM: (&str, Duration) = ("attempts = 1\ntimeout = \"2s\"", Duration::from_secs(9));
 /// The address that every case with a canary has for it.
 const CANARY: &str = "ops@example.com";
-/// The kinds that look invitations up as well.
-const INVITING: [&str; 4] = ["anthropic", "linear", "openai", "sendgrid"];
 /// So many at a time.
 const ABREAST: usize = 24;
 /// So many of all sweeps: with more, a busy machine would look like a slow vendor.
@@ -241,8 +239,8 @@ impl Trial<'_> {
         player.repeat(&exchanges[self.at.1]);
         let before = player.played().len();
         let entry = stage.run(run, world, patience).await;
-        // Whoever finds nobody goes on to look for the canary, or for an invitation, where the script has somebody.
-        let goes_on = self.case.provider.contains(CANARY) || INVITING.contains(&self.case.kind.as_str());
+        // Whoever finds nobody goes on to look for the canary, where the script has somebody.
+        let goes_on = self.case.provider.contains(CANARY);
         // A token that is refused is fetched anew.
         let fetches = run.exchanges[0].request.target == "/token";
         let leaves_script = match self.fault {
@@ -258,7 +256,8 @@ impl Trial<'_> {
         if [Outcome::Deleted, Outcome::Deactivated, Outcome::AlreadyAbsent].contains(&entry.worst.outcome) {
             wrong.push(format!("ended as {}", entry.worst.outcome));
         }
-        if self.is_look_up() && player.played()[before..].iter().any(is_removal) {
+        let elsewhere = |request: &Request| self.is_in_another_lane(request);
+        if self.is_look_up() && player.played()[before..].iter().any(|it| is_removal(it) && !elsewhere(it)) {
             wrong.push("removed somebody after a look-up that failed".to_owned());
         }
         (entry, wrong)
@@ -267,10 +266,18 @@ impl Trial<'_> {
     /// Whether the answer is one that decides whom to remove.
     fn is_look_up(&self) -> bool {
         let exchanges = &self.case.runs[self.at.0].exchanges;
-        let one_place = exchanges.iter().all(|exchange| exchange.lane.is_empty());
+        let this = &exchanges[self.at.1];
         // An account under a current address is removed whether or not a former one can be looked up.
-        let former = exchanges[self.at.1].request.target.contains("former");
-        one_place && !former && !exchanges[..=self.at.1].iter().any(|exchange| is_removal(&exchange.request))
+        let former = this.request.target.contains("former");
+        let so_far = exchanges[..=self.at.1].iter().filter(|exchange| exchange.lane == this.lane);
+        !former && !so_far.map(|exchange| &exchange.request).any(is_removal)
+    }
+
+    /// Whether the script has this request where it does not hang on the answer that went wrong.
+    fn is_in_another_lane(&self, request: &Request) -> bool {
+        let exchanges = &self.case.runs[self.at.0].exchanges;
+        let lane = &exchanges[self.at.1].lane;
+        exchanges.iter().any(|exchange| exchange.lane != *lane && exchange.request == *request)
     }
 }
 

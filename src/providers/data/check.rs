@@ -232,6 +232,14 @@ impl Checker<'_, '_, '_> {
             self.conditions(&["find", name, "blocked"], Some(&rule.r#where));
         }
         self.conditions(&["find", name, "where"], find.r#where.as_ref());
+        if let Some(other) = &find.canary
+            && (other == name || spec.find.get(other).is_none_or(|other| other.canary.is_some()))
+        {
+            self.add(
+                &["find", name, "canary"],
+                format!("`{other}` is not another look-up, which shows its own canary"),
+            );
+        }
     }
 
     fn action(&mut self, spec: &Spec, action: Action) {

@@ -1,15 +1,16 @@
 //! What a provider's table says of a product as data: its settings and its action, and the connection made of them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
     Kind,
-    product::{DataProduct, Login},
-    spec::{Auth, OauthTable, Setting},
+    product::DataProduct,
+    spec::{Auth, Find, OauthTable, Setting},
     template::{Template, Values},
+    vendor::{Login, Vendor},
 };
 use crate::{
     oauth::{ClientCredentials, Tokens},
@@ -161,14 +162,47 @@ fn contains(class: &str, c: char) -> bool {
 impl Product for DataSettings {
     fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError> {
         match &self.tenants {
-            None => Ok(vec![self.tenant(secret, None)?]),
-            Some((name, values)) => values.iter().map(|value| self.tenant(secret, Some((name, value)))).collect(),
+            None => self.tenants(secret, None),
+            Some((name, values)) => {
+                let tenants = values.iter().map(|value| self.tenants(secret, Some((name, value))));
+                Ok(tenants.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+            }
         }
     }
 }
 
 impl DataSettings {
-    fn tenant(&self, secret: &Secret, own: Option<(&String, &String)>) -> Result<Tenant, SecretError> {
+    /// A tenant for each look-up.
+    fn tenants(&self, secret: &Secret, own: Option<(&String, &String)>) -> Result<Vec<Tenant>, SecretError> {
+        let (vendor, base_url) = self.vendor(secret, own)?;
+        let finds = &self.kind.spec.find;
+        let tenant = |(name, find): (&'static String, &'static Find)| {
+            let canary = find.canary.as_ref().and_then(|name| finds.get_key_value(name));
+            let canary = canary.map(|(name, find)| Arc::new(self.product(&vendor, name, find, None)));
+            let provider = Arc::new(self.product(&vendor, name, find, canary));
+            let name = Some(name).filter(|_| finds.len() > 1);
+            let scope: Vec<_> =
+                own.into_iter().map(|(_, value)| value.as_str()).chain(name.map(String::as_str)).collect();
+            let scope = Some(scope.join(" · ")).filter(|scope| !scope.is_empty());
+            Tenant { scope, base_url: base_url.clone().into(), provider }
+        };
+        Ok(finds.iter().map(tenant).collect())
+    }
+
+    fn product(
+        &self,
+        vendor: &Arc<Vendor>,
+        name: &str,
+        find: &'static Find,
+        canary: Option<Arc<DataProduct>>,
+    ) -> DataProduct {
+        let spec = &self.kind.spec;
+        let steps = spec.remove.get(&self.action).and_then(|steps| steps.get(name)).map_or(&[][..], Vec::as_slice);
+        DataProduct { vendor: vendor.clone(), find, steps, makes: spec.makes(self.action, find), canary }
+    }
+
+    /// The vendor, connected, and its base URL; empty if the configuration has it.
+    fn vendor(&self, secret: &Secret, own: Option<(&String, &String)>) -> Result<(Arc<Vendor>, String), SecretError> {
         let spec = &self.kind.spec;
         let mut settings = self.values.clone();
         settings.extend(own.map(|(name, value)| (name.clone(), value.clone())));
@@ -197,9 +231,7 @@ impl DataSettings {
             Some(Auth::Oauth(table)) => Login::Oauth(self.tokens(table, secret, &render)?),
         };
         let headers = headers.collect::<Result<_, SecretError>>()?;
-        let product = DataProduct { spec, action: self.action, settings: settings.clone(), headers, login };
-        let provider = std::sync::Arc::new(product);
-        Ok(Tenant { scope: own.map(|(_, value)| value.clone()), base_url: base_url.into(), provider })
+        Ok((Arc::new(Vendor { spec, settings: settings.clone(), headers, login }), base_url))
     }
 
     fn tokens(

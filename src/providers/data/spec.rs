@@ -45,7 +45,7 @@ pub(super) struct Spec {
     pub(super) secret: BTreeMap<String, String>,
     pub(super) auth: Option<Auth>,
     pub(super) http: Option<HttpTable>,
-    /// The look-ups, by name.
+    /// The look-ups, by name. Each is a place of its own: a person can have one account in each.
     #[serde(default)]
     pub(super) find: BTreeMap<String, Find>,
     /// The steps of an action for what each look-up shows. The one that makes an account inactive comes last: after it the
@@ -172,6 +172,8 @@ pub(super) struct Find {
     /// Ids that mean something else, `me` say.
     #[serde(default)]
     pub(super) reserved: Vec<String>,
+    /// The look-up that shows the canary, where no account can stay in this one: nobody stays invited.
+    pub(super) canary: Option<String>,
 }
 
 /// How a list goes on. What `{page}` stands for in the request.

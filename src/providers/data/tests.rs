@@ -1,7 +1,7 @@
 //! Files that cannot work, and providers that use a file in a way that cannot.
 
 use super::{check, known, names};
-use crate::{config::Config, secrets::Secret};
+use crate::{config::Config, providers::Tenant, secrets::Secret};
 
 /// A file in which nothing is wrong.
 const GOOD: &str = r#"title = "Acme: delete user"
@@ -110,6 +110,11 @@ fn file_that_cannot_work_is_refused_with_its_line() {
             "id = \"/id\"\nabsent = [{ status = 404, where = { \"/c\" = 1 } }]",
             "line 22: `find.user.absent`: a list that is refused says nothing",
         ),
+        (
+            "id = \"/id\"",
+            "id = \"/id\"\ncanary = \"user\"",
+            "line 22: `find.user.canary`: `user` is not another look-up, which shows its own canary",
+        ),
         // Settings, secrets, hosts.
         (
             "characters = \"a-z\"",
@@ -212,6 +217,20 @@ fn list_of_tenants_is_one_tenant_each() {
     let expected =
         [(Some("blue"), "https://blue.acme.example.com/api"), (Some("red"), "https://red.acme.example.com/api")];
     assert_eq!(places, expected);
+}
+
+#[test]
+fn look_up_is_a_tenant_of_its_own() {
+    let text = GOOD.replace("characters = \"a-z\"", "characters = \"a-z\"\nlist = true")
+        + "invitation = [{ delete = \"/invitations/{id}\", expect = 204 }]\n[find.invitation]\nget = \"/invitations\"\n\
+           items = \"\"\nid = \"/id\"\nemail = \"/email\"\ncanary = \"user\"\n";
+    let config =
+        configured("look_ups", &[("acme.toml", &text)], "kind = \"acme\"\ntenant = [\"blue\", \"red\"]").unwrap();
+    let tenants = config.providers[0].settings.connect(&Secret::parse("s", r#"{"key": "k"}"#).unwrap()).unwrap();
+    let scopes: Vec<_> = tenants.iter().map(|tenant| tenant.scope.as_deref().unwrap_or_default()).collect();
+    assert_eq!(scopes, ["blue · invitation", "blue · user", "red · invitation", "red · user"]);
+    let elsewhere = |tenant: &Tenant| tenant.provider.look_up().unwrap().shows_canary().is_some();
+    assert_eq!(tenants.iter().map(elsewhere).collect::<Vec<_>>(), [true, false, true, false]);
 }
 
 #[test]
