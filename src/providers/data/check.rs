@@ -1,21 +1,22 @@
 //! Whether a kind's file can work: everything in it that could only fail later is an error with its line.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::ops::Range;
 
-use http::HeaderName;
 use toml::de::DeTable;
 
 use super::{
-    call::Call,
     place::place,
-    spec::{AnyOf, Auth, Find, Sign, Spec, Statuses, Step},
-    template::{EMAIL, ID, PAGE, Template},
+    spec::{AnyOf, Find, Sign, Spec, Statuses, Step},
+    template::{EMAIL, ID, PAGE},
 };
 use crate::{
     providers::Action,
     settings::{Diagnostics, Reporter, Section},
     source::rules::Conditions,
 };
+
+mod calls;
+mod connection;
 
 /// Names that variables of the engine's have.
 const RESERVED: [&str; 4] = [EMAIL, ID, PAGE, "token_url"];
@@ -137,64 +138,6 @@ impl Checker<'_, '_, '_> {
         }
     }
 
-    fn connection(&mut self, spec: &Spec) {
-        if let Some(http) = &spec.http {
-            if let Some(base_url) = &http.base_url {
-                self.host(spec, &["http", "base_url"], base_url);
-            }
-            for (name, template) in &http.headers {
-                let usable = name.parse::<HeaderName>().is_ok() && *name == name.to_ascii_lowercase();
-                if !usable {
-                    self.add(&["http", "headers", name], "a header's name is in lower case");
-                }
-                self.template(spec, &["http", "headers", name], template, Place::Connection { secrets: true });
-            }
-        }
-        match &spec.auth {
-            Some(Auth::Bearer(key)) => self.secret(spec, &["auth", "bearer"], key),
-            Some(Auth::Basic { user, password }) => {
-                self.secret(spec, &["auth", "basic"], password);
-                self.template(spec, &["auth", "basic"], user, Place::Connection { secrets: true });
-            }
-            Some(Auth::Oauth(table)) => {
-                self.secret(spec, &["auth", "oauth"], "client_id");
-                self.secret(spec, &["auth", "oauth"], "client_secret");
-                self.host(spec, &["auth", "oauth", "token_url"], &table.token_url);
-                for (name, template) in &table.fields {
-                    let path = ["auth", "oauth", "fields", name.as_str()];
-                    self.template(spec, &path, template, Place::Connection { secrets: true });
-                }
-            }
-            None if !spec
-                .http
-                .as_ref()
-                .is_some_and(|http| http.headers.values().any(|header| names_secret(spec, header))) =>
-            {
-                self.add(&["auth"], "nothing authorizes the calls: add [auth], or a header with a secret");
-            }
-            None => {}
-        }
-    }
-
-    /// A URL that credentials are sent to. What may stand in it is listed or bounded, so that no setting moves the host.
-    fn host(&mut self, spec: &Spec, path: &[&str], url: &Template) {
-        if !url.starts_with_https() {
-            self.add(path, "a URL that credentials are sent to must be https");
-        }
-        self.template(spec, path, url, Place::Connection { secrets: false });
-        for variable in url.variables() {
-            if spec.settings.get(&variable.name).is_some_and(|it| it.one_of.is_empty() && it.characters.is_none()) {
-                self.add(path, format!("`{}` stands in a URL, so it needs `one_of` or `characters`", variable.name));
-            }
-        }
-    }
-
-    fn secret(&mut self, spec: &Spec, path: &[&str], key: &str) {
-        if !spec.secret.contains_key(key) {
-            self.add(path, format!("`{key}` is not a key of [secret]"));
-        }
-    }
-
     fn find(&mut self, spec: &Spec, name: &str, find: &Find) {
         let path = ["find", name];
         let paged =
@@ -279,69 +222,6 @@ impl Checker<'_, '_, '_> {
         }
     }
 
-    fn call(&mut self, spec: &Spec, path: &[&str], call: &Call<'_>, place: Place) {
-        match call.methods.as_slice() {
-            [(_, target)] if target.starts_with_slash() => {
-                self.template(spec, path, target, place);
-                if target.variables().any(|variable| variable.escape.is_some()) {
-                    self.add(path, "a path escapes by itself: take the escape out");
-                }
-            }
-            [_] => self.add(path, "a path begins with a /"),
-            _ => self.add(path, "a call has exactly one method"),
-        }
-        let bodies = usize::from(call.json.is_some()) + usize::from(call.graphql.is_some());
-        if bodies > 1 || (call.variables.is_some() && call.graphql.is_none()) {
-            self.add(path, "a body is either `json`, or `graphql` with `variables`");
-        }
-        for (name, template) in call.query {
-            let path = [path, &["query", name]].concat();
-            self.template(spec, &path, template, place);
-            self.escapes(&path, template);
-        }
-        for template in [call.json, call.variables].into_iter().flatten().flat_map(super::template::JsonTemplate::texts)
-        {
-            self.template(spec, path, template, place);
-            self.escapes(path, template);
-        }
-    }
-
-    /// A value within a longer text is within a language, which must not read it.
-    fn escapes(&mut self, path: &[&str], template: &Template) {
-        let theirs = |name: &str| [EMAIL, ID].contains(&name);
-        for (before, variable) in template.variables_in_context() {
-            let quoted = before.matches(['"', '\'']).count() % 2 == 1;
-            let name = &variable.name;
-            if variable.escape.is_none() && theirs(name) && !template.is_bare() {
-                self.add(path, format!("`{{{name}}}` stands in a longer text: name its escape, `{{{name}:scim}}` say"));
-            } else if quoted && variable.escape == Some(super::template::Escape::Plain) {
-                self.add(path, format!("`{{{name}}}` stands between quotes: name their escape"));
-            } else if !quoted && variable.escape.is_some_and(super::template::Escape::needs_quotes) {
-                self.add(path, format!("`{{{name}}}` has an escape for quotes, and stands between none"));
-            }
-        }
-    }
-
-    fn template(&mut self, spec: &Spec, path: &[&str], template: &Template, place: Place) {
-        for variable in template.variables() {
-            let name = variable.name.as_str();
-            let known = match (name, place) {
-                (PAGE, Place::Find { paged }) => paged,
-                (EMAIL, Place::Find { .. } | Place::Remove) | (ID, Place::Remove) => true,
-                (_, Place::Connection { secrets: true }) if spec.secret.contains_key(name) => true,
-                _ => spec.settings.contains_key(name),
-            };
-            if !known {
-                let message = match name {
-                    _ if spec.secret.contains_key(name) => "a secret stands in headers and [auth] alone".to_owned(),
-                    ID => "only a removal has an id, that of a look-up".to_owned(),
-                    _ => format!("unknown variable `{{{name}}}`"),
-                };
-                self.add(path, message);
-            }
-        }
-    }
-
     fn conditions(&mut self, path: &[&str], conditions: Option<&Conditions>) {
         let Some(conditions) = conditions else { return };
         if conditions.iter().next().is_none() {
@@ -373,39 +253,4 @@ impl Checker<'_, '_, '_> {
             self.add(path, format!("a status from {} to {} is meant", range.start, range.end - 1));
         }
     }
-
-    /// What is asked of an administrator must be of use.
-    fn used(&mut self, spec: &Spec) {
-        let mut used: BTreeSet<&str> = BTreeSet::new();
-        let http = spec.http.iter();
-        let connection = http.flat_map(|http| http.headers.values().chain(&http.base_url));
-        used.extend(connection.flat_map(Template::variables).map(|variable| variable.name.as_str()));
-        match &spec.auth {
-            Some(Auth::Bearer(key)) => used.extend([key.as_str()]),
-            Some(Auth::Basic { user, password }) => {
-                used.extend(user.variables().map(|variable| variable.name.as_str()).chain([password.as_str()]));
-            }
-            Some(Auth::Oauth(table)) => {
-                let templates = table.fields.values().chain([&table.token_url]);
-                used.extend(templates.flat_map(Template::variables).map(|variable| variable.name.as_str()));
-                used.extend(["client_id", "client_secret"]);
-            }
-            None => {}
-        }
-        let finds = spec.find.values().flat_map(|find| find.call().variables_used().collect::<Vec<_>>());
-        let steps = spec.remove.values().flat_map(|steps| steps.values().flatten());
-        let steps = steps.flat_map(|step| step.call().variables_used().collect::<Vec<_>>());
-        used.extend(finds.chain(steps).map(|variable| variable.name.as_str()));
-        let unused = |name: &&String| !used.contains(name.as_str());
-        for name in spec.settings.keys().filter(unused) {
-            self.add(&["settings", name], "nothing uses it");
-        }
-        for name in spec.secret.keys().filter(unused) {
-            self.add(&["secret", name], "nothing uses it");
-        }
-    }
-}
-
-fn names_secret(spec: &Spec, template: &Template) -> bool {
-    template.variables().any(|variable| spec.secret.contains_key(&variable.name))
 }
