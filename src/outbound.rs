@@ -291,6 +291,12 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// Says that the body has this secret.
+    pub(crate) fn sending(self, secret: &SecretString) -> Self {
+        self.http.sends(secret.expose_secret());
+        self
+    }
+
     /// Sends a form.
     pub(crate) fn form<'f>(mut self, fields: impl IntoIterator<Item = (&'f str, &'f str)>) -> Self {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();

@@ -10,7 +10,7 @@ use super::{
     settings,
 };
 use crate::{
-    oauth::{ClientCredentials, INVALID_TOKEN, Tokens},
+    oauth::{Client, INVALID_TOKEN, SendClient, Shows, Tokens},
     outbound::{Http, Response},
     outcome::{Failure, FailureKind},
     person::Identity,
@@ -63,7 +63,8 @@ impl Product for Settings {
             Tokens::Fixed(secret.text("access_token")?)
         } else {
             let url = self.token_url.as_ref().map_or(TOKEN_URL, |url| url.url().as_str());
-            Tokens::Fetched(ClientCredentials::new(url, secret.text("client_id")?, secret.text("client_secret")?))
+            let (id, secret) = (secret.text("client_id")?, secret.text("client_secret")?);
+            Tokens::Fetched(Client::new(url, Shows::Secret { id, secret, send: SendClient::Json }))
         };
         Ok(Tenant::only("https://api.aerospike.cloud/v2", AerospikeCloud { tokens }))
     }

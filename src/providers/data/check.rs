@@ -6,8 +6,8 @@ use toml::de::DeTable;
 
 use super::{
     place::place,
-    spec::{AnyOf, Find, Sign, Spec, Statuses, Step},
-    template::{EMAIL, ID, PAGE},
+    spec::{AnyOf, Find, Paging, Sign, Spec, Statuses, Step},
+    template::{EMAIL, ID, JOB, PAGE},
 };
 use crate::{
     providers::Action,
@@ -19,7 +19,7 @@ mod calls;
 mod connection;
 
 /// Names that variables of the engine's have.
-const RESERVED: [&str; 4] = [EMAIL, ID, PAGE, "token_url"];
+const RESERVED: [&str; 5] = [EMAIL, ID, JOB, PAGE, "token_url"];
 
 /// Gives the file of another kind by its name.
 type Like = fn(&str) -> Option<&'static str>;
@@ -73,7 +73,10 @@ enum Place {
     Find {
         paged: bool,
     },
-    Remove,
+    Remove {
+        /// Whether an earlier step may have begun a job.
+        job: bool,
+    },
 }
 
 impl Checker<'_, '_, '_> {
@@ -140,16 +143,15 @@ impl Checker<'_, '_, '_> {
 
     fn find(&mut self, spec: &Spec, name: &str, find: &Find) {
         let path = ["find", name];
-        let paged =
-            find.page.as_ref().is_some_and(|page| page.count.is_some() || page.next.is_some() || page.link.is_some());
+        let paged = find.page.as_ref().is_some_and(Paging::goes_on);
+        self.statuses(&path, &find.expect, 200..300);
         self.call(spec, &path, &find.call(), Place::Find { paged });
         if find.items.is_some() == find.object.is_some() {
             self.add(&path, "either `items` (a list) or `object` (one account) says where accounts stand");
         }
         if let Some(page) = &find.page {
-            let ways = [page.count.is_some(), page.next.is_some(), page.link.is_some()];
-            if ways.into_iter().filter(|given| *given).count() > 1 {
-                self.add(&["find", name, "page"], "a list goes on by one of `count`, `next` and `link`");
+            if page.ways() > 1 {
+                self.add(&["find", name, "page"], "a list goes on by one of `count`, `next`, `link` and `header`");
             }
             let asked = find.call().variables_used().any(|variable| variable.name == PAGE);
             if paged && !asked {
@@ -203,7 +205,12 @@ impl Checker<'_, '_, '_> {
                 self.add(&["remove", named, name], format!("no look-up gives the id: there is no [find.{name}]"));
             }
             for (index, step) in steps.iter().enumerate() {
-                self.step(spec, &["remove", named, name, &index.to_string()], step);
+                let job = steps[..index].iter().any(|step| step.job.is_some());
+                self.step(spec, &["remove", named, name, &index.to_string()], step, job);
+            }
+            let asked = steps.iter().any(Step::asks_about_job);
+            if !asked && let Some(index) = steps.iter().position(|step| step.job.is_some()) {
+                self.add(&["remove", named, name, &index.to_string()], "no later step asks about the `{job}`");
             }
         }
         if action == Action::Deactivate && spec.find.values().all(|find| find.inactive.is_none()) {
@@ -211,13 +218,17 @@ impl Checker<'_, '_, '_> {
         }
     }
 
-    fn step(&mut self, spec: &Spec, path: &[&str], step: &Step) {
-        self.call(spec, path, &step.call(), Place::Remove);
+    fn step(&mut self, spec: &Spec, path: &[&str], step: &Step, job: bool) {
+        self.call(spec, path, &step.call(), Place::Remove { job });
         self.statuses(path, &step.expect, 200..300);
         self.conditions(path, step.r#where.as_ref());
         self.signs(path, &step.gone, false);
         let names = |name: &str| step.call().variables_used().any(|variable| variable.name == name);
-        if !names(ID) && !names(EMAIL) {
+        self.conditions(path, step.running.as_ref());
+        if step.running.is_some() && !step.asks_about_job() {
+            self.add(path, "only a call that asks about a `{job}` is repeated while it is `running`");
+        }
+        if !names(ID) && !names(EMAIL) && !names(JOB) {
             self.add(path, "neither `{id}` nor `{email}` stands in the call: whom does it remove?");
         }
     }

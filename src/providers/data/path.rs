@@ -62,18 +62,25 @@ impl Path {
         self.0.iter().enumerate().fold(vec![body], step)
     }
 
-    /// The elements of the lists that stand here; `None` if any of them is missing or not a list.
-    pub(super) fn elements<'a>(&self, body: &'a Value) -> Option<Vec<&'a Value>> {
-        let elements = |found: Vec<&'a Value>| -> Option<Vec<&'a Value>> {
-            let lists = found.into_iter().map(Value::as_array).collect::<Option<Vec<_>>>()?;
-            Some(lists.into_iter().flatten().collect())
-        };
+    /// Every value that stands here; `None` if one is missing, or what should be a list is none.
+    pub(super) fn all<'a>(&self, body: &'a Value) -> Option<Vec<&'a Value>> {
         let step = |found: Vec<&'a Value>, (index, pointer): (usize, &Pointer)| {
             let found = if index > 0 { elements(found)? } else { found };
             found.into_iter().map(|value| pointer.find(value)).collect::<Option<Vec<_>>>()
         };
-        elements(self.0.iter().enumerate().try_fold(vec![body], step)?)
+        self.0.iter().enumerate().try_fold(vec![body], step)
     }
+
+    /// The elements of the lists that stand here; `None` if any of them is missing or not a list.
+    pub(super) fn elements<'a>(&self, body: &'a Value) -> Option<Vec<&'a Value>> {
+        elements(self.all(body)?)
+    }
+}
+
+/// The elements of lists; `None` if any of them is none.
+fn elements(found: Vec<&Value>) -> Option<Vec<&Value>> {
+    let lists = found.into_iter().map(Value::as_array).collect::<Option<Vec<_>>>()?;
+    Some(lists.into_iter().flatten().collect())
 }
 
 impl Paths {

@@ -1,15 +1,16 @@
 //! A look-up of a product as data, and the removal of what it shows: what its file says, done.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 use super::{
     answer::Reading,
     list::{End, List, Page},
-    spec::{CallKind, Find, Statuses, Step},
-    template::{EMAIL, ID, PAGE, Values},
+    spec::{CallKind, Find, Step},
+    template::{EMAIL, ID, JOB, PAGE, Values},
     vendor::Vendor,
 };
 use crate::{
@@ -19,6 +20,10 @@ use crate::{
     providers::{Account, Hold, LookUp, Provider, Removal},
     source::pointer::Pointer,
 };
+
+/// The first and the longest wait before a job is asked about again.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// One look-up of a product, and the removal of what it shows.
 #[derive(Debug)]
@@ -46,10 +51,17 @@ impl Provider for DataProduct {
             Outcome::Deactivated => Removal::deactivated(),
             _ => Removal::deleted(),
         };
+        let mut job: Option<String> = None;
         for step in self.steps {
-            match self.step(http, step, &values).await? {
-                Some(request_id) => removal = removal.request_id(request_id),
-                None => return Ok(Removal::absent()),
+            if job.is_none() && step.asks_about_job() {
+                continue;
+            }
+            match self.step(http, step, &values.clone().with(JOB, job.as_deref())).await? {
+                Done::Gone => return Ok(Removal::absent()),
+                Done::Taken { request_id, job: begun } => {
+                    removal = removal.request_id(request_id);
+                    job = begun.or(job);
+                }
             }
         }
         Ok(removal)
@@ -88,7 +100,8 @@ impl DataProduct {
         loop {
             let page = list.page().map(str::to_owned);
             let values = self.vendor.values(email).with(PAGE, page.as_deref());
-            let reading = self.vendor.reading(CallKind::Find, &OK, find.r#where.as_ref(), find.graphql.is_some());
+            let reading =
+                self.vendor.reading(CallKind::Find, &find.expect, find.r#where.as_ref(), find.graphql.is_some());
             let read = |response: &Response| {
                 let body = reading.accepted(response)?;
                 let (keys, accounts) = self.items(email, &body)?;
@@ -118,7 +131,7 @@ impl DataProduct {
     async fn object(&self, http: &Http, email: &Email) -> Result<Vec<Account>, Failure> {
         let find = self.find;
         let values = self.vendor.values(email);
-        let reading = self.vendor.reading(CallKind::Find, &OK, find.r#where.as_ref(), find.graphql.is_some());
+        let reading = self.vendor.reading(CallKind::Find, &find.expect, find.r#where.as_ref(), find.graphql.is_some());
         let read = |response: &Response| {
             if Reading::is_any(response, &find.absent) {
                 return Ok(None);
@@ -172,32 +185,56 @@ impl DataProduct {
         }))
     }
 
-    /// Makes one call of a removal. `None` if the account was gone.
-    async fn step(&self, http: &Http, step: &Step, values: &Values<'_>) -> Result<Option<Option<String>>, Failure> {
-        let reading =
-            self.vendor.reading(CallKind::Remove, &step.expect, step.r#where.as_ref(), step.graphql.is_some());
-        let read = |response: &Response| {
-            if Reading::is_any(response, &step.gone) {
-                return Ok(None);
-            }
-            let body = reading.accepted(response)?;
-            if step.has.iter().any(|pointer| pointer.find(&body).is_none()) {
-                return Err(Failure::not_understood("a success without what the vendor promises"));
-            }
-            let named = step.id.as_ref().map(|pointer| pointer.find(&body).and_then(id));
-            match named {
-                Some(named) if response.status() != 204 && named.as_deref() != values.id() => {
-                    Err(Failure::not_understood("somebody else was removed").request_id(reading.request_id(response)))
+    /// Makes one call of a removal; again and again, if it asks about a job that goes on.
+    async fn step(&self, http: &Http, step: &'static Step, values: &Values<'_>) -> Result<Done, Failure> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let read = |response: &Response| self.done(step, values, response);
+            match self.vendor.send(http, &step.call(), values, read).await? {
+                Some(done) => return Ok(done),
+                // The vendor took the removal: the second look decides.
+                None if Instant::now() + pause >= http.deadline() => {
+                    return Ok(Done::Taken { request_id: None, job: None });
                 }
-                _ => Ok(Some(reading.request_id(response))),
+                None => sleep(pause).await,
             }
-        };
-        self.vendor.send(http, &step.call(), values, read).await
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+    }
+
+    /// What the answer to a step says; `None` if its job goes on.
+    fn done(&self, step: &'static Step, values: &Values<'_>, response: &Response) -> Result<Option<Done>, Failure> {
+        let says = step.r#where.as_ref();
+        let reading = self.vendor.reading(CallKind::Remove, &step.expect, says, step.graphql.is_some());
+        if Reading::is_any(response, &step.gone) {
+            return Ok(Some(Done::Gone));
+        }
+        if let Some(running) = &step.running
+            && (Reading { r#where: None, ..reading }).accepted(response).is_ok_and(|body| running.hold(&body))
+        {
+            return Ok(None);
+        }
+        let body = reading.accepted(response)?;
+        let request_id = reading.request_id(response);
+        if step.has.iter().any(|pointer| pointer.find(&body).is_none()) {
+            return Err(Failure::not_understood("a success without what the vendor promises"));
+        }
+        let named = step.id.as_ref().map(|pointer| pointer.find(&body).and_then(id));
+        if named.is_some_and(|named| response.status() != 204 && named.as_deref() != values.id()) {
+            return Err(Failure::not_understood("somebody else was removed").request_id(request_id));
+        }
+        let job = step.job.as_ref().and_then(|pointer| pointer.find(&body)).and_then(id);
+        Ok(Some(Done::Taken { request_id, job }))
     }
 }
 
-/// A look-up that does not answer with this has failed.
-static OK: std::sync::LazyLock<Statuses> = std::sync::LazyLock::new(|| Statuses(vec![200]));
+/// What a step of a removal came to.
+enum Done {
+    /// The account was gone.
+    Gone,
+    /// The vendor took it.
+    Taken { request_id: Option<String>, job: Option<String> },
+}
 
 /// A text or a whole number.
 fn id(value: &Value) -> Option<String> {

@@ -1,6 +1,6 @@
 //! What a provider's table says of a product as data: its settings and its action, and the connection made of them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -8,12 +8,12 @@ use serde::Deserialize;
 use super::{
     Kind,
     product::DataProduct,
-    spec::{Auth, Find, OauthTable, Setting},
+    spec::{Auth, Find, OauthTable, Send, Setting},
     template::{Template, Values},
     vendor::{Login, Vendor},
 };
 use crate::{
-    oauth::{ClientCredentials, Tokens},
+    oauth::{Assertion, Client, SendClient, Shows, Tokens},
     providers::{Action, Product, Tenant},
     secrets::{Secret, SecretError},
     settings::{BaseUrl, Reporter, Section, nearest},
@@ -244,9 +244,25 @@ impl DataSettings {
             Some(url) => url.clone(),
             None => render(&table.token_url)?,
         };
-        let fields = table.fields.iter().map(|(name, value)| Ok((name.clone(), render(value)?)));
-        let client = ClientCredentials::new(&url, secret.text("client_id")?, secret.text("client_secret")?);
-        Ok(Tokens::Fetched(client.sending(table.send, fields.collect::<Result<_, SecretError>>()?)))
+        let client = |send| {
+            let (id, secret) = (secret.text("client_id")?, secret.text("client_secret")?);
+            Ok(Shows::Secret { id, secret, send })
+        };
+        let shows = match (table.send, &table.assertion) {
+            (Send::Basic, _) => client(SendClient::Basic)?,
+            (Send::Form, _) => client(SendClient::Form)?,
+            (Send::Json, _) => client(SendClient::Json)?,
+            (Send::Assertion, Some(assertion)) => {
+                let claims = assertion.claims.iter().map(|(name, value)| Ok((name.clone(), render(value)?)));
+                let claims = claims.collect::<Result<_, SecretError>>()?;
+                let signed = Assertion::new(&secret.text(&assertion.key)?, claims);
+                Shows::Assertion(signed.ok_or_else(|| secret.unusable(&assertion.key))?)
+            }
+            (Send::Assertion | Send::Fields, _) => Shows::Fields,
+        };
+        let fields = table.fields.iter().map(|(name, value)| Ok((name.clone(), render(value)?.into())));
+        let client = Client::new(&url, shows).with(fields.collect::<Result<_, SecretError>>()?);
+        Ok(Tokens::Fetched(client.lasting(Duration::from_secs(table.lasts))))
     }
 }
 

@@ -10,7 +10,6 @@ use super::{
     template::{JsonTemplate, Template},
 };
 use crate::{
-    oauth::SendClient,
     outcome::{FailureKind, Outcome},
     providers::{Action, Confidence},
     source::{pointer::Pointer, rules::Conditions},
@@ -89,14 +88,56 @@ pub(super) enum Auth {
     Oauth(OauthTable),
 }
 
-/// `[auth.oauth]`: the secret has the keys `client_id` and `client_secret`.
+/// `[auth.oauth]`: an access token, and where it comes from.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct OauthTable {
     pub(super) token_url: Template,
-    pub(super) send: SendClient,
+    pub(super) send: Send,
     /// More fields of the token request; `grant_type` among them wins over `client_credentials`.
     #[serde(default)]
     pub(super) fields: BTreeMap<String, Template>,
+    /// With `send = "assertion"`: what is signed.
+    pub(super) assertion: Option<AssertionTable>,
+    /// How long a token lasts whose answer does not say it, in seconds. Without either it is used once.
+    #[serde(default)]
+    pub(super) lasts: u64,
+}
+
+/// What a token request shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Send {
+    /// `client_id` and `client_secret` of the secret, in `Authorization`; the rest in a form.
+    Basic,
+    /// The two in a form.
+    Form,
+    /// The two in a JSON object.
+    Json,
+    /// What `assertion` says, signed, in a form (RFC 7523).
+    Assertion,
+    /// `fields` alone, in a JSON object: an exchange of the vendor's own.
+    Fields,
+}
+
+/// `[auth.oauth.assertion]`: a JWT by RS256. `iat` and `exp` are added.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct AssertionTable {
+    /// The secret's key whose value is the private key, in PEM.
+    pub(super) key: String,
+    pub(super) claims: BTreeMap<String, Template>,
+}
+
+impl OauthTable {
+    /// Whether the secret has `client_id` and `client_secret`.
+    pub(super) fn has_client(&self) -> bool {
+        matches!(self.send, Send::Basic | Send::Form | Send::Json)
+    }
+
+    /// All texts of a token request.
+    pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {
+        let claims = self.assertion.iter().flat_map(|assertion| assertion.claims.values());
+        self.fields.values().chain(claims).chain([&self.token_url])
+    }
 }
 
 /// `[http]`.
@@ -143,7 +184,13 @@ pub(super) struct Find {
     pub(super) post: Option<Template>,
     #[serde(default)]
     pub(super) query: BTreeMap<String, Template>,
+    /// Headers of this call alone.
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, Template>,
     pub(super) json: Option<JsonTemplate>,
+    /// The statuses of success; 200 unless given.
+    #[serde(default = "ok")]
+    pub(super) expect: Statuses,
     /// A GraphQL document; sent with `variables`.
     pub(super) graphql: Option<String>,
     pub(super) variables: Option<JsonTemplate>,
@@ -176,6 +223,11 @@ pub(super) struct Find {
     pub(super) canary: Option<String>,
 }
 
+/// What success is, unless a look-up says otherwise.
+fn ok() -> Statuses {
+    Statuses(vec![200])
+}
+
 /// How a list goes on. What `{page}` stands for in the request.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Paging {
@@ -190,6 +242,10 @@ pub(super) struct Paging {
     pub(super) parameter: Option<String>,
     /// The parameter that is the cursor, in the `Link` header's URL with `rel="next"`.
     pub(super) link: Option<String>,
+    /// The header that is the cursor. There is no more where it is empty, or missing in an answer that is not partial (206).
+    pub(super) header: Option<String>,
+    /// Where lists within the answer say that they go on. They are not followed: each must say that it ends.
+    pub(super) inner: Option<Path>,
     /// Where the answer says how many items the whole list has.
     pub(super) total: Option<Pointer>,
     /// Where the answer says whether there is more: a truth value, or null where there is none.
@@ -233,6 +289,11 @@ pub(super) struct Step {
     /// Where a success has a value, whatever it is.
     #[serde(default)]
     pub(super) has: Vec<Pointer>,
+    /// Where a success names the job that it began: `{job}` in later steps. Those that ask about a job are left out where
+    /// there is none, since all is done.
+    pub(super) job: Option<Pointer>,
+    /// What shows that the job goes on: then it is asked about again, as long as time lasts. The second look decides.
+    pub(super) running: Option<Conditions>,
     /// Where a success names the account that was removed.
     pub(super) id: Option<Pointer>,
     /// The refusals that say that no such account is there.
@@ -330,6 +391,19 @@ impl TryFrom<Value> for AnyOf {
 impl AnyOf {
     pub(super) fn hold(&self, item: &Value) -> bool {
         self.0.iter().any(|conditions| conditions.hold(item))
+    }
+}
+
+impl Paging {
+    /// Whether there may be another page to ask for.
+    pub(super) fn goes_on(&self) -> bool {
+        self.ways() > 0
+    }
+
+    /// The ways in which the next page is named.
+    pub(super) fn ways(&self) -> usize {
+        let ways = [self.count.is_some(), self.next.is_some(), self.link.is_some(), self.header.is_some()];
+        ways.into_iter().filter(|given| *given).count()
     }
 }
 

@@ -115,6 +115,54 @@ fn file_that_cannot_work_is_refused_with_its_line() {
             "id = \"/id\"\ncanary = \"user\"",
             "line 22: `find.user.canary`: `user` is not another look-up, which shows its own canary",
         ),
+        // Jobs.
+        (
+            "expect = 204",
+            "expect = 204, job = \"/job\"",
+            "line 24: `remove.delete.user.0`: no later step asks about the `{job}`",
+        ),
+        ("/users/{id}", "/jobs/{job}", "line 24: `remove.delete.user.0`: no earlier step has a `job`"),
+        (
+            "expect = 204",
+            "expect = 204, running = { \"/state\" = \"running\" }",
+            "line 24: `remove.delete.user.0`: only a call that asks about a `{job}` is repeated",
+        ),
+        // Token requests.
+        (
+            "bearer = \"key\"",
+            "oauth = { token_url = \"https://acme.example.com/token\", send = \"assertion\" }",
+            "line 13: `auth.oauth`: `send = \"assertion\"` and the table `assertion` go together",
+        ),
+        (
+            "bearer = \"key\"",
+            "oauth = { token_url = \"https://acme.example.com/token\", send = \"assertion\", assertion = { key = \"pem\", claims = { exp = \"1\" } } }",
+            "line 13: `auth.oauth.assertion`: `pem` is not a key of [secret]",
+        ),
+        (
+            "bearer = \"key\"",
+            "oauth = { token_url = \"https://acme.example.com/token\", send = \"assertion\", assertion = { key = \"key\", claims = { exp = \"1\" } } }",
+            "line 13: `auth.oauth.assertion.claims.exp`: `iat` and `exp` are added",
+        ),
+        (
+            "bearer = \"key\"",
+            "oauth = { token_url = \"https://acme.example.com/token\", send = \"fields\", fields = { user = \"{tenant}\" } }",
+            "line 13: `auth.oauth`: no field of the token request has a secret",
+        ),
+        (
+            "bearer = \"key\"",
+            "oauth = { token_url = \"https://acme.example.com/token\", send = \"form\" }",
+            "line 13: `auth.oauth`: `client_id` is not a key of [secret]",
+        ),
+        (
+            "items = \"/users\"",
+            "items = \"/users\"\nexpect = 404",
+            "line 16: `find.user`: a status from 200 to 299 is meant",
+        ),
+        (
+            "items = \"/users\"",
+            "items = \"/users\"\nheaders = { Range = \"{page}\" }",
+            "line 21: `find.user.headers.Range`: a header's name is in lower case",
+        ),
         // Settings, secrets, hosts.
         (
             "characters = \"a-z\"",

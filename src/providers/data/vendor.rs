@@ -56,7 +56,7 @@ impl Vendor {
     pub(super) async fn send<T: Send>(
         &self,
         http: &Http,
-        call: &Call<'_>,
+        call: &Call<'static>,
         values: &Values<'_>,
         read: impl Fn(&Response) -> Result<T, Failure> + Send + Sync,
     ) -> Result<T, Failure> {
@@ -69,7 +69,7 @@ impl Vendor {
         }
     }
 
-    fn request<'h>(&self, http: &'h Http, call: &Call<'_>, values: &Values<'_>) -> Result<Request<'h>, Failure> {
+    fn request<'h>(&self, http: &'h Http, call: &Call<'static>, values: &Values<'_>) -> Result<Request<'h>, Failure> {
         let Some((method, path)) = call.methods.first() else {
             return Err(Failure::new(FailureKind::Rejected, "no_steps"));
         };
@@ -93,6 +93,11 @@ impl Vendor {
             (None, None) => request,
         };
         let has_body = call.graphql.is_some() || call.json.is_some();
+        for (name, template) in call.headers.into_iter().flatten() {
+            if !asks_for_no_page(template, values) {
+                request = request.secret_header(name, &SecretString::from(template.render(values)?));
+            }
+        }
         for (name, value) in self.headers.iter().filter(|(name, _)| has_body || *name != "content-type") {
             request = request.secret_header(name, value);
         }

@@ -4,7 +4,7 @@ use super::{Checker, Place};
 use crate::providers::data::{
     call::Call,
     spec::Spec,
-    template::{EMAIL, Escape, ID, JsonTemplate, PAGE, Template},
+    template::{EMAIL, Escape, ID, JOB, JsonTemplate, PAGE, Template},
 };
 
 impl Checker<'_, '_, '_> {
@@ -28,6 +28,12 @@ impl Checker<'_, '_, '_> {
             self.template(spec, &path, template, place);
             self.escapes(&path, template);
         }
+        for (name, template) in call.headers.into_iter().flatten() {
+            let path = [path, &["headers", name]].concat();
+            self.header_name(&path, name);
+            self.template(spec, &path, template, place);
+            self.escapes(&path, template);
+        }
         for template in [call.json, call.variables].into_iter().flatten().flat_map(JsonTemplate::texts) {
             self.template(spec, path, template, place);
             self.escapes(path, template);
@@ -36,7 +42,7 @@ impl Checker<'_, '_, '_> {
 
     /// A value within a longer text is within a language, which must not read it.
     pub(super) fn escapes(&mut self, path: &[&str], template: &Template) {
-        let theirs = |name: &str| [EMAIL, ID].contains(&name);
+        let theirs = |name: &str| [EMAIL, ID, JOB].contains(&name);
         for (before, variable) in template.variables_in_context() {
             let quoted = before.matches(['"', '\'']).count() % 2 == 1;
             let name = &variable.name;
@@ -55,7 +61,8 @@ impl Checker<'_, '_, '_> {
             let name = variable.name.as_str();
             let known = match (name, place) {
                 (PAGE, Place::Find { paged }) => paged,
-                (EMAIL, Place::Find { .. } | Place::Remove) | (ID, Place::Remove) => true,
+                (EMAIL, Place::Find { .. } | Place::Remove { .. }) | (ID, Place::Remove { .. }) => true,
+                (JOB, Place::Remove { job }) => job,
                 (_, Place::Connection { secrets: true }) if spec.secret.contains_key(name) => true,
                 _ => spec.settings.contains_key(name),
             };
@@ -63,6 +70,7 @@ impl Checker<'_, '_, '_> {
                 let message = match name {
                     _ if spec.secret.contains_key(name) => "a secret stands in headers and [auth] alone".to_owned(),
                     ID => "only a removal has an id, that of a look-up".to_owned(),
+                    JOB => "no earlier step has a `job`".to_owned(),
                     _ => format!("unknown variable `{{{name}}}`"),
                 };
                 self.add(path, message);

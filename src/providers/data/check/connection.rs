@@ -6,7 +6,7 @@ use http::HeaderName;
 
 use super::{Checker, Place};
 use crate::providers::data::{
-    spec::{Auth, Spec},
+    spec::{Auth, OauthTable, Send, Spec},
     template::Template,
 };
 
@@ -17,10 +17,7 @@ impl Checker<'_, '_, '_> {
                 self.host(spec, &["http", "base_url"], base_url);
             }
             for (name, template) in &http.headers {
-                let usable = name.parse::<HeaderName>().is_ok() && *name == name.to_ascii_lowercase();
-                if !usable {
-                    self.add(&["http", "headers", name], "a header's name is in lower case");
-                }
+                self.header_name(&["http", "headers", name], name);
                 self.template(spec, &["http", "headers", name], template, Place::Connection { secrets: true });
             }
         }
@@ -31,13 +28,7 @@ impl Checker<'_, '_, '_> {
                 self.template(spec, &["auth", "basic"], user, Place::Connection { secrets: true });
             }
             Some(Auth::Oauth(table)) => {
-                self.secret(spec, &["auth", "oauth"], "client_id");
-                self.secret(spec, &["auth", "oauth"], "client_secret");
-                self.host(spec, &["auth", "oauth", "token_url"], &table.token_url);
-                for (name, template) in &table.fields {
-                    let path = ["auth", "oauth", "fields", name.as_str()];
-                    self.template(spec, &path, template, Place::Connection { secrets: true });
-                }
+                self.oauth(spec, table);
             }
             None if !spec
                 .http
@@ -47,6 +38,46 @@ impl Checker<'_, '_, '_> {
                 self.add(&["auth"], "nothing authorizes the calls: add [auth], or a header with a secret");
             }
             None => {}
+        }
+    }
+
+    fn oauth(&mut self, spec: &Spec, table: &OauthTable) {
+        let path = ["auth", "oauth"];
+        if table.has_client() {
+            self.secret(spec, &path, "client_id");
+            self.secret(spec, &path, "client_secret");
+        }
+        self.host(spec, &["auth", "oauth", "token_url"], &table.token_url);
+        for (name, template) in &table.fields {
+            self.template(
+                spec,
+                &["auth", "oauth", "fields", name.as_str()],
+                template,
+                Place::Connection { secrets: true },
+            );
+        }
+        if (table.send == Send::Assertion) != table.assertion.is_some() {
+            self.add(&path, "`send = \"assertion\"` and the table `assertion` go together");
+        }
+        if table.send == Send::Fields && !table.fields.values().any(|field| names_secret(spec, field)) {
+            self.add(&path, "no field of the token request has a secret");
+        }
+        for assertion in &table.assertion {
+            let path = ["auth", "oauth", "assertion"];
+            self.secret(spec, &path, &assertion.key);
+            for (name, template) in &assertion.claims {
+                let path = [&path[..], &["claims", name]].concat();
+                if ["iat", "exp"].contains(&name.as_str()) {
+                    self.add(&path, "`iat` and `exp` are added");
+                }
+                self.template(spec, &path, template, Place::Connection { secrets: true });
+            }
+        }
+    }
+
+    pub(super) fn header_name(&mut self, path: &[&str], name: &str) {
+        if name.parse::<HeaderName>().is_err() || name != name.to_ascii_lowercase() {
+            self.add(path, "a header's name is in lower case");
         }
     }
 
@@ -81,9 +112,11 @@ impl Checker<'_, '_, '_> {
                 used.extend(user.variables().map(|variable| variable.name.as_str()).chain([password.as_str()]));
             }
             Some(Auth::Oauth(table)) => {
-                let templates = table.fields.values().chain([&table.token_url]);
-                used.extend(templates.flat_map(Template::variables).map(|variable| variable.name.as_str()));
-                used.extend(["client_id", "client_secret"]);
+                used.extend(table.templates().flat_map(Template::variables).map(|variable| variable.name.as_str()));
+                used.extend(table.assertion.iter().map(|assertion| assertion.key.as_str()));
+                if table.has_client() {
+                    used.extend(["client_id", "client_secret"]);
+                }
             }
             None => {}
         }
