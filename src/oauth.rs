@@ -181,7 +181,7 @@ fn granted(response: &Response) -> Result<Granted, Failure> {
     }
     let refusal: Refusal = response.envelope()?;
     let kind = match refusal.error.as_str() {
-        "invalid_client" | "unauthorized_client" | "access_denied" => FailureKind::Unauthorized,
+        "invalid_client" | "invalid_grant" | "unauthorized_client" | "access_denied" => FailureKind::Unauthorized,
         _ => FailureKind::of_status(response.status()),
     };
     Err(Failure::new(kind, refusal.error).detail_if(refusal.error_description))

@@ -24,7 +24,7 @@ const LIFETIME: u64 = 180;
 /// What a client signs to get a token.
 #[derive(Debug)]
 pub(crate) struct Assertion {
-    key: RsaKeyPair,
+    key: Box<RsaKeyPair>,
     /// All but `iat` and `exp`.
     claims: BTreeMap<String, String>,
 }
@@ -37,7 +37,7 @@ impl Assertion {
             PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()),
             _ => return None,
         };
-        Some(Self { key: key.ok()?, claims })
+        Some(Self { key: Box::new(key.ok()?), claims })
     }
 
     /// The assertion as of now.

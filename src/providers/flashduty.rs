@@ -245,7 +245,6 @@ impl From<Member> for Account {
             external_id: member.ref_id.filter(|id| !id.is_empty()),
             hold: None,
             managed_elsewhere: member.is_external,
-            ..Self::default()
         }
     }
 }

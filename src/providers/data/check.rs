@@ -161,6 +161,13 @@ impl Checker<'_, '_, '_> {
                 );
             }
         }
+        let says = |page: &Paging| page.more.is_some() || page.total.is_some();
+        if find.left_out && !find.page.as_ref().is_some_and(says) {
+            self.add(
+                &["find", name, "left_out"],
+                "without `more` or `total` of its page, any answer would be an empty list",
+            );
+        }
         if find.object.is_some() && find.page.is_some() {
             self.add(&["find", name, "page"], "the look-up of one object has no pages");
         }
@@ -251,7 +258,7 @@ impl Checker<'_, '_, '_> {
 
     fn signs(&mut self, path: &[&str], signs: &[Sign], needs_body: bool) {
         for sign in signs {
-            self.statuses(path, &sign.status, 400..500);
+            self.statuses(path, &sign.status, if needs_body { 200..500 } else { 400..500 });
             self.conditions(path, sign.r#where.as_ref());
             if needs_body && sign.r#where.is_none() {
                 self.add(path, "a status alone does not say that nobody is there: add `where`, the vendor's code");

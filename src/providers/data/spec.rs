@@ -199,6 +199,9 @@ pub(super) struct Find {
     pub(super) r#where: Option<Conditions>,
     /// The list.
     pub(super) items: Option<Path>,
+    /// Whether an empty list is left out of an answer, which says something else then.
+    #[serde(default)]
+    pub(super) left_out: bool,
     /// The one object, where the look-up answers with the account itself.
     pub(super) object: Option<Pointer>,
     pub(super) id: Pointer,
@@ -213,7 +216,7 @@ pub(super) struct Find {
     pub(super) skip_set: Vec<Pointer>,
     #[serde(default)]
     pub(super) blocked: Vec<BlockedRule>,
-    /// The refusals by which the look-up of one object says that there is none.
+    /// The answers by which the look-up of one object says that there is none.
     #[serde(default)]
     pub(super) absent: Vec<Sign>,
     /// Ids that mean something else, `me` say.

@@ -115,6 +115,11 @@ fn file_that_cannot_work_is_refused_with_its_line() {
             "id = \"/id\"\ncanary = \"user\"",
             "line 22: `find.user.canary`: `user` is not another look-up, which shows its own canary",
         ),
+        (
+            "page = { count = \"pages\", from = 1, more = \"/more\" }",
+            "page = { count = \"pages\", from = 1 }\nleft_out = true",
+            "line 20: `find.user.left_out`: without `more` or `total` of its page",
+        ),
         // Jobs.
         (
             "expect = 204",

@@ -62,7 +62,7 @@ impl Checker<'_, '_, '_> {
         if table.send == Send::Fields && !table.fields.values().any(|field| names_secret(spec, field)) {
             self.add(&path, "no field of the token request has a secret");
         }
-        for assertion in &table.assertion {
+        if let Some(assertion) = &table.assertion {
             let path = ["auth", "oauth", "assertion"];
             self.secret(spec, &path, &assertion.key);
             for (name, template) in &assertion.claims {
