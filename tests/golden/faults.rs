@@ -116,7 +116,7 @@ impl Fault {
             Self::EmptyList if body.starts_with('[') && !shows_canary => {
                 Some("where the answer is the list itself, this is one of nobody")
             }
-            Self::Stranger if ["PATCH", "PUT"].contains(&exchange.request.method.as_str()) => {
+            Self::Stranger if is_change(&exchange.request) => {
                 Some("the answer to a change is of the id that was asked for; the second look reads addresses")
             }
             Self::Stranger if !is_removal(&exchange.request) && !shows_canary => {
@@ -135,14 +135,22 @@ impl Fault {
 
 /// Whether an answer counts what its whole list has.
 fn says_how_many(body: &str) -> bool {
-    ["total_filtered_count", "totalCount", "totalResults"].iter().any(|word| body.contains(word))
+    ["total_filtered_count", "totalCount", "totalResults", "totalSize", "\"previous\""]
+        .iter()
+        .any(|word| body.contains(word))
+}
+
+/// Whether this changes an account, and is answered with it.
+fn is_change(request: &Request) -> bool {
+    ["PATCH", "PUT"].contains(&request.method.as_str()) || request.target.ends_with(":suspend")
 }
 
 /// Whether this is a removal whose success has no body.
 fn is_bodiless(request: &Request) -> bool {
-    let ends = ["/suspend", "/lifecycle/deactivate?sendEmail=false"];
-    let slack = request.method == "DELETE" && request.target.starts_with("/scim/v2/Users/");
-    slack || ends.iter().any(|end| request.target.ends_with(end))
+    let ends = ["/suspend", "/signOut", "/lifecycle/deactivate?sendEmail=false"];
+    let deleted = ["/scim/v2/Users/", "/billable_members/", "/invites/inv-", "/directory/v1/users/"];
+    let is_deleted = request.method == "DELETE" && deleted.iter().any(|path| request.target.contains(path));
+    is_deleted || ends.iter().any(|end| request.target.ends_with(end))
 }
 
 /// An answer without the accounts of its list; what it says about them stays.
@@ -161,6 +169,9 @@ fn without_accounts(body: &str) -> String {
         "/items",
         "/entries",
         "/value",
+        "/records",
+        "/emailInviteCodes",
+        "/data/actor/organization/userManagement/authenticationDomains/authenticationDomains",
         "",
     ];
     let list = lists.into_iter().find(|list| value.pointer(list).is_some_and(Value::is_array));
@@ -173,8 +184,16 @@ fn without_accounts(body: &str) -> String {
 
 fn is_removal(request: &Request) -> bool {
     let removals = ["/member/delete", "/api/user/delete-by-email"];
-    let actions =
-        ["/removeUser", "/revokeSignInSessions", "/suspend", "/block", "/lifecycle/deactivate?sendEmail=false"];
+    let actions = [
+        "/removeUser",
+        "/revokeSignInSessions",
+        "/suspend",
+        ":suspend",
+        "/signOut",
+        "/team/members/remove",
+        "/block",
+        "/lifecycle/deactivate?sendEmail=false",
+    ];
     let is_mutation = || request.body.as_ref().is_some_and(|body| body.to_string().contains("mutation("));
     ["DELETE", "PATCH", "PUT"].contains(&request.method.as_str())
         || removals.iter().any(|path| request.target.starts_with(path))
@@ -193,7 +212,8 @@ fn strange(body: &str) -> String {
             Value::Object(fields) => fields.iter_mut().for_each(|(key, value)| match (key.as_str(), &value) {
                 ("member_id" | "ref_id" | "external_id", Value::String(_)) => *value = Value::from("stranger"),
                 (
-                    "email" | "email_address" | "handle" | "userName" | "value" | "login" | "loginName" | "username",
+                    "email" | "email_address" | "handle" | "userName" | "value" | "login" | "loginName" | "username"
+                    | "primaryEmail" | "Email" | "Username" | "invite_email" | "invitee",
                     Value::String(text),
                 ) if text.contains('@') => *value = Value::from("stranger@example.org"),
                 _ => change(value),
@@ -243,8 +263,13 @@ impl Trial<'_> {
         let goes_on = self.case.provider.contains(CANARY);
         // A token that is refused is fetched anew.
         let fetches = run.exchanges[0].request.target == "/token";
+        // Two look-ups share a token: if a busy machine makes one miss it, the other fetches it.
+        let shares = fetches && run.exchanges.iter().any(|exchange| !exchange.lane.is_empty());
+        // There is no time to ask about a job again.
+        let waits = run.exchanges.iter().any(|exchange| exchange.request.target.ends_with("/job_status/get"));
         let leaves_script = match self.fault {
-            Fault::Stranger | Fault::Nobody => goes_on,
+            _ if shares || waits => true,
+            Fault::Stranger | Fault::Nobody | Fault::EmptyList => goes_on,
             Fault::Status(401) | Fault::RightBody(401) => fetches,
             _ => false,
         };

@@ -15,7 +15,8 @@
 //! | `<<< STATUS` | its answer |
 //! | `=== outcome` | what the report says |
 //!
-//! `$host` stands for the player's own address, `$long` for 10 kB, and the line `*N from M: TEXT` for N times the text, with
+//! `$host` stands for the player's own address, `$private_key` for the key that signs assertions (of which a request's form has the
+//! claims, once the signature is verified), `$long` for 10 kB, and the line `*N from M: TEXT` for N times the text, with
 //! `$n` counting from M.
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 

@@ -6,8 +6,12 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, RsaPublicKeyComponents};
+use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,7 +19,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::case::{Answer, Exchange, Request};
+use crate::case::{Answer, Exchange, PRIVATE_KEY, Request};
 
 /// The headers that every request has, with what must be in them.
 const ALWAYS: [(&str, &str); 3] = [
@@ -172,6 +176,27 @@ async fn serve(mut stream: TcpStream, answer: &(impl Fn(Request) -> Answer + Sen
     }
 }
 
+/// A field of a form. A script has an assertion's claims, if the test key signed it and it lasts a few minutes from now.
+fn field(name: &str, value: &str) -> (String, Value) {
+    let value = if name == "assertion" { claims(value).unwrap_or(Value::Null) } else { Value::from(value) };
+    (name.to_owned(), value)
+}
+
+/// The claims of an assertion but `iat` and `exp`; `None` if its signature or its times are wrong.
+fn claims(assertion: &str) -> Option<Value> {
+    let PrivateKeyDer::Pkcs8(der) = PrivateKeyDer::from_pem_slice(PRIVATE_KEY.as_bytes()).ok()? else { return None };
+    let key = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).ok()?;
+    let (signed, signature) = assertion.rsplit_once('.')?;
+    let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).ok();
+    let public = RsaPublicKeyComponents::<Vec<u8>>::from(key.public());
+    public.verify(&RSA_PKCS1_2048_8192_SHA256, signed.as_bytes(), &decode(signature)?).ok()?;
+    let mut claims: Value = serde_json::from_slice(&decode(signed.split_once('.')?.1)?).ok()?;
+    let fields = claims.as_object_mut()?;
+    let (from, until) = (fields.remove("iat")?.as_u64()?, fields.remove("exp")?.as_u64()?);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+    ((now - 60..=now).contains(&from) && (1..=300).contains(&(until - from))).then_some(claims)
+}
+
 /// One request; `None` if the connection ends before it does.
 async fn receive(stream: &mut TcpStream) -> Option<Request> {
     let mut bytes = Vec::new();
@@ -200,7 +225,7 @@ async fn receive(stream: &mut TcpStream) -> Option<Request> {
     let is_form = headers.get("content-type").is_some_and(|kind| kind == "application/x-www-form-urlencoded");
     let body = (!body.is_empty()).then(|| match is_form {
         // A script has a form's fields as an object.
-        true => form_urlencoded::parse(&body).map(|(name, value)| (name.into_owned(), Value::from(&*value))).collect(),
+        true => form_urlencoded::parse(&body).map(|(name, value)| field(&name, &value)).collect(),
         false => serde_json::from_slice(&body).expect("a request's body is JSON"),
     });
     Some(Request { method, target, headers, body })
