@@ -10,7 +10,7 @@ use crate::source::pointer::Pointer;
 #[serde(try_from = "String")]
 pub(super) struct Path(Vec<Pointer>);
 
-/// One path, or several: all of them are read.
+/// One path, or several.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "PathOrPaths")]
 pub(super) struct Paths(Vec<Path>);
@@ -63,7 +63,7 @@ impl Path {
     }
 
     /// The elements of the lists that stand here; `None` if any of them is missing or not a list.
-    pub(super) fn elements<'a>(&self, body: &'a Value) -> Option<Vec<&'a Value>> {
+    fn elements<'a>(&self, body: &'a Value) -> Option<Vec<&'a Value>> {
         let elements = |found: Vec<&'a Value>| -> Option<Vec<&'a Value>> {
             let lists = found.into_iter().map(Value::as_array).collect::<Option<Vec<_>>>()?;
             Some(lists.into_iter().flatten().collect())
@@ -77,7 +77,12 @@ impl Path {
 }
 
 impl Paths {
-    /// The texts that stand at any of the paths.
+    /// The elements at the first of the paths where there are lists.
+    pub(super) fn elements<'a>(&self, body: &'a Value) -> Option<Vec<&'a Value>> {
+        self.0.iter().find_map(|path| path.elements(body))
+    }
+
+    /// The texts that stand at all of the paths.
     pub(super) fn texts<'a>(&self, item: &'a Value) -> Vec<&'a str> {
         self.0.iter().flat_map(|path| path.values(item)).filter_map(Value::as_str).collect()
     }
@@ -103,6 +108,14 @@ mod tests {
             Path::try_from("plain".to_owned()),
             Err("`plain` is not a JSON Pointer: it begins with a /".to_owned())
         );
+    }
+
+    #[test]
+    fn first_list_that_is_there_counts() {
+        let paths = Paths(vec![path("/resources"), path("/Resources")]);
+        assert_eq!(paths.elements(&json!({"Resources": [1]})), Some(vec![&json!(1)]));
+        assert_eq!(paths.elements(&json!({"resources": [2], "Resources": [1]})), Some(vec![&json!(2)]));
+        assert_eq!(paths.elements(&json!({})), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    path::{Path, Paths},
+    path::Paths,
     template::{JsonTemplate, Template},
 };
 use crate::{
@@ -150,8 +150,8 @@ pub(super) struct Find {
     pub(super) page: Option<Paging>,
     /// What else a list must say.
     pub(super) r#where: Option<Conditions>,
-    /// The list.
-    pub(super) items: Option<Path>,
+    /// The list; of several paths, the first one where there is a list.
+    pub(super) items: Option<Paths>,
     /// The one object, where the look-up answers with the account itself.
     pub(super) object: Option<Pointer>,
     pub(super) id: Pointer,
