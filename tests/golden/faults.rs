@@ -25,7 +25,7 @@ const CALM: (&str, Duration) = ("attempts = 1\ntimeout = \"2s\"", Duration::from
 /// The address that every case with a canary has for it.
 const CANARY: &str = "ops@example.com";
 /// The kinds that look invitations up as well.
-const INVITING: [&str; 4] = ["anthropic", "linear", "openai", "sendgrid"];
+const INVITING: [&str; 6] = ["anthropic", "github_org_member", "heroku_team", "linear", "openai", "sendgrid"];
 /// So many at a time.
 const ABREAST: usize = 24;
 /// So many of all sweeps: with more, a busy machine would look like a slow vendor.
@@ -118,7 +118,7 @@ impl Fault {
             Self::EmptyList if body.starts_with('[') && !shows_canary => {
                 Some("where the answer is the list itself, this is one of nobody")
             }
-            Self::Stranger if ["PATCH", "PUT"].contains(&exchange.request.method.as_str()) => {
+            Self::Stranger if is_change(&exchange.request) && !body.contains("member_id") => {
                 Some("the answer to a change is of the id that was asked for; the second look reads addresses")
             }
             Self::Stranger if !is_removal(&exchange.request) && !shows_canary => {
@@ -140,11 +140,19 @@ fn says_how_many(body: &str) -> bool {
     ["total_filtered_count", "totalCount", "totalResults"].iter().any(|word| body.contains(word))
 }
 
+/// How Okta's deactivation ends.
+const DEACTIVATE: &str = "/lifecycle/deactivate?sendEmail=false";
+
 /// Whether this is a removal whose success has no body.
 fn is_bodiless(request: &Request) -> bool {
-    let ends = ["/suspend", "/lifecycle/deactivate?sendEmail=false"];
-    let slack = request.method == "DELETE" && request.target.starts_with("/scim/v2/Users/");
-    slack || ends.iter().any(|end| request.target.ends_with(end))
+    let begins = ["/scim/v2/Users/", "/teams/acme/invitations/", "/v0/meta/", "/admin/v1/", "/iam/"];
+    let begins = begins.iter().any(|begin| request.target.starts_with(begin));
+    let ends = ["/suspend", DEACTIVATE, "/lifecycle/disable"].iter().any(|end| request.target.ends_with(end));
+    ends || begins && is_change(request)
+}
+
+fn is_change(request: &Request) -> bool {
+    ["DELETE", "PATCH", "PUT"].contains(&request.method.as_str())
 }
 
 /// An answer without the accounts of its list; what it says about them stays.
@@ -156,8 +164,11 @@ fn without_accounts(body: &str) -> String {
         "/data/items",
         "/data/users/nodes",
         "/data/organizationInvites/nodes",
+        "/data/organization/samlIdentityProvider/externalIdentities/nodes",
         "/data",
         "/Resources",
+        "/resources",
+        "/user_principals",
         "/users",
         "/results",
         "/items",
@@ -174,13 +185,12 @@ fn without_accounts(body: &str) -> String {
 }
 
 fn is_removal(request: &Request) -> bool {
-    let removals = ["/member/delete", "/api/user/delete-by-email"];
-    let actions =
-        ["/removeUser", "/revokeSignInSessions", "/suspend", "/block", "/lifecycle/deactivate?sendEmail=false"];
+    let begins = ["/member/delete", "/api/user/delete-by-email"];
+    let ends = ["/removeUser", "/revokeSignInSessions", "/suspend", "/block", DEACTIVATE, "/lifecycle/disable"];
     let is_mutation = || request.body.as_ref().is_some_and(|body| body.to_string().contains("mutation("));
-    ["DELETE", "PATCH", "PUT"].contains(&request.method.as_str())
-        || removals.iter().any(|path| request.target.starts_with(path))
-        || actions.iter().any(|path| request.target.ends_with(path))
+    is_change(request)
+        || begins.iter().any(|path| request.target.starts_with(path))
+        || ends.iter().any(|path| request.target.ends_with(path))
         || is_mutation()
 }
 
@@ -195,7 +205,8 @@ fn strange(body: &str) -> String {
             Value::Object(fields) => fields.iter_mut().for_each(|(key, value)| match (key.as_str(), &value) {
                 ("member_id" | "ref_id" | "external_id", Value::String(_)) => *value = Value::from("stranger"),
                 (
-                    "email" | "email_address" | "handle" | "userName" | "value" | "login" | "loginName" | "username",
+                    "email" | "email_address" | "handle" | "nameId" | "userName" | "value" | "login" | "loginName"
+                    | "username",
                     Value::String(text),
                 ) if text.contains('@') => *value = Value::from("stranger@example.org"),
                 _ => change(value),
@@ -246,7 +257,7 @@ impl Trial<'_> {
         // A token that is refused is fetched anew.
         let fetches = run.exchanges[0].request.target == "/token";
         let leaves_script = match self.fault {
-            Fault::Stranger | Fault::Nobody => goes_on,
+            Fault::Stranger | Fault::Nobody | Fault::EmptyList => goes_on,
             Fault::Status(401) | Fault::RightBody(401) => fetches,
             _ => false,
         };
