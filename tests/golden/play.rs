@@ -77,7 +77,7 @@ pub struct Stage {
 impl Stage {
     /// Sets the case up at `player`. `more` are keys of the provider's table that win over the case's.
     pub fn new(case: &Case, world: &World, player: &Player, more: &str) -> Self {
-        Self::with(case, world, player, more, &case.kind, |text, mode| Config::parse(text, mode))
+        Self::with(case, world, player, more, &case.kind, Config::parse)
     }
 
     /// Sets the case up with the kind in the file `providers/mutant.toml` of `folder` in place of its own.

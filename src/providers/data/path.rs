@@ -63,7 +63,7 @@ impl Path {
     }
 
     /// The elements of the lists that stand here; `None` if any of them is missing or not a list.
-    fn elements<'a>(&self, body: &'a Value) -> Option<Vec<&'a Value>> {
+    pub(super) fn elements<'a>(&self, body: &'a Value) -> Option<Vec<&'a Value>> {
         let elements = |found: Vec<&'a Value>| -> Option<Vec<&'a Value>> {
             let lists = found.into_iter().map(Value::as_array).collect::<Option<Vec<_>>>()?;
             Some(lists.into_iter().flatten().collect())
