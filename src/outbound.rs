@@ -203,6 +203,11 @@ fn below(base: &Url, path: &[&str]) -> Result<Url, Failure> {
         Ok(mut segments) => segments.pop_if_empty().extend(path),
         Err(()) => return Err(Failure::new(FailureKind::Rejected, "unusable_base_url")),
     };
+    // The WHATWG standard leaves them as they are, RFC 3986 does not know them.
+    if url.path().contains(['|', '^', '[', ']']) {
+        let path = url.path().replace('|', "%7C").replace('^', "%5E").replace('[', "%5B").replace(']', "%5D");
+        url.set_path(&path);
+    }
     Ok(url)
 }
 

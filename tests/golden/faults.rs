@@ -116,7 +116,7 @@ impl Fault {
             Self::EmptyList if body.starts_with('[') && !shows_canary => {
                 Some("where the answer is the list itself, this is one of nobody")
             }
-            Self::Stranger if is_change(&exchange.request) => {
+            Self::Stranger if is_changed(&exchange.request) && !body.contains("member_id") => {
                 Some("the answer to a change is of the id that was asked for; the second look reads addresses")
             }
             Self::Stranger if !is_removal(&exchange.request) && !shows_canary => {
@@ -141,16 +141,25 @@ fn says_how_many(body: &str) -> bool {
 }
 
 /// Whether this changes an account, and is answered with it.
-fn is_change(request: &Request) -> bool {
+fn is_changed(request: &Request) -> bool {
     ["PATCH", "PUT"].contains(&request.method.as_str()) || request.target.ends_with(":suspend")
 }
 
+/// How Okta's deactivation ends.
+const DEACTIVATE: &str = "/lifecycle/deactivate?sendEmail=false";
+
 /// Whether this is a removal whose success has no body.
 fn is_bodiless(request: &Request) -> bool {
-    let ends = ["/suspend", "/signOut", "/lifecycle/deactivate?sendEmail=false"];
+    let begins = ["/scim/v2/Users/", "/teams/acme/invitations/", "/v0/meta/", "/admin/v1/", "/iam/"];
+    let begins = begins.iter().any(|begin| request.target.starts_with(begin));
+    let ends = ["/suspend", "/signOut", DEACTIVATE, "/lifecycle/disable"];
     let deleted = ["/scim/v2/Users/", "/billable_members/", "/invites/inv-", "/directory/v1/users/"];
     let is_deleted = request.method == "DELETE" && deleted.iter().any(|path| request.target.contains(path));
-    is_deleted || ends.iter().any(|end| request.target.ends_with(end))
+    is_deleted || ends.iter().any(|end| request.target.ends_with(end)) || begins && is_change(request)
+}
+
+fn is_change(request: &Request) -> bool {
+    ["DELETE", "PATCH", "PUT"].contains(&request.method.as_str())
 }
 
 /// An answer without the accounts of its list; what it says about them stays.
@@ -162,8 +171,11 @@ fn without_accounts(body: &str) -> String {
         "/data/items",
         "/data/users/nodes",
         "/data/organizationInvites/nodes",
+        "/data/organization/samlIdentityProvider/externalIdentities/nodes",
         "/data",
         "/Resources",
+        "/resources",
+        "/user_principals",
         "/users",
         "/results",
         "/items",
@@ -183,8 +195,8 @@ fn without_accounts(body: &str) -> String {
 }
 
 fn is_removal(request: &Request) -> bool {
-    let removals = ["/member/delete", "/api/user/delete-by-email"];
-    let actions = [
+    let begins = ["/member/delete", "/api/user/delete-by-email"];
+    let ends = [
         "/removeUser",
         "/revokeSignInSessions",
         "/suspend",
@@ -192,12 +204,13 @@ fn is_removal(request: &Request) -> bool {
         "/signOut",
         "/team/members/remove",
         "/block",
-        "/lifecycle/deactivate?sendEmail=false",
+        DEACTIVATE,
+        "/lifecycle/disable",
     ];
     let is_mutation = || request.body.as_ref().is_some_and(|body| body.to_string().contains("mutation("));
-    ["DELETE", "PATCH", "PUT"].contains(&request.method.as_str())
-        || removals.iter().any(|path| request.target.starts_with(path))
-        || actions.iter().any(|path| request.target.ends_with(path))
+    is_change(request)
+        || begins.iter().any(|path| request.target.starts_with(path))
+        || ends.iter().any(|path| request.target.ends_with(path))
         || is_mutation()
 }
 
@@ -212,8 +225,8 @@ fn strange(body: &str) -> String {
             Value::Object(fields) => fields.iter_mut().for_each(|(key, value)| match (key.as_str(), &value) {
                 ("member_id" | "ref_id" | "external_id", Value::String(_)) => *value = Value::from("stranger"),
                 (
-                    "email" | "email_address" | "handle" | "userName" | "value" | "login" | "loginName" | "username"
-                    | "primaryEmail" | "Email" | "Username" | "invite_email" | "invitee",
+                    "email" | "email_address" | "handle" | "nameId" | "userName" | "value" | "login" | "loginName"
+                    | "username" | "primaryEmail" | "Email" | "Username" | "invite_email" | "invitee",
                     Value::String(text),
                 ) if text.contains('@') => *value = Value::from("stranger@example.org"),
                 _ => change(value),

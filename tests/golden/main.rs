@@ -24,6 +24,7 @@ mod case;
 mod faults;
 mod play;
 mod player;
+mod predicates;
 mod settings;
 mod wire;
 

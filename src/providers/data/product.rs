@@ -118,9 +118,9 @@ impl DataProduct {
     /// The items of a page: what tells them apart, and those that are accounts.
     fn items(&self, email: &Email, body: &Value) -> Result<(Vec<String>, Vec<Account>), Failure> {
         let find = self.find;
-        let path = find.items.as_ref();
-        let left_out = find.left_out && path.is_some_and(|path| path.all(body).is_none());
-        let items = if left_out { Some(Vec::new()) } else { path.and_then(|path| path.elements(body)) };
+        let paths = find.items.as_ref();
+        let left_out = find.left_out && paths.is_some_and(|paths| paths.are_missing(body));
+        let items = if left_out { Some(Vec::new()) } else { paths.and_then(|paths| paths.elements(body)) };
         let items = items.ok_or_else(|| Failure::not_understood("an answer without the list of accounts"))?;
         let (mut keys, mut accounts) = (Vec::new(), Vec::new());
         for item in items {

@@ -197,8 +197,8 @@ pub(super) struct Find {
     pub(super) page: Option<Paging>,
     /// What else a list must say.
     pub(super) r#where: Option<Conditions>,
-    /// The list.
-    pub(super) items: Option<Path>,
+    /// The list; of several paths, the first one where there is a list.
+    pub(super) items: Option<Paths>,
     /// Whether an empty list is left out of an answer, which says something else then.
     #[serde(default)]
     pub(super) left_out: bool,
