@@ -150,16 +150,7 @@ impl Checker<'_, '_, '_> {
             self.add(&path, "either `items` (a list) or `object` (one account) says where accounts stand");
         }
         if let Some(page) = &find.page {
-            if page.ways() > 1 {
-                self.add(&["find", name, "page"], "a list goes on by one of `count`, `next`, `link` and `header`");
-            }
-            let asked = find.call().variables_used().any(|variable| variable.name == PAGE);
-            if paged && !asked {
-                self.add(
-                    &["find", name, "page"],
-                    "no `{page}` stands in the request: the first page would come for ever",
-                );
-            }
+            self.page(name, find, page);
         }
         let says = |page: &Paging| page.more.is_some() || page.total.is_some();
         if find.left_out && !find.page.as_ref().is_some_and(says) {
@@ -191,6 +182,16 @@ impl Checker<'_, '_, '_> {
                 &["find", name, "canary"],
                 format!("`{other}` is not another look-up, which shows its own canary"),
             );
+        }
+    }
+
+    fn page(&mut self, name: &str, find: &Find, page: &Paging) {
+        if page.ways() > 1 {
+            self.add(&["find", name, "page"], "a list goes on by one of `count`, `next`, `link` and `header`");
+        }
+        let asked = find.call().variables_used().any(|variable| variable.name == PAGE);
+        if page.goes_on() && !asked {
+            self.add(&["find", name, "page"], "no `{page}` stands in the request: the first page would come for ever");
         }
     }
 
