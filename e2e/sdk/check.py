@@ -14,6 +14,7 @@ for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
     os.environ.pop(name, None)
     os.environ.pop(name.lower(), None)
 
+import exchanges
 import sandbox
 from tally import Tally
 
@@ -23,6 +24,7 @@ def main():
         sys.exit("usage: check.py PATH-OF-OFFBOARD")
     tally = Tally()
     sandbox.check(tally, sys.argv[1])
+    exchanges.check(tally)
     print(f"{tally.passed} passed, {tally.failed} failed")
     sys.exit(1 if tally.failed else 0)
 
