@@ -1,6 +1,6 @@
 """Judges our mocks of the vendors by the vendors' own SDKs: the sandbox's services, and the exchanges of tests/golden.
 
-    python3 -m venv venv && venv/bin/pip install -r e2e/sdk/requirements.txt
+    python3 -m venv venv && venv/bin/pip install -r e2e/sdk/requirements.txt && npm ci --prefix e2e/sdk --ignore-scripts
     venv/bin/python e2e/sdk/check.py target/debug/offboard
 
 A mock is what we read in the vendor's documents. Its SDK is what the vendor reads in them: it has to send what offboard
@@ -15,6 +15,7 @@ for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
     os.environ.pop(name.lower(), None)
 
 import exchanges
+import node
 import sandbox
 from tally import Tally
 
@@ -24,7 +25,10 @@ def main():
         sys.exit("usage: check.py PATH-OF-OFFBOARD")
     tally = Tally()
     sandbox.check(tally, sys.argv[1])
-    exchanges.check(tally)
+    try:
+        exchanges.check(tally)
+    finally:
+        node.NODE.end()
     print(f"{tally.passed} passed, {tally.failed} failed")
     sys.exit(1 if tally.failed else 0)
 

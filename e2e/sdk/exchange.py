@@ -12,6 +12,8 @@ import tomllib
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import graphql
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "e2e" / "common"))
 
@@ -111,7 +113,13 @@ class Replay:
             sent = dict(parse_qsl(body.decode(), keep_blank_values=True))
         else:
             sent = json.loads(body) if body else None
-        self.note("body", *(leaves(half) for half in (expected.body, sent)))
+        if isinstance(expected.body, dict) and "query" in expected.body:
+            ours, theirs = operation(**expected.body), operation(**sent)
+            self.note("argument", ours.arguments, theirs.arguments)
+            self.note("selection", dict.fromkeys(ours.selected), dict.fromkeys(ours.selected & theirs.selected))
+            self.note("operation", {"name": ours.name}, {"name": theirs.name})
+        else:
+            self.note("body", leaves(expected.body), leaves(sent))
 
     def note(self, place, golden, sent):
         for key in golden.keys() | sent.keys():
@@ -142,6 +150,36 @@ def leaves(value, path=""):
     return {} if value is None and not path else {path or "/": value}
 
 
+class Operation(NamedTuple):
+    """The one field of a GraphQL operation: its name, its arguments that are given, and the fields that are selected."""
+
+    name: str
+    arguments: dict
+    selected: set
+
+
+def operation(query, variables=None, **_):
+    document = graphql.parse(query)
+    fragments = {each.name.value: each for each in document.definitions if each.kind == "fragment_definition"}
+    [root] = [each for each in document.definitions if each.kind == "operation_definition"]
+    [field] = root.selection_set.selections
+    given = {each.name.value: graphql.value_from_ast_untyped(each.value, variables or {}) for each in field.arguments}
+    arguments = {name: value for name, value in given.items() if value not in (None, graphql.Undefined)}
+    return Operation(field.name.value, leaves(arguments), set(selected(field, fragments, "")))
+
+
+def selected(field, fragments, path):
+    """The paths of the scalars that are selected."""
+    if not field.selection_set:
+        yield path
+        return
+    for each in field.selection_set.selections:
+        if each.kind == "fragment_spread":
+            yield from selected(fragments[each.name.value], fragments, path)
+        else:
+            yield from selected(each, fragments, path if each.kind == "inline_fragment" else f"{path}/{each.name.value}")
+
+
 # ---- What offboard reads --------------------------------------------------------------------------------------------
 
 
@@ -170,10 +208,11 @@ class Kind:
         return [account for exchange in exchanges for account in self.shown(exchange)]
 
     def shown(self, exchange):
-        if exchange.method != "GET" or exchange.status != 200:
+        finds = [find for find in self.file["find"].values() if looks_up(find, exchange)]
+        if exchange.status != 200 or not finds:
             return
-        [find] = [find for find in self.file["find"].values() if looks_up(find["get"], exchange.target)]
-        for item in pointed(exchange.answer, find["items"]):
+        [find] = finds
+        for item in [exchange.answer] if "object" in find else pointed(exchange.answer, find["items"]):
             if any(holds(item, {pointer: value}) for pointer, value in find.get("skip", {}).items()):
                 continue
             emails = find["email"] if isinstance(find["email"], list) else [find["email"]]
@@ -182,9 +221,11 @@ class Kind:
             yield Account(str(next(at(item, find["id"]))), email, inactive)
 
 
-def looks_up(template, target):
-    pattern = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template))
-    return re.search(pattern + "$", urlsplit(target).path)
+def looks_up(find, exchange):
+    if "graphql" in find:
+        return exchange.body and exchange.body.get("query") == find["graphql"]
+    pattern = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(find["get"]))
+    return exchange.method == "GET" and re.search(pattern + "$", urlsplit(exchange.target).path)
 
 
 def pointed(document, pointer):

@@ -30,6 +30,7 @@ from python_http_client.exceptions import HTTPError as SendgridError
 from slack_sdk.scim.v1.client import SCIMClient
 
 from exchange import Account
+from node import Linear, Zoom
 from product import Product, defaults
 from stainless import Anthropic, CloudflareMembers, OpenAi
 
@@ -333,9 +334,11 @@ PRODUCTS = (
     Datadog,
     Fastly,
     LaunchDarkly,
+    Linear,
     Okta,
     OpenAi,
     PagerDuty,
     SendGrid,
     Slack,
+    Zoom,
 )
