@@ -74,30 +74,27 @@ def exists(kind, name):
 
 
 class Replay:
-    """Answers an SDK from a case, in its order.
+    """Answers the SDK of a `Product` from a case, in its order."""
 
-    `complete` adds to an answer what offboard does not read and the SDK needs; `extra` answers what offboard does not ask.
-    """
-
-    def __init__(self, case, complete, extra, kind):
-        self.case, self.complete, self.extra, self.token_path = case, complete, extra, kind.token_path
+    def __init__(self, case, kind, product):
+        self.case, self.product, self.token_path = case, product, kind.token_path.format(**case.settings)
         self.next, self.differences, self.server = 0, set(), Server(self.reply)
 
     def reply(self, method, path, headers, body):
-        extra = self.extra(method, path, self.server.url)
+        extra = self.product.extra(method, path, self.server.url)
         if extra is not None:
             return 200, {"content-type": "application/json"}, json.dumps(extra).encode()
         if self.is_over():
             return self.refuse(f"{method} {path}, beyond the last exchange")
         expected = self.case.exchanges[self.next]
-        target = self.token_path.format(**self.case.settings) if expected.target == "/token" else expected.target
+        target = self.token_path if expected.target == "/token" else self.product.base + expected.target
         if (method, segments(path)) != (expected.method, segments(target)):
             return self.refuse(f"{method} {path}, not {expected.method} {target}")
         self.next += 1
         self.compare(expected, path, headers, body)
         answer = json.loads(json.dumps(expected.answer).replace("$host", self.server.url))
         if expected.status < 300 and answer is not None:
-            self.complete(answer)
+            self.product.complete(answer)
         data = b"" if expected.answer is None else json.dumps(answer).encode()
         content = {"content-type": "application/json"} if data else {}
         return expected.status, content | expected.answered, data

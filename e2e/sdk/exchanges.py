@@ -14,7 +14,7 @@ def check(tally):
 
         def played(name, part):
             case = Case(product.kind, name)
-            replay = Replay(case, product.complete, product.extra, kind)
+            replay = Replay(case, kind, product)
             try:
                 part(tally, product, kind, case, replay)
             except Exception as error:  # the others are checked all the same

@@ -10,17 +10,17 @@ class Product:
     """What all have in common.
 
     `refusals` are cases whose last answer has to become the SDK's own error, `pages` those that the SDK reads page by page.
-    `hosts` are the hosts that the SDK itself knows, the default one first.
+    `hosts` are the hosts that the SDK itself knows, the default one first; `base` the path that a person would configure.
     """
 
-    allowed, refusals, pages, hosts = (), ("look_up_not_found",), (), ()
+    allowed, refusals, pages, hosts, base = (), ("look_up_not_found",), (), (), ""
 
     def __init__(self, url, case):
         self.url, self.secret, self.settings = url, case.secret, case.settings
 
     @staticmethod
     def complete(answer):
-        pass
+        """Adds what the SDK needs and offboard does not read."""
 
     @staticmethod
     def extra(method, path, url):

@@ -13,6 +13,7 @@ import box_sdk_gen as box
 import databricks.sdk
 import datadog_api_client
 import fastly
+import gitlab
 import launchdarkly_api
 import okta.client
 import pagerduty
@@ -251,6 +252,33 @@ class DatabricksAccount(Databricks):
         return Databricks.extra(method, path, url)
 
 
+class GitLab(Product):
+    """GitLab publishes no SDK for Python; its documentation lists this one, which others write."""
+
+    kind, error, base = "gitlab_instance", gitlab.GitlabError, "/api/v4"
+    refusals = ("look_up_not_found", "gone_meanwhile")
+    # The call takes no parameters.
+    allowed = {"body /: {}, not nothing"}
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.api = gitlab.Gitlab(self.url, private_token=self.secret["token"]).users
+
+    def find(self, email):
+        found, page = [], 1
+        while users := self.api.list(search=email, per_page=100, page=page, get_all=False):
+            found += [Account(str(each.id), each.email, each.state in ("blocked", "banned")) for each in users]
+            page += 1
+        return found
+
+    def remove(self, id):
+        return self.api.get(int(id), lazy=True).block()
+
+    @staticmethod
+    def status(error):
+        return error.response_code
+
+
 class LaunchDarkly(Product):
     kind, error = "launchdarkly", launchdarkly_api.ApiException
     refusals = ("look_up_not_found", "gone_meanwhile", "scim_enabled")
@@ -333,6 +361,7 @@ PRODUCTS = (
     DatabricksWorkspace,
     Datadog,
     Fastly,
+    GitLab,
     LaunchDarkly,
     Linear,
     Okta,
