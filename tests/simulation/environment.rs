@@ -95,7 +95,7 @@ pub fn flow(world: &Arc<World>, place: usize, setup: &Setup, now: &world::Policy
     let provider = |provider: usize| ProviderConfig {
         name: PROVIDERS[provider].to_owned(),
         kind: ProviderKind::named("instaply").unwrap(),
-        secret: SECRET.to_owned(),
+        secret: Some(SECRET.to_owned()),
         base_url: None,
         limits: Limits { timeout: Duration::from_secs(10), attempts: 1 },
         confirm: true,

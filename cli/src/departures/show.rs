@@ -159,7 +159,9 @@ fn action(action: &OperatorAction) -> String {
         [] => String::new(),
         reasons => format!(" ({})", names(reasons)),
     };
-    format!("{}  {}{reasons} by {}", timestamps::table(action.at), action.what, action.who)
+    let provider = action.provider.as_ref().map(|provider| format!(" of {provider}")).unwrap_or_default();
+    let note = action.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+    format!("{}  {}{reasons}{provider} by {}{note}", timestamps::table(action.at), action.what, action.who)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! How a run of a departure ends: done, or due again.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use time::OffsetDateTime;
 
@@ -36,6 +36,19 @@ impl Record {
         if self.state == State::Done {
             self.end(retention, now);
         }
+    }
+
+    /// Returns what needs most of the providers that its source reaches. One that it reached once, and that is not known to be
+    /// done, is for a person: no provider API is called any more.
+    pub fn worst(&self, reached: &BTreeSet<&str>) -> Status {
+        let status = |name: &str| match self.providers.get(name) {
+            Some(result) if !result.again => result.found.worst.outcome.status(),
+            _ => Status::Incomplete,
+        };
+        let tried = self.providers.keys().chain(&self.intent).map(String::as_str);
+        let is_left_behind = |name: &&str| !reached.contains(name) && status(name) != Status::Done;
+        let left_behind = tried.filter(is_left_behind).map(|_| Status::NeedsAttention);
+        reached.iter().map(|name| status(name)).chain(left_behind).max().unwrap_or(Status::Done)
     }
 
     fn after_removals(&mut self, worst: Status, now: i64) -> (State, Option<i64>) {
