@@ -48,6 +48,8 @@ pub struct ProviderRow {
     pub request_ids: String,
     pub reason: String,
     pub detail: String,
+    /// Whether a person's word alone says that the account is gone; `detail` is who they are, and what they did.
+    pub is_by_hand: bool,
     pub attempts: u32,
     pub runs: u32,
 }
@@ -113,6 +115,7 @@ impl ProviderRow {
             request_ids: together(entry.all().map(|result| &result.request_id)),
             reason: text(&worst.reason),
             detail: text(&worst.detail),
+            is_by_hand: worst.proof == Some(Proof::ByHand),
             attempts: entry.attempts,
             runs: result.runs,
         }
