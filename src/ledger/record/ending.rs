@@ -25,12 +25,14 @@ impl Record {
     pub fn close(&mut self, verdict: &Verdict, worst: Status, retention: Duration, now: OffsetDateTime) {
         self.lease = None;
         let now = now.unix_timestamp();
+        let is_over = matches!(worst, Status::Done | Status::NeedsAttention);
         (self.state, self.due_at) = match verdict.next {
             Next::Hold { due_at } => (State::Held, Some(due_at)),
             Next::Wait { due_at } => (State::Pending, Some(due_at)),
             Next::Attend => (State::NeedsAttention, Some(NEVER)),
             Next::LookUp => (State::Held, Some(NEVER)),
-            Next::Remove if worst == Status::Done && !self.late.is_empty() => (State::Pending, Some(now)),
+            // A person may take days: accounts under a late address are looked up before that.
+            Next::Remove if is_over && !self.late.is_empty() => (State::Pending, Some(now)),
             Next::Remove => self.after_removals(worst, now),
         };
         if self.state == State::Done {

@@ -220,3 +220,19 @@ async fn departure_that_a_worker_has_is_not_confirmed_meanwhile() {
     assert!(matches!(confirm(&world).await, Err(Refused::Busy(_))));
     assert_eq!(wiki(&world.record("idp/1").await), MANUAL);
 }
+
+#[tokio::test]
+async fn address_that_becomes_known_during_a_run_is_looked_up_before_a_person_has_confirmed() {
+    let world = World::with(&format!("{WIKI}\n# without instaply")).await;
+    world.vendors.have(&[B]);
+    world.say("idp", [known(named("u1", A), -20)]).await;
+    let (ledger, now) = (world.ledger.clone(), world.clock.now());
+    let late = [known(named("u1", B), -10)];
+    world.vendors.at_look_up(async move { ledger.store_facts("idp", &late, now).await.unwrap() });
+    world.leave("idp", "1", id("u1")).await;
+    world.go(HOUR);
+    world.tick_and_follow().await;
+    let record = world.record("idp/1").await;
+    assert_eq!((record.state, wiki(&record)), (State::NeedsAttention, MANUAL));
+    assert_eq!(world.vendors.left(), ["instaply b@example.com"]);
+}
