@@ -120,14 +120,16 @@ impl Config {
             KeySource::Set(url) => Some(url),
             KeySource::Secret(_) => None,
         });
-        let providers = self.providers.iter().map(|provider| provider.base_url.as_ref());
+        let called = self.providers.iter().filter(|provider| !provider.kind.is_manual());
+        let providers = called.map(|provider| provider.base_url.as_ref());
         !providers.chain(key_sets.map(Some)).all(|url| url.is_some_and(BaseUrl::is_loopback))
     }
 
     /// The names of all secrets that are needed.
     pub fn secret_names(&self) -> Vec<String> {
         let sources = self.sources.values().filter_map(|source| source.secret().map(str::to_owned));
-        let mut names: Vec<_> = sources.chain(self.providers.iter().map(|provider| provider.secret.clone())).collect();
+        let mut names: Vec<_> =
+            sources.chain(self.providers.iter().filter_map(|provider| provider.secret.clone())).collect();
         names.sort();
         names.dedup();
         names

@@ -170,10 +170,15 @@ impl Engine {
         wanted: impl Fn(&str) -> bool,
     ) -> Run {
         let (resolving, begun) = (assignment.action == Action::Resolve, &assignment.begun);
-        let takes_part = |name: &str| wanted(name) && (!resolving || begun.contains(name));
-        let wanted: Vec<_> = self.connections.iter().filter(|connection| takes_part(connection.name())).collect();
+        let takes_part = |connection: &Arc<Connection>| {
+            let name = connection.name();
+            wanted(name) && (!resolving || (begun.contains(name) && !connection.is_manual()))
+        };
+        let wanted: Vec<_> = self.connections.iter().filter(|connection| takes_part(connection)).collect();
         let looking = Looking::default();
-        looking.with(|looking| looking.extend(wanted.iter().map(|connection| connection.name().to_owned())));
+        // What a person removes is not announced.
+        let called = wanted.iter().filter(|connection| !connection.is_manual());
+        looking.with(|looking| looking.extend(called.map(|connection| connection.name().to_owned())));
         let assignment = Arc::new(assignment);
         let mut run = Run { tasks: JoinSet::new(), names: HashMap::new(), looking };
         for connection in wanted {
@@ -221,7 +226,7 @@ impl Job {
 
     /// A refusal of the credentials makes them be read once more: they may have been rotated.
     async fn with_credentials(&self) -> ProviderResult {
-        let name = self.connection.secret_name();
+        let Some(name) = self.connection.secret_name() else { return self.result(self.manual(), 0) };
         let cached = match self.secrets.get(name).await {
             Ok(secret) => secret,
             Err(down) => return self.result(store_down(&down), 0),
@@ -240,6 +245,16 @@ impl Job {
             // Whether the credentials are outdated is not known: that would be a person's business, this is not yet.
             Err(down) => ProviderResult { worst: store_down(&down), ..first },
         }
+    }
+
+    /// What a person has to do where the product has no API.
+    fn manual(&self) -> AccountResult {
+        let config = self.connection.config();
+        let result = match self.assignment.action {
+            Action::LookUp => AccountResult::of(Outcome::Planned).reason("manual"),
+            Action::Remove | Action::Resolve => AccountResult::of(Outcome::Manual).reason(config.action.name()),
+        };
+        result.detail(config.settings.instructions().unwrap_or_default())
     }
 
     /// All tenants of the provider at once, merged into one result.

@@ -18,6 +18,7 @@ mod cloudflare_access;
 mod data;
 mod flashduty;
 mod instaply;
+mod manual;
 mod pages;
 mod stytch_b2b;
 
@@ -165,6 +166,11 @@ pub trait Product: fmt::Debug + Send + Sync {
     fn known_by(&self) -> KnownBy {
         KnownBy::Email
     }
+
+    /// Returns what a person has to do where the product has no API: then nothing is called, and no secret is read.
+    fn instructions(&self) -> Option<String> {
+        None
+    }
 }
 
 /// One product, or one organization in it, or one of its look-ups: a person can have one account there.
@@ -203,7 +209,7 @@ pub struct ProviderKind {
     pub status: Confidence,
     /// What can be done to an account; the first is the default.
     pub actions: &'static [Action],
-    /// The keys of its secret, for a person.
+    /// The keys of its secret, for a person; empty if it has none.
     pub secret_keys: &'static str,
     /// Lines of its section in the configuration beside `kind`, to be adapted; a comment where one may be left out.
     pub configure_lines: &'static [&'static str],
@@ -247,12 +253,13 @@ impl Action {
 /// What reads the keys that only one kind has.
 enum Configure {
     Rust(fn(Section<'_>, &mut Reporter<'_>) -> Option<Box<dyn Product>>),
+    Manual,
     Data(&'static data::Kind),
 }
 
 /// The kinds that are written in Rust, sorted by name.
 pub const KINDS: &[ProviderKind] =
-    &[aerospike_cloud::KIND, cloudflare_access::KIND, flashduty::KIND, instaply::KIND, stytch_b2b::KIND];
+    &[aerospike_cloud::KIND, cloudflare_access::KIND, flashduty::KIND, instaply::KIND, manual::KIND, stytch_b2b::KIND];
 
 impl ProviderKind {
     /// Returns the built-in kind of this name.
@@ -283,6 +290,11 @@ impl ProviderKind {
         Self::names().into_iter().filter_map(Self::named).collect()
     }
 
+    /// Returns whether a person removes the account, because the product has no API: then there is no secret.
+    pub fn is_manual(&self) -> bool {
+        matches!(self.configure, Configure::Manual)
+    }
+
     /// Reads the keys that only this kind has. `action` is one of its own.
     pub(crate) fn configure(
         &self,
@@ -292,6 +304,7 @@ impl ProviderKind {
     ) -> Option<Box<dyn Product>> {
         match self.configure {
             Configure::Rust(configure) => configure(own, reporter),
+            Configure::Manual => settings::<manual::Settings>(own, reporter),
             Configure::Data(kind) => kind.configure(action, own, reporter),
         }
     }

@@ -46,7 +46,7 @@ enum Command {
     Sources(sources::Sources),
     /// List the kinds of products from which a person can be removed, and what to configure for each
     Providers(providers::Providers),
-    /// List the departures in the ledger; release, dismiss or replay those that wait for a person
+    /// List the departures in the ledger; release, dismiss, replay or confirm those that wait for a person
     Departures(departures::Departures),
     /// Stop every removal, without a deployment
     Pause(pause::Pause),

@@ -72,8 +72,12 @@ fn document(kind: &ProviderKind) -> Value {
 
 /// Returns a section that can be taken as it is, or adapted.
 fn configuration(kind: &ProviderKind) -> Vec<String> {
-    // A canary is found by a look-up.
-    let common = COMMON.iter().filter(|line| kind.looks_up || !line.starts_with("# canary"));
+    // A canary is found by a look-up; without an API there is no call to set anything for.
+    let has_effect = |line: &str| match line.starts_with("# enabled") {
+        true => true,
+        false => !kind.is_manual() && (kind.looks_up || !line.starts_with("# canary")),
+    };
+    let common = COMMON.iter().filter(|line| has_effect(line));
     let common = common.map(|line| {
         let line = line.replace("NAME", kind.name);
         let key = line.trim_start_matches("# ");
@@ -100,6 +104,11 @@ fn show(kind: &ProviderKind) {
     screen.line(&screen.paint(Ink::Bold, &format!("{}: {}", kind.name, kind.title)));
     screen.line(kind.page);
     screen.section("In offboard.toml", configuration(kind));
+    if kind.is_manual() {
+        let by_hand = "No API is called, and there is no secret: a person removes the account, and says so with \
+                       `offboard departures confirm`.";
+        return screen.section("Limitations", [by_hand.to_owned()]);
+    }
     let secret = format!("offboard/providers/{}, a JSON object with {}", kind.name, kind.secret_keys);
     screen.section("In AWS Secrets Manager", [secret]);
     if kind.looks_up {

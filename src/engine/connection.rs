@@ -31,8 +31,14 @@ impl Connection {
         &self.config.name
     }
 
-    pub(super) fn secret_name(&self) -> &str {
-        &self.config.secret
+    /// Whether a person removes the account, and nothing is called.
+    pub(super) fn is_manual(&self) -> bool {
+        self.config.kind.is_manual()
+    }
+
+    /// The name of its secret; `None` if nothing is called.
+    pub(super) fn secret_name(&self) -> Option<&str> {
+        self.config.secret.as_deref()
     }
 
     /// The provider's tenants with this secret.

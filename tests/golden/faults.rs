@@ -4,10 +4,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use offboard::{
-    outcome::{Outcome, ProviderResult},
-    providers::KINDS,
-};
+use offboard::outcome::{Outcome, ProviderResult};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -403,7 +400,7 @@ async fn no_fault_of_products_as_data_looks_like_success() {
 /// What each fault of each answer of the clean deletion comes to, to be read by a person.
 #[tokio::test]
 async fn what_faults_come_to() {
-    let cases: Vec<_> = KINDS.iter().map(|kind| Case::named(kind.name, "deleted")).collect();
+    let cases: Vec<_> = crate::rust_kinds().map(|kind| Case::named(kind.name, "deleted")).collect();
     let world = World::of(&cases).await;
     let trials = trials(&cases);
     let lines = stream::iter(&trials).map(|trial| async {

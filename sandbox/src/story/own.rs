@@ -82,6 +82,8 @@ impl Own {
         people.extend(provider.canary.as_ref().map(|canary| canary.expose()));
         let Some(given) = all.get_mut(&provider.name).and_then(toml::Value::as_table_mut) else { return Ok(()) };
         let text = |value: &toml::Value| value.as_str().map(str::to_owned);
+        // Without an API there is nothing to serve.
+        let Some(secret_name) = &provider.secret else { return Ok(()) };
         let (base, secret) = match provider.kind.name {
             "flashduty" => (serve("flashduty", host, world::flashduty(&people)).await?, world::FLASHDUTY.secret()),
             "instaply" => (serve("instaply", host, world::instaply(&people)).await?, world::INSTAPLY.secret()),
@@ -108,7 +110,7 @@ impl Own {
             }
         };
         given.insert("base_url".into(), base.clone().into());
-        self.aws.secrets.with(|secrets| secrets.put(&provider.secret, secret.clone()));
+        self.aws.secrets.with(|secrets| secrets.put(secret_name, secret.clone()));
         self.providers.push((provider.name.clone(), base, secret));
         Ok(())
     }
