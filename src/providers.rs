@@ -200,15 +200,105 @@ pub struct ProviderKind {
     pub status: Confidence,
     /// What can be done to an account; the first is the default.
     pub actions: &'static [Action],
-    /// The keys of its secret, for a person.
-    pub secret_keys: &'static str,
-    /// Lines of its section in the configuration beside `kind`, to be adapted; a comment where one may be left out.
-    pub configure_lines: &'static [&'static str],
+    /// What its secret may hold: the keys of one of these sets.
+    pub secret: &'static [&'static [SecretKey]],
+    /// The keys of its section in the configuration that only it has.
+    pub settings: &'static [Setting],
     /// Whether accounts can be looked up; else `canary` is refused.
     pub looks_up: bool,
     /// The keys that a provider of it must have of those that every provider takes.
     pub needs: &'static [&'static str],
     configure: Configure,
+}
+
+/// A key of a provider's secret.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct SecretKey {
+    /// The key in the JSON object.
+    pub key: &'static str,
+    /// What its value is, for a person.
+    pub description: &'static str,
+}
+
+/// A key of a provider's section that only its kind has.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Setting {
+    /// The key in the configuration.
+    pub name: &'static str,
+    /// What it is, for a person.
+    pub description: &'static str,
+    /// What its value is.
+    pub form: SettingForm,
+    /// Whether it must be given.
+    pub required: bool,
+    /// What it is unless given, where that can be said.
+    pub default: Option<&'static str>,
+    /// A value as it may be.
+    pub example: Option<&'static str>,
+    /// All its possible values, unless empty.
+    pub one_of: &'static [&'static str],
+    /// Its possible characters, as in a class of a regular expression: `a-z0-9-`.
+    pub characters: Option<&'static str>,
+    /// The most characters of it.
+    pub longest: Option<usize>,
+}
+
+/// What the value of a setting is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SettingForm {
+    /// A text.
+    Text,
+    /// A list of texts, at least one: a tenant each.
+    Texts,
+    /// `true` or `false`.
+    Flag,
+    /// An `https` URL.
+    Url,
+}
+
+impl Setting {
+    /// A text that must be given. The base of the others.
+    pub(crate) const TEXT: Self = Self {
+        name: "",
+        description: "",
+        form: SettingForm::Text,
+        required: true,
+        default: None,
+        example: None,
+        one_of: &[],
+        characters: None,
+        longest: None,
+    };
+
+    /// Where access tokens are fetched, of kinds with OAuth.
+    pub(crate) const TOKEN_URL: Self = Self {
+        name: "token_url",
+        description: "where access tokens are fetched, if not at the vendor's",
+        form: SettingForm::Url,
+        required: false,
+        example: Some("https://auth.example.com/oauth/token"),
+        ..Self::TEXT
+    };
+
+    /// By what people are found. `description` says what their external id is called.
+    pub(crate) const fn known_by(description: &'static str) -> Self {
+        let one_of = &["email", "external_id"];
+        Self { name: "match", description, required: false, default: Some("email"), one_of, ..Self::TEXT }
+    }
+
+    /// Returns a line of the configuration that sets it: a comment, where it may be left out.
+    pub fn line(&self) -> String {
+        let Self { name, description, form, .. } = self;
+        let value = self.default.or(self.example).or(self.one_of.first().copied()).unwrap_or("…");
+        let quoted = || format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""));
+        let value = match form {
+            SettingForm::Text | SettingForm::Url => quoted(),
+            SettingForm::Texts => format!("[{}]", quoted()),
+            SettingForm::Flag => value.to_owned(),
+        };
+        format!("{}{name} = {value}   # {description}", if self.required { "" } else { "# " })
+    }
 }
 
 /// What the facts of a kind rest on.
@@ -219,6 +309,20 @@ pub enum Confidence {
     VerifiedDocs,
     /// Partly inference: only a `canary` in sight shows that the look-up works.
     PartlyInferred,
+}
+
+impl Confidence {
+    /// Returns what it means for a person who relies on it.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::VerifiedDocs => "as the vendor documents them",
+            Self::PartlyInferred => {
+                "partly inferred: what the vendor's pages leave open was concluded, and not tried. So a `canary` is required: \
+                 unless this account is found in the same look-up, nobody is called absent. Try it with `offboard check \
+                 --live` and `offboard plan` before going live"
+            }
+        }
+    }
 }
 
 /// What is done to an account.
@@ -280,6 +384,21 @@ impl ProviderKind {
         Self::names().into_iter().filter_map(Self::named).collect()
     }
 
+    /// Returns the user's own kinds, sorted by name: the files in the folder `providers` of `folder`, which is the
+    /// configuration's.
+    ///
+    /// # Errors
+    /// What is wrong with any of them.
+    pub fn own(folder: &Path) -> Result<Vec<&'static Self>, Diagnostics> {
+        data::own(folder)
+    }
+
+    /// Returns the keys of its secret, for a person: "`client_id` and `client_secret`, or `access_token`".
+    pub fn secret_keys(&self) -> String {
+        let keys = |set: &&[SecretKey]| set.iter().map(|it| format!("`{}`", it.key)).collect::<Vec<_>>().join(" and ");
+        self.secret.iter().map(keys).collect::<Vec<_>>().join(", or ")
+    }
+
     /// Reads the keys that only this kind has. `action` is one of its own.
     pub(crate) fn configure(
         &self,
@@ -306,4 +425,26 @@ fn settings<P: Product + DeserializeOwned + 'static>(
     reporter: &mut Reporter<'_>,
 ) -> Option<Box<dyn Product>> {
     Some(Box::new(own.read::<P>(reporter)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::fields::known_keys;
+
+    #[test]
+    fn settings_of_a_kind_in_rust_are_the_keys_that_it_reads() {
+        let read: [&[&str]; 5] = [
+            known_keys::<aerospike_cloud::Settings>(&[]),
+            known_keys::<cloudflare_access::Settings>(&[]),
+            known_keys::<flashduty::Settings>(&[]),
+            known_keys::<instaply::Settings>(&[]),
+            known_keys::<stytch_b2b::Settings>(&[]),
+        ];
+        assert_eq!(read.len(), KINDS.len());
+        for (kind, keys) in KINDS.iter().zip(read) {
+            let described = kind.settings.iter().map(|setting| setting.name).collect::<std::collections::BTreeSet<_>>();
+            assert_eq!(described, keys.iter().copied().collect(), "{}", kind.name);
+        }
+    }
 }
