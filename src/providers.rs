@@ -399,6 +399,18 @@ impl ProviderKind {
         self.secret.iter().map(keys).collect::<Vec<_>>().join(", or ")
     }
 
+    /// Returns whether a provider of it takes this key, of those that every provider takes: no canary without a look-up, no
+    /// names of sources unless people are known by external ids, and nothing of calls where there is no secret to call with.
+    pub fn takes(&self, key: &str) -> bool {
+        match key {
+            "enabled" | "action" => true,
+            _ if self.secret.is_empty() => false,
+            "canary" => self.looks_up,
+            "sources" => self.settings.iter().any(|setting| setting.name == "match"),
+            _ => true,
+        }
+    }
+
     /// Reads the keys that only this kind has. `action` is one of its own.
     pub(crate) fn configure(
         &self,

@@ -20,6 +20,9 @@ use crate::configured::Configured;
 pub struct Providers {
     #[command(subcommand)]
     command: Option<Command>,
+    /// Print a page in Markdown, as in docs/providers
+    #[arg(long, hide = true, global = true)]
+    markdown: bool,
     #[command(flatten)]
     configured: Configured,
 }
@@ -32,9 +35,6 @@ enum Command {
     Show {
         /// The kind, as the configuration names it
         kind: String,
-        /// Print a page in Markdown, as in docs/providers
-        #[arg(long, hide = true)]
-        markdown: bool,
     },
 }
 
@@ -61,27 +61,25 @@ impl Providers {
     /// Lists the kinds, or shows one.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         let kinds = Kinds { built_in: ProviderKind::all(), own: self.configured.own_kinds()? };
-        let (name, markdown) = match &self.command {
-            Some(Command::Show { kind, markdown }) => (Some(kind), *markdown),
-            _ => (None, false),
-        };
-        let Some(name) = name else {
-            let documents = || kinds.all().map(|kind| kinds.document(kind)).collect();
-            if self.configured.json {
-                print_json(documents())
-            } else {
-                self.list(&kinds)
+        let name = match &self.command {
+            Some(Command::Show { kind }) => kind,
+            _ => {
+                match self.configured.json {
+                    true => print_json(kinds.all().map(|kind| kinds.document(kind)).collect()),
+                    false if self.markdown => print(&page::index(kinds.all())),
+                    false => self.list(&kinds),
+                }
+                return Ok(ExitCode::SUCCESS);
             }
-            return Ok(ExitCode::SUCCESS);
         };
         let Some(kind) = kinds.all().find(|kind| kind.name == *name) else {
             let known: Vec<_> = kinds.all().map(|kind| kind.name).collect();
             eprintln!("offboard: unknown kind `{name}`: {}", suggestion(name, &known));
             return Ok(ExitCode::from(2));
         };
-        match markdown {
-            _ if self.configured.json => print_json(vec![kinds.document(kind)]),
-            true => print(&page::page(kind)),
+        match self.configured.json {
+            true => print_json(vec![kinds.document(kind)]),
+            false if self.markdown => print(&page::page(kind)),
             false => show(kind),
         }
         Ok(ExitCode::SUCCESS)
@@ -126,8 +124,8 @@ fn show(kind: &ProviderKind) {
         section("Rate limits", limits);
     }
     section("Facts", kind.status.in_words());
-    if !kind.looks_up {
-        section("Limitations", describe::NO_LOOK_UP);
+    if let Some(limitations) = describe::limitations(kind) {
+        section("Limitations", limitations);
     }
     let settings =
         kind.settings.iter().flat_map(|setting| wrapped(&describe::setting(setting), 90)).collect::<Vec<_>>();
@@ -135,6 +133,9 @@ fn show(kind: &ProviderKind) {
         screen.section("Settings", settings);
     }
     screen.section("In offboard.toml", describe::configuration(kind));
+    if kind.secret.is_empty() {
+        return;
+    }
     let secret = format!("offboard/providers/{}, a JSON object with {}", kind.name, kind.secret_keys());
     screen.section("In AWS Secrets Manager", [secret].into_iter().chain(describe::secret(kind)));
     if kind.looks_up {

@@ -1,9 +1,9 @@
-//! Files that are made of what the code knows: the schema of the configuration.
+//! Files that are made of what the code knows: the schema of the configuration, and a page for each kind of provider.
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
-use offboard::config;
+use offboard::{config, providers::ProviderKind};
 use serde_json::Value;
 
 /// How the files are written anew.
@@ -48,5 +48,20 @@ fn schema_has_the_keys_that_the_configuration_reads() {
         let properties = schema["definitions"][name]["properties"].as_object().expect(path);
         let described: BTreeSet<_> = properties.keys().map(String::as_str).filter(|key| *key != "kind").collect();
         assert_eq!(described, keys.iter().copied().collect(), "{path}");
+    }
+}
+
+#[test]
+fn page_of_every_kind_of_provider_is_that_of_the_code() {
+    check_file("docs/providers/README.md", &printed(&["providers", "--markdown"]));
+    let names = ProviderKind::names();
+    for name in &names {
+        check_file(&format!("docs/providers/{name}.md"), &printed(&["providers", "show", name, "--markdown"]));
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/providers");
+    for file in fs::read_dir(folder).expect("a folder") {
+        let file = file.expect("a file").file_name().into_string().expect("UTF-8");
+        let known = file == "README.md" || file.strip_suffix(".md").is_some_and(|name| names.contains(&name));
+        assert!(known, "docs/providers/{file} is of no kind: remove it");
     }
 }

@@ -31,7 +31,7 @@ fn pages() -> Vec<(String, String)> {
         let names: Vec<_> = files.map(|file| format!("{folder}/{}", file.to_str().unwrap())).collect();
         names.into_iter().filter(|name| name.ends_with(".md")).collect::<Vec<_>>()
     };
-    let names = [of("."), of("docs"), of("docs/sources"), of("events")].concat();
+    let names = [of("."), of("docs"), of("docs/sources"), of("docs/providers"), of("events")].concat();
     names.into_iter().map(|name| (name.clone(), text(&name))).collect()
 }
 

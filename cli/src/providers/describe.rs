@@ -4,7 +4,7 @@ use offboard::providers::{ProviderKind, Setting, SettingForm};
 use serde_json::{Value, json};
 
 /// What it means that a product cannot be searched.
-pub(super) const NO_LOOK_UP: &str =
+const NO_LOOK_UP: &str =
     "The product has no look-up: no read proves the credentials, and the proof of a removal is a second one.";
 
 /// The keys that a provider of any kind takes, with their defaults.
@@ -25,10 +25,9 @@ pub(super) fn actions(kind: &ProviderKind) -> String {
 
 /// Returns a section that can be taken as it is, or adapted.
 pub(super) fn configuration(kind: &ProviderKind) -> Vec<String> {
-    let needed = |line: &&str| kind.needs.iter().any(|need| line.trim_start_matches("# ").starts_with(need));
-    // A canary is found by a look-up.
-    let common = COMMON.into_iter().filter(|line| kind.looks_up || !line.starts_with("# canary"));
-    let (required, optional): (Vec<_>, Vec<_>) = common.partition(needed);
+    let key = |line: &str| line.trim_start_matches("# ").split(' ').next().unwrap_or_default().to_owned();
+    let common = COMMON.into_iter().filter(|line| kind.takes(&key(line)));
+    let (required, optional): (Vec<_>, Vec<_>) = common.partition(|line| kind.needs.contains(&key(line).as_str()));
     let required = required.into_iter().map(|line| match line.starts_with("# base_url") {
         true => "base_url = \"https://api.example.com\"   # where the product is".to_owned(),
         false => line.trim_start_matches("# ").to_owned(),
@@ -48,6 +47,11 @@ pub(super) fn configuration(kind: &ProviderKind) -> Vec<String> {
         .chain(actions)
         .chain(optional.into_iter().map(|line| line.replace("NAME", kind.name)))
         .collect()
+}
+
+/// Returns what cannot be done, because the product has no look-up.
+pub(super) fn limitations(kind: &ProviderKind) -> Option<&'static str> {
+    (!kind.looks_up && !kind.secret.is_empty()).then_some(NO_LOOK_UP)
 }
 
 /// Returns a setting with its description, its default and its values.
