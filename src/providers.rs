@@ -318,7 +318,7 @@ impl Confidence {
             Self::VerifiedDocs => "as the vendor documents them",
             Self::PartlyInferred => {
                 "partly inferred: what the vendor's pages leave open was concluded, and not tried. So a `canary` is required: \
-                 unless this account is found in the same look-up, nobody is called absent. Try it with `offboard check \
+                 unless this account is found in the same look-up, no person is reported as absent. Try it with `offboard check \
                  --live` and `offboard plan` before going live"
             }
         }

@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use offboard::{
-    outcome::{AccountResult, Outcome, Status},
+    config::{Config, ProviderConfig},
+    outcome::{AccountResult, Outcome, ProviderResult, Status},
     person::{Email, Person},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::configured::{Configured, address, look_up};
-use offboard_sandbox::screen::{Screen, print};
+use offboard_sandbox::screen::{Screen, print, wrapped};
 
 /// The options of `offboard plan`.
 #[derive(Args)]
@@ -42,8 +43,14 @@ impl Plan {
         // A product without a look-up plans with a reason: no account was found there.
         let found = |result: &AccountResult| result.outcome == Outcome::Planned && result.reason.is_none();
         let found = entries.iter().filter(|entry| found(&entry.worst)).count();
-        let rows = serde_json::to_value(&entries)?;
-        screen.show(&screen.outcomes(rows.as_array().map(Vec::as_slice).unwrap_or_default()));
+        let rows = entries.iter().map(|entry| document(&config, entry)).collect::<Result<Vec<_>, _>>()?;
+        screen.show(&screen.outcomes(&rows));
+        let actions = entries.iter().filter_map(|entry| action(&config, entry));
+        let actions: Vec<_> = actions.flat_map(|text| wrapped(&text, usize::from(screen.width) - 2)).collect();
+        if !actions.is_empty() {
+            screen.section("What a removal would do", actions);
+            screen.line("");
+        }
         let mismatches =
             if worst > Status::Planned { vec![format!("the departure would be {worst}")] } else { Vec::new() };
         screen.verdict(
@@ -56,4 +63,35 @@ impl Plan {
         }
         Ok(ExitCode::from(u8::from(!mismatches.is_empty())))
     }
+}
+
+/// The provider of a result, if it is one where an account would be removed.
+fn planned<'a>(config: &'a Config, entry: &ProviderResult) -> Option<&'a ProviderConfig> {
+    let is_planned = entry.all().any(|account| account.outcome == Outcome::Planned);
+    config.providers.iter().find(|provider| is_planned && provider.name == entry.provider)
+}
+
+/// Returns what would be done at a provider, and to which accounts.
+fn action(config: &Config, entry: &ProviderResult) -> Option<String> {
+    let provider = planned(config, entry)?;
+    let accounts = if entry.accounts.is_empty() { std::slice::from_ref(&entry.worst) } else { &entry.accounts };
+    let accounts = accounts.iter().filter(|account| account.outcome == Outcome::Planned).filter_map(name);
+    let accounts = accounts.collect::<Vec<_>>().join(", ");
+    let accounts = if accounts.is_empty() { String::new() } else { format!(" {accounts}") };
+    Some(format!("{}: {}{accounts}. {}", entry.provider, provider.action.name(), provider.kind.effect))
+}
+
+/// Returns an account's id, unless that is an e-mail address.
+fn name(account: &AccountResult) -> Option<String> {
+    let id = account.account_id.as_ref().filter(|id| !id.contains('@'))?;
+    Some(account.scope.as_ref().map_or_else(|| id.clone(), |scope| format!("{id} ({scope})")))
+}
+
+fn document(config: &Config, entry: &ProviderResult) -> serde_json::Result<Value> {
+    let mut document = serde_json::to_value(entry)?;
+    if let Some(provider) = planned(config, entry) {
+        document["action"] = provider.action.name().into();
+        document["effect"] = provider.kind.effect.into();
+    }
+    Ok(document)
 }

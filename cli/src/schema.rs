@@ -91,7 +91,8 @@ fn of_source(kind: &SourceKind, spec: &KindSpec) -> Value {
 
 /// What a kind requires of its provider, and all keys that it takes.
 fn of_provider(kind: &ProviderKind, common: &Map<String, Value>) -> Value {
-    let keys = common.keys().filter(|key| *key == "kind" || kind.takes(key)).map(|key| (key.clone(), Value::Bool(true)));
+    let keys =
+        common.keys().filter(|key| *key == "kind" || kind.takes(key)).map(|key| (key.clone(), Value::Bool(true)));
     let settings = kind.settings.iter().map(|setting| (setting.name.to_owned(), of_setting(setting)));
     let mut properties: Map<_, _> = keys.chain(settings).collect();
     properties.insert("action".to_owned(), json!({"enum": kind.actions}));
