@@ -393,6 +393,11 @@ impl ProviderKind {
         data::own(folder)
     }
 
+    /// Returns the keys that a kind's file may have, by the heading of each table in the page on the language.
+    pub fn file_keys() -> [(&'static str, &'static [&'static str]); 8] {
+        data::keys()
+    }
+
     /// Returns the keys of its secret, for a person: "`client_id` and `client_secret`, or `access_token`".
     pub fn secret_keys(&self) -> String {
         let keys = |set: &&[SecretKey]| set.iter().map(|it| format!("`{}`", it.key)).collect::<Vec<_>>().join(" and ");

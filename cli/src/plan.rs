@@ -1,10 +1,10 @@
 //! `offboard plan`: which accounts of a person would be removed, and where.
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 use clap::Args;
 use offboard::{
-    config::{Config, ProviderConfig},
+    config::ProviderConfig,
     outcome::{AccountResult, Outcome, ProviderResult, Status},
     person::{Email, Person},
 };
@@ -38,14 +38,15 @@ impl Plan {
         screen.line(&format!("Looking for {} at {} providers …", self.email, config.providers.len()));
         let person =
             Person { external_id: self.external_id.clone(), email: Some(self.email.clone()), ..Person::default() };
+        let removals: Removals = config.providers.iter().map(Removal::of).collect();
         let entries = look_up(&mut config, &person).await?;
         let worst = entries.iter().map(|entry| entry.worst.outcome.status()).max().unwrap_or(Status::Incomplete);
         // A product without a look-up plans with a reason: no account was found there.
         let found = |result: &AccountResult| result.outcome == Outcome::Planned && result.reason.is_none();
         let found = entries.iter().filter(|entry| found(&entry.worst)).count();
-        let rows = entries.iter().map(|entry| document(&config, entry)).collect::<Result<Vec<_>, _>>()?;
+        let rows = entries.iter().map(|entry| document(&removals, entry)).collect::<Result<Vec<_>, _>>()?;
         screen.show(&screen.outcomes(&rows));
-        let actions = entries.iter().filter_map(|entry| action(&config, entry));
+        let actions = entries.iter().filter_map(|entry| action(&removals, entry));
         let actions: Vec<_> = actions.flat_map(|text| wrapped(&text, usize::from(screen.width) - 2)).collect();
         if !actions.is_empty() {
             screen.section("What a removal would do", actions);
@@ -65,20 +66,35 @@ impl Plan {
     }
 }
 
-/// The provider of a result, if it is one where an account would be removed.
-fn planned<'a>(config: &'a Config, entry: &ProviderResult) -> Option<&'a ProviderConfig> {
+/// What a removal does, by the provider's name.
+type Removals = BTreeMap<String, Removal>;
+
+/// What a removal does at a provider.
+struct Removal {
+    action: &'static str,
+    effect: &'static str,
+}
+
+impl Removal {
+    fn of(provider: &ProviderConfig) -> (String, Self) {
+        (provider.name.clone(), Self { action: provider.action.name(), effect: provider.kind.effect })
+    }
+}
+
+/// Returns what a removal does at the provider of a result, if one would be tried.
+fn planned<'a>(removals: &'a Removals, entry: &ProviderResult) -> Option<&'a Removal> {
     let is_planned = entry.all().any(|account| account.outcome == Outcome::Planned);
-    config.providers.iter().find(|provider| is_planned && provider.name == entry.provider)
+    removals.get(&entry.provider).filter(|_| is_planned)
 }
 
 /// Returns what would be done at a provider, and to which accounts.
-fn action(config: &Config, entry: &ProviderResult) -> Option<String> {
-    let provider = planned(config, entry)?;
+fn action(removals: &Removals, entry: &ProviderResult) -> Option<String> {
+    let Removal { action, effect } = planned(removals, entry)?;
     let accounts = if entry.accounts.is_empty() { std::slice::from_ref(&entry.worst) } else { &entry.accounts };
     let accounts = accounts.iter().filter(|account| account.outcome == Outcome::Planned).filter_map(name);
     let accounts = accounts.collect::<Vec<_>>().join(", ");
     let accounts = if accounts.is_empty() { String::new() } else { format!(" {accounts}") };
-    Some(format!("{}: {}{accounts}. {}", entry.provider, provider.action.name(), provider.kind.effect))
+    Some(format!("{}: {action}{accounts}. {effect}", entry.provider))
 }
 
 /// Returns an account's id, unless that is an e-mail address.
@@ -87,11 +103,11 @@ fn name(account: &AccountResult) -> Option<String> {
     Some(account.scope.as_ref().map_or_else(|| id.clone(), |scope| format!("{id} ({scope})")))
 }
 
-fn document(config: &Config, entry: &ProviderResult) -> serde_json::Result<Value> {
+fn document(removals: &Removals, entry: &ProviderResult) -> serde_json::Result<Value> {
     let mut document = serde_json::to_value(entry)?;
-    if let Some(provider) = planned(config, entry) {
-        document["action"] = provider.action.name().into();
-        document["effect"] = provider.kind.effect.into();
+    if let Some(Removal { action, effect }) = planned(removals, entry) {
+        document["action"] = (*action).into();
+        document["effect"] = (*effect).into();
     }
     Ok(document)
 }

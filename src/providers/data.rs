@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{Confidence, Configure, ProviderKind};
-use crate::settings::Diagnostics;
+use crate::settings::{Diagnostics, fields::known_keys};
 
 mod answer;
 mod call;
@@ -76,6 +76,20 @@ static READ: LazyLock<Mutex<BTreeMap<&'static str, &'static ProviderKind>>> = La
 #[derive(Debug)]
 pub(crate) struct Kind {
     spec: Spec,
+}
+
+/// The keys of each table of a kind's file, by the table's heading in the page on the language.
+pub(super) fn keys() -> [(&'static str, &'static [&'static str]); 8] {
+    [
+        ("The file", known_keys::<Spec>(&[])),
+        ("`[settings.NAME]`", known_keys::<spec::Setting>(&[])),
+        ("`[auth]`", known_keys::<spec::OauthTable>(&[])),
+        ("`[http]`", known_keys::<Spec>(&["http"])),
+        ("`[find.NAME]`", known_keys::<spec::Find>(&[])),
+        ("`page`", known_keys::<spec::Find>(&["page"])),
+        ("`[remove.ACTION]`", known_keys::<spec::Step>(&[])),
+        ("`[[errors]]`", known_keys::<spec::ErrorRule>(&[])),
+    ]
 }
 
 /// The names of the built-in kinds.
