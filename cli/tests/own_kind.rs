@@ -72,13 +72,14 @@ fn configured(url: &str) -> PathBuf {
     config
 }
 
-/// The sandbox, ended with the test.
-struct Sandbox(Child);
+/// The sandbox, ended with the test, and the folder of its configuration, which it cannot remove when it is killed.
+struct Sandbox(Child, PathBuf);
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+        let _ = fs::remove_dir_all(&self.1);
     }
 }
 
@@ -89,7 +90,9 @@ fn serve(config: &Path) -> (Sandbox, Value) {
     let mut child = command.spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    (Sandbox(child), serde_json::from_str(&line).unwrap())
+    let given: Value = serde_json::from_str(&line).unwrap();
+    let folder = Path::new(given["config"].as_str().unwrap()).parent().unwrap().to_owned();
+    (Sandbox(child, folder), given)
 }
 
 fn offboard(given: &Value, arguments: &[&str]) -> (Option<i32>, Value) {

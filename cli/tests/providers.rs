@@ -132,6 +132,24 @@ fn every_file_of_the_users_own_that_cannot_work_is_named_with_its_line() {
 }
 
 #[test]
+fn check_reads_files_that_no_provider_uses_yet() {
+    let checked = |name: &str, kinds: &[(&str, &str)]| {
+        let config = with_kinds(name, kinds);
+        let command = &mut Command::new(env!("CARGO_BIN_EXE_offboard"));
+        let output = command.args(["check", "--offline", "--json", "--config"]).arg(config).output().expect("it runs");
+        let results: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+        let own = results.into_iter().find(|result| result["what"] == "your own kinds").expect("it is checked");
+        (output.status.code(), own["level"].clone(), own["note"].as_str().unwrap_or_default().to_owned())
+    };
+    let (code, level, note) = checked("used", &[("acme.toml", ACME), ("later.toml", ACME)]);
+    assert_eq!((code, level, note.as_str()), (Some(0), "ok".into(), "acme, later"));
+    let broken = ACME.replace("{id}", "{user}");
+    let (code, level, note) = checked("unused", &[("acme.toml", ACME), ("later.toml", &broken)]);
+    assert_eq!((code, level), (Some(1), "error".into()), "{note}");
+    assert!(note.contains("providers/later.toml:") && note.contains("`{user}`"), "{note}");
+}
+
+#[test]
 fn unknown_kind_is_wrong_usage_and_the_nearest_is_named() {
     let output = providers(&["show", "flashdutty"]);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
