@@ -32,29 +32,40 @@ impl Schema {
     /// Prints the schema.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         let kinds: Vec<_> = ProviderKind::all().into_iter().chain(self.configured.own_kinds()?).collect();
-        let mut schema: Value = serde_json::from_str(BASE).context("the schema's base")?;
         let specs = KINDS.iter().map(|kind| Ok((kind, kind.spec().map_err(Error::msg)?)));
         let specs = specs.collect::<anyhow::Result<Vec<_>>>()?;
-        let names = specs.iter().map(|(kind, _)| kind.name).collect::<Vec<_>>();
-        let senders = specs.iter().map(|(_, spec)| spec.sender.as_str()).collect::<Vec<_>>();
-        let source = &mut schema["definitions"]["source"];
-        source["properties"]["kind"] =
-            json!({"description": "What the sender is.", "enum": names, "x-taplo": documented(&senders)});
-        source["allOf"] = specs.iter().map(|(kind, spec)| when(kind.name, of_source(kind, spec))).collect();
-        let names = kinds.iter().map(|kind| kind.name).collect::<Vec<_>>();
-        let titles = kinds.iter().map(|kind| kind.title).collect::<Vec<_>>();
-        let provider = &mut schema["definitions"]["provider"];
-        let common = provider["properties"].as_object().cloned().unwrap_or_default();
-        // A file of one's own may have come since the schema was written.
-        let any_other = json!({"type": "string", "pattern": "^[a-z0-9_]+$"});
-        provider["properties"]["kind"] = json!({
-            "description": "What the product is.",
-            "anyOf": [{"enum": names, "x-taplo": documented(&titles)}, any_other],
-        });
-        provider["allOf"] = kinds.iter().map(|kind| when(kind.name, of_provider(kind, &common))).collect();
+        let mut schema: Value = serde_json::from_str(BASE).context("the schema's base")?;
+        add_sources(&mut schema["definitions"], &specs);
+        add_providers(&mut schema["definitions"], &kinds);
+        let definitions = schema["definitions"].clone();
+        inline(&mut schema, &definitions);
         print(&format!("{schema:#}"));
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn add_sources(definitions: &mut Value, specs: &[(&SourceKind, KindSpec)]) {
+    let names = specs.iter().map(|(kind, _)| kind.name).collect::<Vec<_>>();
+    let senders = specs.iter().map(|(_, spec)| spec.sender.as_str()).collect::<Vec<_>>();
+    definitions["source"]["properties"]["kind"] =
+        json!({"description": "What the sender is.", "enum": names, "x-taplo": documented(&senders)});
+    let kinds = specs.iter().map(|(kind, spec)| when(kind.name, of_source(kind, spec), json!({})));
+    definitions["source_of_a_kind"] = each_and("source", kinds);
+}
+
+fn add_providers(definitions: &mut Value, kinds: &[&ProviderKind]) {
+    let names = kinds.iter().map(|kind| kind.name).collect::<Vec<_>>();
+    let titles = kinds.iter().map(|kind| kind.title).collect::<Vec<_>>();
+    let properties = &mut definitions["provider"]["properties"];
+    let common = properties.as_object().cloned().unwrap_or_default();
+    // A file of one's own may have come since the schema was written.
+    let any_other = json!({"type": "string", "pattern": "^[a-z0-9_]+$"});
+    properties["kind"] = json!({
+        "description": "What the product is.",
+        "anyOf": [{"enum": names, "x-taplo": documented(&titles)}, any_other],
+    });
+    let kinds = kinds.iter().map(|kind| when(kind.name, of_provider(kind, &common), settings(kind)));
+    definitions["provider_of_a_kind"] = each_and("provider", kinds);
 }
 
 /// What an editor shows beside each value.
@@ -62,8 +73,43 @@ fn documented(values: &[&str]) -> Value {
     json!({"docs": {"enumValues": values}})
 }
 
-fn when(kind: &str, then: Value) -> Value {
-    json!({"if": {"required": ["kind"], "properties": {"kind": {"const": kind}}}, "then": then})
+/// What holds of every kind, and what of each. Editors look for what a key means in the parts of `allOf`, and not beside it.
+fn each_and(common: &str, kinds: impl Iterator<Item = Value>) -> Value {
+    let common = json!({"$ref": format!("#/definitions/{common}")});
+    let all: Vec<_> = [common].into_iter().chain(kinds).collect();
+    json!({ "allOf": all })
+}
+
+/// What is required if the kind is this one. `properties` only describe: editors do not look into `then`.
+fn when(kind: &str, then: Value, properties: Value) -> Value {
+    let of_kind = json!({"required": ["kind"], "properties": {"kind": {"const": kind}}});
+    json!({"if": of_kind, "then": then, "properties": properties})
+}
+
+/// What the settings of a kind are, for a person.
+fn settings(kind: &ProviderKind) -> Value {
+    let about = |setting: &Setting| json!({"description": format!("{}: {}", kind.name, setting.description)});
+    Value::Object(kind.settings.iter().map(|setting| (setting.name.to_owned(), about(setting))).collect())
+}
+
+/// Puts a definition into its place where something stands beside the reference to it: `{"description", "allOf": [{"$ref"}]}`.
+fn inline(schema: &mut Value, definitions: &Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(|item| inline(item, definitions)),
+        Value::Object(fields) => {
+            let only = fields.get("allOf").and_then(Value::as_array).filter(|all| all.len() == 1);
+            let name = only.and_then(|all| all[0]["$ref"].as_str()?.strip_prefix("#/definitions/"));
+            if let Some(definition) = name.and_then(|name| definitions[name].as_object()) {
+                let defined = definition.clone();
+                fields.remove("allOf");
+                defined.into_iter().for_each(|(key, value)| {
+                    fields.entry(key).or_insert(value);
+                });
+            }
+            fields.values_mut().for_each(|field| inline(field, definitions));
+        }
+        _ => {}
+    }
 }
 
 /// What a kind requires of its source, and what it does not take.

@@ -110,6 +110,10 @@ def main():
             judge.right(f"providers show {kind['kind']}, all keys", re.sub(r"^# (?=\w+ = )", "", block, flags=re.MULTILINE))
         for kind in documents(offboard, "sources"):
             judge.right(f"sources {kind['kind']}", PROVIDER + kind["configuration"])
+        # The kind that the page on a product of one's own adds.
+        page = (ROOT / "docs" / "add-a-provider.md").read_text(encoding="utf-8")
+        (judge.folder / "providers").mkdir()
+        (judge.folder / "providers" / "wiki.toml").write_text(page.split("```toml\n")[1].split("```")[0], encoding="utf-8")
         shown = 0
         for page in sorted((ROOT / "docs").rglob("*.md")):
             # Each of these is the block of `providers show`.
