@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::de::DeTable;
 
 use crate::{
-    settings::{Reporter, Section},
+    settings::{Reporter, Section, fields::known_keys},
     source::{KeySource, Source},
 };
 
@@ -134,6 +134,20 @@ impl Config {
         names.dedup();
         names
     }
+}
+
+/// Returns the keys of each table of fixed keys in `offboard.toml`, by the table's path; `*` stands for a name. A `kind` and
+/// the settings of a provider's kind are not among them.
+pub fn keys() -> BTreeMap<&'static str, &'static [&'static str]> {
+    let mut keys = crate::source::keys();
+    keys.extend([
+        ("policy", known_keys::<Policy>(&[])),
+        ("policy.max_departures", known_keys::<MaxDepartures>(&[])),
+        ("http", known_keys::<HttpSettings>(&[])),
+        ("ledger", known_keys::<LedgerSettings>(&[])),
+        ("providers.*", provider::keys()),
+    ]);
+    keys
 }
 
 /// Reads `[policy]` and `[ledger]`, and whether they go together: a departure that is still acted on must have its record.

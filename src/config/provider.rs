@@ -15,7 +15,7 @@ use crate::{
     outbound::Limits,
     person::{Email, KnownBy},
     providers::{Action, Product, ProviderKind},
-    settings::{BaseUrl, Reporter, Section, duration, suggestion},
+    settings::{BaseUrl, Reporter, Section, duration, fields::known_keys, suggestion},
 };
 
 /// `[providers.NAME]`: one product.
@@ -57,6 +57,11 @@ struct Common {
     canary: Option<Canary>,
     sources: Option<Vec<String>>,
     action: Option<Action>,
+}
+
+/// Returns the keys that every provider takes, as they are read.
+pub(super) fn keys() -> &'static [&'static str] {
+    known_keys::<Common>(&[])
 }
 
 /// The keys that every provider takes.

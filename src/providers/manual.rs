@@ -3,7 +3,7 @@
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::{Action, Confidence, Configure, Product, ProviderKind, Tenant};
+use super::{Action, Confidence, Configure, Product, ProviderKind, Setting, SettingForm, Tenant};
 use crate::{
     person::mask_addresses,
     secrets::{Secret, SecretError},
@@ -22,11 +22,31 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     limits: None,
     status: Confidence::VerifiedDocs,
     actions: &[Action::Delete, Action::Deactivate],
-    secret_keys: "",
-    configure_lines: &[
-        "instructions = \"Settings, Users: delete the user\"   # what a person has to do there",
-        "# title = \"Wiki\"   # the product's name",
-        "# url = \"https://wiki.example.com/admin/users\"   # where to do it",
+    secret: &[],
+    settings: &[
+        Setting {
+            name: "instructions",
+            description: "what a person has to do there",
+            example: Some("Settings, Users: delete the user"),
+            longest: Some(LONGEST),
+            ..Setting::TEXT
+        },
+        Setting {
+            name: "title",
+            description: "the product's name",
+            required: false,
+            example: Some("Wiki"),
+            longest: Some(LONGEST),
+            ..Setting::TEXT
+        },
+        Setting {
+            name: "url",
+            description: "where to do it",
+            form: SettingForm::Url,
+            required: false,
+            example: Some("https://wiki.example.com/admin/users"),
+            ..Setting::TEXT
+        },
     ],
     looks_up: false,
     needs: &[],

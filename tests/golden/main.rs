@@ -103,15 +103,9 @@ fn every_data_kind_has_golden_exchanges() {
 }
 
 #[test]
-fn every_kind_has_golden_exchanges_and_a_row_in_its_page() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/providers.md")).unwrap();
+fn every_kind_in_rust_has_golden_exchanges() {
     for kind in rust_kinds() {
         assert!(Case::all_of(kind.name).len() >= 10, "too few golden exchanges for `{}`", kind.name);
-        let row = format!("| `{}` |", kind.name);
-        assert!(
-            page.lines().any(|line| line.starts_with(&row)),
-            "docs/providers.md: no row of a table begins with {row}"
-        );
     }
     let mut names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
     names.sort_unstable();

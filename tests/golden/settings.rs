@@ -74,7 +74,7 @@ fn kinds() {
         let secret = Secret::parse("it", secret).unwrap();
         let places = config.providers[0].settings.connect(&secret).unwrap();
         let places: Vec<_> = places.iter().map(|place| (&*place.base_url, place.scope.as_deref())).collect();
-        format!("{}: {}\n  secret: {}\n  {places:?}", kind.name, kind.title, kind.secret_keys)
+        format!("{}: {}\n  secret: {}\n  {places:?}", kind.name, kind.title, kind.secret_keys())
     });
     insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
 }
