@@ -15,7 +15,6 @@ use tokio::{
 };
 
 use crate::{
-    aws,
     config::{Config, Policy, ProviderConfig},
     outbound::{Client, Http},
     outcome::{AccountResult, Outcome, ProviderResult},
@@ -52,7 +51,6 @@ pub struct Engine {
 /// What one invocation works with.
 #[derive(Clone, Debug)]
 struct Job {
-    client: Client,
     policy: Policy,
     connection: Arc<Connection>,
     secrets: Arc<Secrets>,
@@ -116,21 +114,9 @@ impl Engine {
     /// Takes the providers out of the configuration.
     pub fn new(config: &mut Config, client: Client) -> Self {
         let providers = std::mem::take(&mut config.providers);
-        let connections = providers.into_iter().map(|config| Arc::new(Connection::new(config))).collect();
+        let connection = |config| Arc::new(Connection::new(config, client.for_provider()));
+        let connections = providers.into_iter().map(connection).collect();
         Self { client, policy: config.policy.clone(), connections }
-    }
-
-    /// Makes the connections that a configuration asks for: to its providers, and to Secrets Manager.
-    ///
-    /// # Errors
-    /// If the extra certificate authority cannot be used.
-    pub async fn connect(config: &mut Config) -> Result<(Self, Arc<Secrets>), String> {
-        let extra_ca = config.extra_ca().map_err(|errors| errors.to_string())?;
-        let client = Client::new(extra_ca.as_deref(), config.calls_out())?;
-        let aws = aws::config(extra_ca.as_deref()).await?;
-        let store = aws_sdk_secretsmanager::Client::new(&aws);
-        let secrets = Arc::new(Secrets::new(store, config.secret_names()));
-        Ok((Self::new(config, client), secrets))
     }
 
     /// The connections that it calls with.
@@ -183,7 +169,6 @@ impl Engine {
         let mut run = Run { tasks: JoinSet::new(), names: HashMap::new(), looking };
         for connection in wanted {
             let job = Job {
-                client: self.client.clone(),
                 policy: self.policy.clone(),
                 connection: connection.clone(),
                 secrets: secrets.clone(),
@@ -287,7 +272,7 @@ impl Job {
             AccountResult { scope: Some(scope.join(" · ")), ..account }
         };
         let http = match tenant_url(config, tenant) {
-            Some(base) => Http::new(self.client.clone(), base, config.limits.clone(), self.deadline),
+            Some(base) => Http::new(self.connection.client(), base, config.limits.clone(), self.deadline),
             None => return (vec![scoped(None, AccountResult::of(Outcome::Rejected).reason("unusable_base_url"))], 0),
         };
         let removing = Removing {

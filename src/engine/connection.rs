@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{
     config::ProviderConfig,
+    outbound::Client,
     providers::Tenant,
     secrets::{Secret, SecretError},
 };
@@ -15,16 +16,21 @@ pub(super) type Tenants = Arc<Vec<Tenant>>;
 #[derive(Debug)]
 pub(super) struct Connection {
     config: ProviderConfig,
+    client: Client,
     connected: Mutex<Option<(Arc<Secret>, Tenants)>>,
 }
 
 impl Connection {
-    pub(super) fn new(config: ProviderConfig) -> Self {
-        Self { config, connected: Mutex::new(None) }
+    pub(super) fn new(config: ProviderConfig, client: Client) -> Self {
+        Self { config, client, connected: Mutex::new(None) }
     }
 
     pub(super) fn config(&self) -> &ProviderConfig {
         &self.config
+    }
+
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
     }
 
     pub(super) fn name(&self) -> &str {
