@@ -356,11 +356,12 @@ mod tests {
 
     #[test]
     fn settings_of_a_kind_in_rust_are_the_keys_that_it_reads() {
-        let read: [&[&str]; 5] = [
+        let read: [&[&str]; 6] = [
             known_keys::<aerospike_cloud::Settings>(&[]),
             known_keys::<cloudflare_access::Settings>(&[]),
             known_keys::<flashduty::Settings>(&[]),
             known_keys::<instaply::Settings>(&[]),
+            known_keys::<manual::Settings>(&[]),
             known_keys::<stytch_b2b::Settings>(&[]),
         ];
         assert_eq!(read.len(), KINDS.len());
