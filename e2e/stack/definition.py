@@ -28,7 +28,7 @@ def the_table_has_its_indexes(world):
     table = world.aws.client("dynamodb").describe_table(TableName=world.stack.resources["Ledger"])["Table"]
     indexes = table["GlobalSecondaryIndexes"]
     keys = {index["IndexName"]: [key["AttributeName"] for key in index["KeySchema"]] for index in indexes}
-    assert keys == {"by_state": ["state", "due_at"], "by_month": ["month", "received_at"]}, keys
+    assert keys == {"by_state": ["state", "due_at"], "by_month": ["month", "received_at"], "by_source": ["source", "id"]}, keys
     types = {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]}
     assert types == {"id": "S", "state": "S", "due_at": "N", "month": "S", "received_at": "N"}, types
     properties = TEMPLATE["Resources"]["Ledger"]["Properties"]
