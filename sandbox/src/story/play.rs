@@ -101,7 +101,8 @@ impl Story<'_> {
             Twist::DryRun => Some(Function::start(Start { mode: Some("dry_run"), ..self.start }).await?),
             _ => None,
         };
-        let url = dry_run.as_ref().unwrap_or(self.function).webhook(deliver.source);
+        let source = self.config.sources.get(deliver.source).ok_or("no such source")?;
+        let url = dry_run.as_ref().unwrap_or(self.function).endpoint(source);
         let delivery = self.sent.get(deliver.event).ok_or("it was not delivered before")?;
         let reply = delivery.send(&url).await?;
         let request = (deliver.twist == Twist::Shown).then(|| delivery.lines(&url));
