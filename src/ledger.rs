@@ -268,6 +268,14 @@ impl Ledger {
         &*self.store
     }
 
+    /// Returns the number of users of a SCIM source. The index may lag behind.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used.
+    pub async fn count_users(&self, source: &str) -> Result<usize, LedgerError> {
+        Ok(self.store.by_source(source).await?.len())
+    }
+
     async fn item(&self, id: &str) -> Result<Option<Item>, LedgerError> {
         Ok(self.store.read(&BTreeSet::from([id.to_owned()])).await?.remove(id))
     }

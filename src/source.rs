@@ -32,6 +32,7 @@ pub use kinds::{KINDS, KindSpec, Protocol, SourceKind};
 use reading::Reader;
 use rules::{EventTable, PersonTable};
 pub use sample::Subject;
+pub use scim::SCIM_SAMPLES;
 
 /// One identity source.
 #[derive(Clone, Debug)]

@@ -235,6 +235,15 @@ impl Ledger {
         Ok(())
     }
 
+    /// Returns a source's ids that have or had this e-mail address or external id.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used.
+    pub async fn ids_with(&self, source: &str, of: &TraitKey) -> Result<Vec<IdentityKey>, LedgerError> {
+        let Some(item) = self.item(of.item()).await? else { return Ok(Vec::new()) };
+        Ok(Holders::read(&item)?.ids.into_keys().filter(|id| id.source() == source).collect())
+    }
+
     /// Returns what the identity map knows of an id; `None` if nothing.
     ///
     /// # Errors

@@ -126,6 +126,14 @@ impl<'a> Users<'a> {
     pub(super) async fn delete(&self, id: &str) -> Result<(), ScimError> {
         for _ in 0..MAX_CAS_ATTEMPTS {
             let before = self.storage().get(id).await?.ok_or(ScimError::NotFound)?;
+            if self.flow.queue.is_none() {
+                // The user stays until the departure is done: the client has to come again.
+                let user = User { active: Some(false), ..before.user.clone() };
+                let after = StoredUser { user, is_active: false, ..before.clone() };
+                if self.commit(Some(&before), after, None).await?.is_none() || before.is_active {
+                    continue;
+                }
+            }
             let deletes = [self.storage().deletes(&before, self.flow.retention(), self.worker.now())];
             let is_made = match before.is_active {
                 true => self.depart(&before, "user.deleted", &before, &deletes).await?,

@@ -9,6 +9,7 @@ use super::{
     Challenge, Reply,
     reading::Normalize,
     rules::{EventTable, PersonTable, Rule},
+    scim::SCIM_SAMPLES,
 };
 use crate::webhook::{Jwt, Signature, Token};
 
@@ -184,6 +185,9 @@ impl KindSpec {
 
     /// The names of its samples.
     pub fn samples(&self) -> Vec<&str> {
+        if self.protocol == Protocol::Scim {
+            return SCIM_SAMPLES.to_vec();
+        }
         self.samples.iter().flatten().map(|(name, _)| name.as_str()).collect()
     }
 

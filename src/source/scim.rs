@@ -8,6 +8,9 @@ use super::{KeyError, Source, Table, pointer::Pointers, rules::PersonTable};
 const EXTERNAL_IDS: [&str; 2] =
     ["/externalId", "/urn:ietf:params:scim:schemas:extension:enterprise:2.0:User/employeeNumber"];
 
+/// What `offboard send` does at a SCIM source: disable a user (created before, if there is none), create, update, delete.
+pub const SCIM_SAMPLES: [&str; 4] = ["departure", "created", "updated", "deleted"];
+
 /// Returns what does not go with SCIM, whose events and answers are known.
 pub(super) fn check(given: &Table) -> Vec<KeyError> {
     let keys = [

@@ -168,6 +168,14 @@ async fn without_a_queue_the_client_is_asked_to_come_again_until_the_departure_i
         assert_eq!(send(&world, "scim", &request, off.clone()).await.status, status, "{wait}");
     }
     assert_eq!(world.vendors.left(), [""; 0]);
+    world.vendors.have(&["lee@example.com"]);
+    let [lee] = staff(&world, ["lee@example.com"]).await;
+    for (status, wait) in [(503, 0), (503, 60), (204, 61), (404, 0)] {
+        world.go(Duration::from_secs(wait));
+        assert_eq!(send(&world, "scim", &format!("DELETE /Users/{lee}"), Value::Null).await.status, status, "{wait}");
+    }
+    assert_eq!(departures(&world).await.len(), 2);
+    assert_eq!(world.vendors.left(), [""; 0]);
 }
 
 #[tokio::test]
