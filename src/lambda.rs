@@ -42,7 +42,7 @@ pub async fn start(variable: impl Fn(&str) -> Option<String>, clock: fn() -> Off
     // What is set to nothing is not set: deployment tools write such variables.
     let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     logging::init(variable("AWS_LAMBDA_LOG_FORMAT").as_deref(), variable("AWS_LAMBDA_LOG_LEVEL").as_deref());
-    metrics::init(variable("AWS_LAMBDA_FUNCTION_NAME"));
+    metrics::init(variable("OFFBOARD_METRICS_FUNCTION").or_else(|| variable("AWS_LAMBDA_FUNCTION_NAME")));
     let app = build(variable).await.inspect_err(|error| {
         for error in error.to_string().lines() {
             tracing::error!(error, "the configuration cannot be used");

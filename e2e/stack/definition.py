@@ -30,7 +30,7 @@ def the_table_has_its_indexes(world):
     keys = {index["IndexName"]: [key["AttributeName"] for key in index["KeySchema"]] for index in indexes}
     assert keys == {"by_state": ["state", "due_at"], "by_month": ["month", "received_at"], "by_source": ["source", "id"]}, keys
     types = {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]}
-    assert types == {"id": "S", "state": "S", "due_at": "N", "month": "S", "received_at": "N"}, types
+    assert types == {"id": "S", "state": "S", "due_at": "N", "month": "S", "received_at": "N", "source": "S"}, types
     properties = TEMPLATE["Resources"]["Ledger"]["Properties"]
     assert properties["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     assert properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
@@ -63,6 +63,7 @@ def every_alarm_watches_an_existing_metric_and_notifies_the_topic(world):
         ("offboard", "function", function),
         ("offboard", "api", api),
         ("AWS/Lambda", "FunctionName", function),
+        ("AWS/Lambda", "FunctionName", made["Provisioning"]),
         ("AWS/ApiGateway", "ApiId", api),
     }, named
     filters = world.aws.client("logs").describe_metric_filters(logGroupName=made["AccessLogs"])["metricFilters"]
