@@ -1,6 +1,8 @@
 //! What is wrong with a source's table, and what its pointers mean.
 
-use offboard::person::Email;
+use std::time::Duration;
+
+use offboard::{config::Config, person::Email};
 use serde_json::{Value, json};
 
 use super::{BATCH, HR, read};
@@ -135,16 +137,16 @@ fn scim_source_takes_what_goes_with_scim_and_nothing_else() {
             None,
         )
     };
-    let source = |rest: &str| read(rest).unwrap_or_else(|faults| panic!("{rest}: {faults}")).sources["idm"].clone();
-    assert_eq!(source("").settle, Duration::from_secs(120));
-    assert_eq!(source("settle = \"0s\"").settle, Duration::ZERO);
+    let source_of = |rest: &str| read(rest).unwrap_or_else(|faults| panic!("{rest}: {faults}")).sources["idm"].clone();
+    assert_eq!(source_of("").settle, Duration::from_secs(120));
+    assert_eq!(source_of("settle = \"0s\"").settle, Duration::ZERO);
     let number = "/urn:ietf:params:scim:schemas:extension:enterprise:2.0:User/employeeNumber";
     for rest in [
         format!("person = {{ external_id = \"{number}\" }}"),
         "token = { header = \"authorization\", prefix = \"Basic \" }".to_owned(),
         "secret = \"a/b\"".to_owned(),
     ] {
-        source(&rest);
+        source_of(&rest);
     }
     for (rest, told) in [
         ("event = { departures = [\"x\"] }", "`event` does not go with kind `scim`"),
