@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     flow::{Flow, Worker},
+    metrics,
     source::{Source, json as strict_json},
     webhook::Verified,
 };
@@ -84,14 +85,12 @@ pub async fn answer(
             let base = host.unwrap_or_default() + &route.base;
             let endpoint = Endpoint { users, base, query: Query(&envelope.query), verified };
             let answer = endpoint.answer(request.method(), &route.rest);
-            tokio::time::timeout_at(worker.deadline, answer).await.unwrap_or(Err(ScimError::Unavailable))
+            let answer = tokio::time::timeout_at(worker.deadline, answer).await;
+            let answer = answer.unwrap_or(Err(ScimError::Unavailable));
+            answer.inspect_err(|error| note(error, &source.name, request.method(), worker))
         }
         Err(error) => Err(error.clone()),
     };
-    if let Err(error) = &answered {
-        let status = error.answer().status().as_u16();
-        tracing::info!(request_id = worker.name, source = route.source, status, reason = %error, "a SCIM request was refused");
-    }
     let (parts, body) = answered.unwrap_or_else(|error| error.answer()).into_parts();
     let text = if body.is_null() { String::new() } else { body.to_string() };
     let mut response = Response::from_parts(parts, text);
@@ -99,6 +98,20 @@ pub async fn answer(
         response.headers_mut().insert(header::CONTENT_TYPE, media_type(request.headers()));
     }
     response
+}
+
+/// Logs why a request was not carried out, and counts a write that has to come again.
+fn note(error: &ScimError, source: &str, method: &Method, worker: Worker<'_>) {
+    let request_id = worker.name;
+    match error {
+        ScimError::Unavailable | ScimError::Ledger(_) => {
+            tracing::error!(request_id, source, reason = %error, "a SCIM request was answered 503");
+            if *method != Method::GET {
+                metrics::count("NotRecorded");
+            }
+        }
+        _ => tracing::info!(request_id, source, reason = %error, "a SCIM request was refused"),
+    }
 }
 
 /// OneLogin's guide wants plain JSON.

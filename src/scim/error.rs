@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use crate::{answer::Problem, ledger::LedgerError};
 
+/// What a client reads where it is to come again.
+const LATER: &str = "nothing is wrong with the request: try again later";
 /// When a client is asked to come again, in seconds.
 const RETRY_AFTER: &str = "60";
 
@@ -44,15 +46,12 @@ pub enum ScimError {
     /// The body is larger than the limit, in bytes.
     #[error("a body may have {0} bytes")]
     TooLarge(usize),
-    /// The ledger or the secret store cannot be used; nothing was done, or it is repeated without harm.
-    #[error("try again later")]
+    /// The time ran out, a token cannot be checked now, or work is left without durable storage.
+    #[error("{LATER}")]
     Unavailable,
-}
-
-impl From<LedgerError> for ScimError {
-    fn from(_: LedgerError) -> Self {
-        Self::Unavailable
-    }
+    /// The ledger cannot be used. A repetition does no harm.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
 }
 
 impl From<&Problem> for ScimError {
@@ -80,7 +79,7 @@ impl ScimError {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Ledger(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -99,10 +98,11 @@ impl ScimError {
     /// Returns the answer, without its media type.
     pub(super) fn answer(&self) -> Response<Value> {
         let status = self.status();
+        let detail = if matches!(self, Self::Ledger(_)) { LATER.to_owned() } else { self.to_string() };
         let mut body = json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
             "status": status.as_u16().to_string(),
-            "detail": self.to_string(),
+            "detail": detail,
         });
         if let Some(scim_type) = self.scim_type() {
             body["scimType"] = scim_type.into();
@@ -113,7 +113,7 @@ impl ScimError {
             Self::MethodNotAllowed(methods) => (header::ALLOW, *methods),
             Self::Unauthorized => (header::WWW_AUTHENTICATE, "Bearer"),
             // Whole seconds: Okta reads nothing else.
-            Self::Unavailable => (header::RETRY_AFTER, RETRY_AFTER),
+            Self::Unavailable | Self::Ledger(_) => (header::RETRY_AFTER, RETRY_AFTER),
             _ => return answer,
         };
         answer.headers_mut().insert(name, header::HeaderValue::from_static(value));

@@ -301,7 +301,7 @@ mod tests {
             ("userName", path(Attribute::UserName, &[], None)),
             (" ACTIVE ", path(Attribute::Active, &[], None)),
             ("name.GivenName", path(Attribute::Name, &[], Some("givenname"))),
-            ("emails[type eq \"work\"].value", path(Attribute::Emails, &[work.clone()], Some("value"))),
+            ("emails[type eq \"work\"].value", path(Attribute::Emails, std::slice::from_ref(&work), Some("value"))),
             ("emails[ type EQ work ]", path(Attribute::Emails, &[work], None)),
             (CORE, path(Attribute::Core, &[], None)),
             (&format!("{CORE}:emails.value"), path(Attribute::Emails, &[], Some("value"))),

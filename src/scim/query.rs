@@ -66,7 +66,7 @@ impl<'a> Query<'a> {
 
 /// Finds the users that a filter selects.
 async fn find(filter: &Filter, storage: Storage<'_>) -> Result<Vec<StoredUser>, ScimError> {
-    if !filter.0.iter().all(|term| is_supported(term)) {
+    if !filter.0.iter().all(is_supported) {
         return Err(ScimError::InvalidFilter);
     }
     let mut found = Vec::new();
@@ -129,7 +129,7 @@ async fn candidates(filter: &Filter, storage: Storage<'_>) -> Result<Vec<StoredU
             _ => {}
         }
     }
-    let mut addresses = filter.0.iter().filter_map(|term| address(term));
+    let mut addresses = filter.0.iter().filter_map(address);
     if let Some(email) = addresses.next()
         && let Some(found) = storage.by_address(&email).await?
         && !found.is_empty()

@@ -83,7 +83,8 @@ impl Name {
     /// Writes the parts that an object names; null removes all.
     pub(super) fn write(&mut self, value: &Value) -> Result<(), ScimError> {
         let Value::Object(parts) = value else {
-            return if value.is_null() { Ok(*self = Self::default()) } else { Err(ScimError::InvalidValue("name")) };
+            *self = Self::default();
+            return if value.is_null() { Ok(()) } else { Err(ScimError::InvalidValue("name")) };
         };
         for (key, value) in parts {
             if let Some(part) = self.part(&key.to_ascii_lowercase()) {

@@ -13,7 +13,10 @@ use super::{
 use crate::{
     departure::{Departure, Event, IdentityFact, Verification, Word},
     flow::{Flow, Worker},
-    ledger::{MAX_CAS_ATTEMPTS, State, store::Change},
+    ledger::{
+        MAX_CAS_ATTEMPTS, State,
+        store::{Change, Changed},
+    },
     person::Person,
     source::Source,
 };
@@ -29,13 +32,6 @@ pub(super) struct Users<'a> {
     pub(super) worker: Worker<'a>,
 }
 
-/// What a POST did.
-pub(super) enum Posted {
-    Created(StoredUser),
-    /// An active user has the name.
-    Taken,
-}
-
 impl<'a> Users<'a> {
     pub(super) fn storage(&self) -> Storage<'a> {
         Storage::new(&self.flow.ledger, &self.source.name)
@@ -49,23 +45,22 @@ impl<'a> Users<'a> {
         user.active = user.active.or(Some(true));
         self.drop_unwanted(&mut user);
         for _ in 0..MAX_CAS_ATTEMPTS {
-            match self.try_create(&user).await? {
-                Some(Posted::Created(user)) => return Ok(user),
-                Some(Posted::Taken) => return Err(ScimError::Uniqueness),
-                None => {}
+            if let Some(created) = self.try_create(&user).await? {
+                return Ok(created);
             }
         }
         Err(ScimError::Unavailable)
     }
 
-    async fn try_create(&self, user: &User) -> Result<Option<Posted>, ScimError> {
+    /// Returns `None` if something that was read has changed.
+    async fn try_create(&self, user: &User) -> Result<Option<StoredUser>, ScimError> {
         let claimed = self.storage().claimed(user).await?;
         let now = self.worker.now();
         let before = match claimed.named(&user.user_name) {
             Some(known) if known.is_active => {
                 // Its sender takes the user for active: an identity fact that a crash kept back is stored now.
-                let stored = self.commit(Some(known), known.clone(), None).await?;
-                return Ok(stored.map(|_| Posted::Taken));
+                let is_stored = self.commit(Some(known), known.clone(), None).await?.is_some();
+                return if is_stored { Err(ScimError::Uniqueness) } else { Ok(None) };
             }
             Some(known) => Some(known),
             None => claimed.users.iter().find(|known| {
@@ -86,7 +81,7 @@ impl<'a> Users<'a> {
                 departures: 0,
             },
         };
-        Ok(self.commit(before, after, Some(&claimed)).await?.map(Posted::Created))
+        self.commit(before, after, Some(&claimed)).await
     }
 
     /// Changes a user.
@@ -137,7 +132,7 @@ impl<'a> Users<'a> {
             let deletes = [self.storage().deletes(&before, self.flow.retention(), self.worker.now())];
             let is_made = match before.is_active {
                 true => self.depart(&before, "user.deleted", &before, &deletes).await?,
-                false => self.flow.ledger.store().change(&deletes).await? == crate::ledger::store::Changed::All,
+                false => self.flow.ledger.store().change(&deletes).await? == Changed::All,
             };
             if is_made {
                 return Ok(());
