@@ -128,16 +128,14 @@ impl<'a> Storage<'a> {
         self.ledger.store().by_source(self.source).await
     }
 
-    /// Returns the user of this name, if there is one.
+    /// Returns the users who have or had this name.
     pub(super) async fn by_name(&self, name: &str) -> Result<Vec<StoredUser>, LedgerError> {
-        let users = self.of_claim(self.name_item(name)).await?;
-        Ok(users.into_iter().filter(|user| user.has_name(name)).collect())
+        self.of_claim(self.name_item(name)).await
     }
 
-    /// Returns the users with this external id.
+    /// Returns the users who have or had this external id.
     pub(super) async fn by_external_id(&self, id: &str) -> Result<Vec<StoredUser>, LedgerError> {
-        let users = self.of_claim(self.external_item(id)).await?;
-        Ok(users.into_iter().filter(|user| user.has_external_id(id)).collect())
+        self.of_claim(self.external_item(id)).await
     }
 
     async fn of_claim(&self, item: String) -> Result<Vec<StoredUser>, LedgerError> {
