@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Error, anyhow};
 use offboard::{
-    config::suggestion,
+    config::{duration_in_words, suggestion},
     source::{SCIM_SAMPLES, Source},
 };
 use reqwest::Method;
@@ -170,9 +170,9 @@ impl Client<'_> {
             screen.line(&format!("{answer:#}"));
         }
         if self.send.sample == "departure" || self.send.sample == "deleted" {
-            let settle = offboard::config::duration_in_words(self.source.settle);
+            let settle = duration_in_words(self.source.settle);
             screen.line(&format!(
-                "a departure waits for {settle}; right after a creation it is held: offboard departures list"
+                "a departure waits for {settle} (`settle`), and is held right after a creation: offboard departures list"
             ));
         }
         if self.send.configured.json {
