@@ -18,6 +18,17 @@ def the_template_agrees_with_itself(world):
     assert reserved["Default"] == 0 and min(filter(None, reserved["AllowedValues"])) >= most + 1 + 2, reserved
 
 
+def the_scim_endpoint_is_the_same_function_with_concurrency_of_its_own(world):
+    function, scim = (dict(TEMPLATE["Resources"][name]["Properties"]) for name in ("Function", "Provisioning"))
+    routes = [(event["Properties"]["Method"], event["Properties"]["Path"]) for event in scim.pop("Events").values()]
+    assert routes == [("ANY", "/scim/v2/{source}/{proxy+}")], routes
+    environments = [one.pop("Environment")["Variables"] for one in (function, scim)]
+    assert environments[1] == environments[0] | {"OFFBOARD_METRICS_FUNCTION": {"Ref": "Function"}}, environments
+    for name in ("Description", "ReservedConcurrentExecutions"):
+        assert function.pop(name) != scim.pop(name), name
+    assert {key: value for key, value in function.items() if key not in ("Events", "EventInvokeConfig")} == scim, scim
+
+
 def a_plain_deployment_sets_no_parameter(world):
     saved = tomllib.loads((ROOT / "samconfig.toml").read_text())
     assert set(saved) == {"version", "default"} and set(saved["default"]) == {"deploy"}, saved
