@@ -36,8 +36,12 @@ impl Served {
 
     /// Runs `offboard send` in the environment that the sandbox asks for, behind a proxy that does not answer.
     fn send(&self, arguments: &[&str]) -> Output {
+        self.run(&[&["send"], arguments].concat())
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(BINARY);
-        command.arg("send").args(arguments);
+        command.args(arguments);
         command.env("HTTP_PROXY", "http://127.0.0.1:1").env("http_proxy", "http://127.0.0.1:1");
         for (name, value) in self.given["environment"].as_object().expect("an environment") {
             command.env(name, value.as_str().expect("text"));
@@ -97,6 +101,9 @@ fn user_of_a_scim_source_is_created_updated_disabled_and_deleted() {
     let created = send("created", 0);
     assert_eq!((&created["userName"], &created["active"]), (&"eve@example.com".into(), &true.into()));
     assert_eq!(send("created", 1)["scimType"], "uniqueness");
+    let shown = stdout(&served.run(&["identities", "show", "entra", "eve@example.com", "--json"]), 0);
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!((&shown["emails"][0]["value"], shown["active_at"].is_string()), (&"e…@example.com".into(), true));
     assert_eq!(send("updated", 0)["displayName"], "A sample user");
     let disabled = send("departure", 0);
     assert_eq!((&disabled["id"], &disabled["active"]), (&created["id"], &false.into()));

@@ -118,7 +118,7 @@ fn spellings(filter: &Filter) -> Vec<Filter> {
     all
 }
 
-/// The users whom the first usable term names; all users if none does.
+/// The users whom the first usable term names; all users if none does, or too many ids had an address to be sure.
 async fn candidates(filter: &Filter, storage: Storage<'_>) -> Result<Vec<StoredUser>, ScimError> {
     for term in &filter.0 {
         let Some(text) = term.value.as_ref().map(Scalar::text) else { continue };
@@ -129,14 +129,12 @@ async fn candidates(filter: &Filter, storage: Storage<'_>) -> Result<Vec<StoredU
             _ => {}
         }
     }
-    let mut addresses = filter.0.iter().filter_map(address);
-    if let Some(email) = addresses.next()
+    // Of a private address the identity map knows nothing, and no user is found by it.
+    if let Some(email) = filter.0.iter().find_map(address)
         && let Some(found) = storage.by_address(&email).await?
-        && !found.is_empty()
     {
         return Ok(found);
     }
-    // A private address is in no item of its own.
     Ok(storage.of_items(storage.all().await?.into_iter().collect()).await?)
 }
 

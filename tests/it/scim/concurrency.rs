@@ -192,6 +192,7 @@ async fn request_costs_as_many_calls_as_the_store_must_answer() {
     assert_eq!(calls("GET /Users?filter=userName eq \"ann@example.com\"".into(), Value::Null).await, 2);
     assert_eq!(calls("GET /Users?filter=userName eq \"nobody\"".into(), Value::Null).await, 1);
     assert_eq!(calls("GET /Users?filter=emails eq \"ann@example.com\"".into(), Value::Null).await, 2);
+    assert_eq!(calls("GET /Users?filter=emails eq \"nobody@example.com\"".into(), Value::Null).await, 1);
     assert_eq!(calls("GET /Users?count=10".into(), Value::Null).await, 2);
     // Claims; the id's and its traits' last words; one transaction.
     assert_eq!(calls("POST /Users".into(), json!({"userName": "lee@example.com"})).await, 4);
