@@ -6,10 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::*;
-use crate::flow::{
-    store::Fault,
-    world::{HOUR, MINUTE},
-};
+use crate::flow::{store::Fault, world::HOUR};
 
 const ANN: &str = "ann@example.com";
 
@@ -60,8 +57,8 @@ impl Client<'_> {
                 assert!([204, 404].contains(&reply.status), "{reply:?}");
                 (self.id, self.is_active) = (None, false);
             }
-            (6, _) => self.pass(rng, 4 * HOUR).await,
-            _ => self.pass(rng, 4 * MINUTE).await,
+            (6, _) => self.pass(Duration::from_secs(rng.u64(1..4 * 3600))).await,
+            _ => self.pass(Duration::from_secs(rng.u64(1..4 * 60))).await,
         }
     }
 
@@ -76,10 +73,9 @@ impl Client<'_> {
     }
 
     /// Lets time pass, and ticks. Who is active keeps the account; who came back is given one again.
-    async fn pass(&mut self, rng: &mut Rng, longest: Duration) {
-        let seconds = rng.u64(1..longest.as_secs());
-        self.done.push(format!("{seconds} s"));
-        self.world.go(Duration::from_secs(seconds));
+    async fn pass(&mut self, time: Duration) {
+        self.done.push(format!("{} s", time.as_secs()));
+        self.world.go(time);
         if self.is_active && !self.has_account {
             self.world.vendors.have(&[ANN]);
             self.has_account = true;
@@ -102,7 +98,7 @@ async fn nobody_is_removed_who_is_active_and_nobody_who_left_is_forgotten() {
             client.step(&mut rng).await;
         }
         for _ in 0..4 {
-            client.pass(&mut rng, 2 * HOUR).await;
+            client.pass(2 * HOUR).await;
         }
         let records = departures(&world).await;
         for id in &records {
