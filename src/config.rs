@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::de::DeTable;
 
 use crate::{
-    settings::{Reporter, Section},
+    settings::{Reporter, Section, fields::known_keys},
     source::{KeySource, Source},
 };
 
@@ -19,6 +19,7 @@ mod provider;
 
 pub use crate::settings::{BaseUrl, Diagnostics, duration_in_words, suggestion};
 pub use policy::{Domain, LedgerSettings, MaxDepartures, Mode, Pattern, Policy};
+pub(crate) use provider::COMMON as PROVIDER_KEYS;
 pub use provider::ProviderConfig;
 
 /// Everything that `offboard.toml` says.
@@ -60,7 +61,7 @@ impl Config {
     pub fn load(path: &Path, mode: Option<&str>) -> Result<Self, Diagnostics> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Diagnostics::one(format!("cannot read the configuration {}: {error}", path.display())))?;
-        let mut config = Self::parse(&text, mode)?;
+        let mut config = Self::read(&text, mode, path.parent())?;
         if let (Some(ca), Some(folder)) = (&mut config.http.extra_ca, path.parent()) {
             *ca = folder.join(&ca);
         }
@@ -72,6 +73,11 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(text: &str, mode: Option<&str>) -> Result<Self, Diagnostics> {
+        Self::read(text, mode, None)
+    }
+
+    /// Reads a configuration's text. Kinds of providers may be files in the folder `providers` of `folder`.
+    fn read(text: &str, mode: Option<&str>, folder: Option<&Path>) -> Result<Self, Diagnostics> {
         let table = DeTable::parse(text).map_err(|error| {
             let mut reporter = Reporter { text, diagnostics: Diagnostics::default() };
             reporter.add(error.span(), error.message());
@@ -84,7 +90,7 @@ impl Config {
         let http = root.table_named("http", reporter).and_then(|section| section.read(reporter));
         let provider_names = root.names_in("providers");
         let (source_names, sources) = sources(&mut root, &provider_names, reporter);
-        let providers = provider::read_all(&mut root, &source_names, reporter);
+        let providers = provider::read_all(&mut root, &source_names, folder, reporter);
         check_coverage(&sources, &providers, reporter);
         root.refuse_the_rest(reporter);
         match mode.map(Mode::from_str).transpose() {
@@ -114,18 +120,34 @@ impl Config {
             KeySource::Set(url) => Some(url),
             KeySource::Secret(_) => None,
         });
-        let providers = self.providers.iter().map(|provider| provider.base_url.as_ref());
+        let called = self.providers.iter().filter(|provider| !provider.kind.is_manual());
+        let providers = called.map(|provider| provider.base_url.as_ref());
         !providers.chain(key_sets.map(Some)).all(|url| url.is_some_and(BaseUrl::is_loopback))
     }
 
     /// The names of all secrets that are needed.
     pub fn secret_names(&self) -> Vec<String> {
         let sources = self.sources.values().filter_map(|source| source.secret().map(str::to_owned));
-        let mut names: Vec<_> = sources.chain(self.providers.iter().map(|provider| provider.secret.clone())).collect();
+        let mut names: Vec<_> =
+            sources.chain(self.providers.iter().filter_map(|provider| provider.secret.clone())).collect();
         names.sort();
         names.dedup();
         names
     }
+}
+
+/// Returns the keys of each table of fixed keys in `offboard.toml`, by the table's path; `*` stands for a name. A `kind` and
+/// the settings of a provider's kind are not among them.
+pub fn keys() -> BTreeMap<&'static str, &'static [&'static str]> {
+    let mut keys = crate::source::keys();
+    keys.extend([
+        ("policy", known_keys::<Policy>(&[])),
+        ("policy.max_departures", known_keys::<MaxDepartures>(&[])),
+        ("http", known_keys::<HttpSettings>(&[])),
+        ("ledger", known_keys::<LedgerSettings>(&[])),
+        ("providers.*", provider::keys()),
+    ]);
+    keys
 }
 
 /// Reads `[policy]` and `[ledger]`, and whether they go together: a departure that is still acted on must have its record.

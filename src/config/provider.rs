@@ -1,6 +1,12 @@
 //! `[providers.NAME]`: the keys that every provider takes.
 
-use std::{collections::BTreeSet, num::NonZeroU32, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+    ops::Range,
+    path::Path,
+    time::Duration,
+};
 
 use serde::Deserialize;
 
@@ -8,8 +14,8 @@ use super::check_name;
 use crate::{
     outbound::Limits,
     person::{Email, KnownBy},
-    providers::{Product, ProviderKind},
-    settings::{BaseUrl, Reporter, Section, duration, suggestion},
+    providers::{Action, Product, ProviderKind},
+    settings::{BaseUrl, Reporter, Section, duration, fields::known_keys, suggestion},
 };
 
 /// `[providers.NAME]`: one product.
@@ -19,8 +25,8 @@ pub struct ProviderConfig {
     pub name: String,
     /// Kind of product.
     pub kind: &'static ProviderKind,
-    /// The name of its secret.
-    pub secret: String,
+    /// The name of its secret; `None` if nothing is called.
+    pub secret: Option<String>,
     /// Endpoint, if not the vendor's own.
     pub base_url: Option<BaseUrl>,
     /// Bounds of one call.
@@ -31,6 +37,8 @@ pub struct ProviderConfig {
     pub canary: Option<Email>,
     /// The sources whose external ids the product knows, where it knows people by these.
     pub sources: BTreeSet<String>,
+    /// What is done to an account.
+    pub action: Action,
     /// The keys that only this kind has.
     pub settings: Box<dyn Product>,
 }
@@ -48,9 +56,17 @@ struct Common {
     enabled: bool,
     canary: Option<Canary>,
     sources: Option<Vec<String>>,
+    action: Option<Action>,
 }
 
-const COMMON: [&str; 8] = ["secret", "base_url", "timeout", "attempts", "confirm", "enabled", "canary", "sources"];
+/// Returns the keys that every provider takes, as they are read.
+pub(super) fn keys() -> &'static [&'static str] {
+    known_keys::<Common>(&[])
+}
+
+/// The keys that every provider takes.
+pub(crate) const COMMON: [&str; 9] =
+    ["secret", "base_url", "timeout", "attempts", "confirm", "enabled", "canary", "sources", "action"];
 
 /// `canary`: an address.
 #[derive(Deserialize)]
@@ -77,6 +93,7 @@ impl Default for Common {
             enabled: true,
             canary: None,
             sources: None,
+            action: None,
         }
     }
 }
@@ -85,13 +102,14 @@ impl Default for Common {
 pub(super) fn read_all(
     root: &mut Section<'_>,
     names: &BTreeSet<String>,
+    folder: Option<&Path>,
     reporter: &mut Reporter<'_>,
 ) -> Vec<ProviderConfig> {
     let mut providers = Vec::new();
     let section = root.table_named("providers", reporter);
     for (name, section) in section.map(|section| section.tables(reporter)).unwrap_or_default() {
         check_name(&name, &section, reporter);
-        providers.extend(provider(name, section, names, reporter));
+        providers.extend(provider(name, section, names, folder, reporter));
     }
     // Without a provider every departure would be reported as done while nothing was looked at.
     if providers.is_empty() && reporter.diagnostics.is_empty() {
@@ -105,32 +123,43 @@ fn provider(
     name: String,
     mut own: Section<'_>,
     names: &BTreeSet<String>,
+    folder: Option<&Path>,
     reporter: &mut Reporter<'_>,
 ) -> Option<ProviderConfig> {
     let span = own.table.span();
-    let [canary_at, match_at, sources_at] = ["canary", "match", "sources"].map(|key| own.key_span(key));
+    let [canary_at, match_at, sources_at, action_at] =
+        ["canary", "match", "sources", "action"].map(|key| own.key_span(key));
     let section = own.name.clone();
+    let given = own.spans();
     let common: Option<Common> = own.split(&COMMON).read(reporter);
     let kind = own.kind(reporter)?;
-    let Some(kind) = ProviderKind::named(&kind) else {
-        let known: Vec<_> = crate::providers::KINDS.iter().map(|kind| kind.name).collect();
-        let suggestion = suggestion(&kind, &known);
-        reporter.add(Some(span), format!("`{}`: unknown kind `{kind}`: {suggestion}", own.name));
-        return None;
-    };
-    let settings = (kind.configure)(own, reporter);
-    if canary_at.is_some() && !kind.looks_up {
+    let kind = kind_named(&kind, folder, &own, reporter)?;
+    let action = action(kind, common.as_ref().and_then(|common| common.action)).unwrap_or_else(|message| {
+        reporter.add(action_at, format!("`{section}.action`: {message}"));
+        None
+    });
+    refuse_without_effect(kind, &given, &section, reporter);
+    let settings = kind.configure(action.unwrap_or(Action::Delete), own, reporter);
+    if canary_at.is_some() && !kind.looks_up && !kind.is_manual() {
         let message = format!("`{section}`: `canary` needs a look-up, and {} has none: take it out", kind.name);
         reporter.add(canary_at, message);
     }
-    let (common, settings) = (common?, settings?);
+    let (common, settings, action) = (common?, settings?, action?);
+    for need in kind.needs {
+        let given = if *need == "canary" { common.canary.is_some() } else { common.base_url.is_some() };
+        if !given {
+            let message = format!("`{section}`: `{need}` is missing: {} needs it", kind.name);
+            reporter.add(Some(span.clone()), message);
+        }
+    }
     let known_by = settings.known_by();
     let sources = sources_of_ids(known_by, common.sources, names).unwrap_or_else(|message| {
         reporter.add(sources_at.or(match_at), format!("`{section}`: {message}"));
         BTreeSet::new()
     });
+    let secret = common.secret.or_else(|| Some(format!("offboard/providers/{name}")));
     let config = ProviderConfig {
-        secret: common.secret.unwrap_or_else(|| format!("offboard/providers/{name}")),
+        secret: secret.filter(|_| !kind.is_manual()),
         name,
         kind,
         base_url: common.base_url,
@@ -138,9 +167,64 @@ fn provider(
         confirm: common.confirm,
         canary: common.canary.map(|Canary(email)| email),
         sources,
+        action,
         settings,
     };
     common.enabled.then_some(config)
+}
+
+/// Refuses the keys of a call where nothing is called.
+fn refuse_without_effect(
+    kind: &ProviderKind,
+    given: &BTreeMap<String, Range<usize>>,
+    section: &str,
+    reporter: &mut Reporter<'_>,
+) {
+    let has_effect = |key: &str| !kind.is_manual() || ["enabled", "action"].contains(&key);
+    for key in COMMON.into_iter().filter(|key| !has_effect(key)) {
+        if let Some(span) = given.get(key) {
+            let message =
+                format!("`{section}`: `{key}` has no effect, because {} calls nothing: take it out", kind.name);
+            reporter.add(Some(span.clone()), message);
+        }
+    }
+}
+
+/// Returns what is done to an account: what was given, or the first of the kind's actions.
+///
+/// # Errors
+/// If the kind does not have the action.
+fn action(kind: &ProviderKind, given: Option<Action>) -> Result<Option<Action>, String> {
+    let names = || kind.actions.iter().map(|action| action.name()).collect::<Vec<_>>().join(", ");
+    match given {
+        Some(given) if !kind.actions.contains(&given) => {
+            Err(format!("{} cannot {}: expected {}", kind.name, given.name(), names()))
+        }
+        given => Ok(given.or(kind.actions.first().copied())),
+    }
+}
+
+/// The kind of this name; what is wrong with the name, or with the file of the kind, is reported.
+fn kind_named(
+    name: &str,
+    folder: Option<&Path>,
+    own: &Section<'_>,
+    reporter: &mut Reporter<'_>,
+) -> Option<&'static ProviderKind> {
+    let span = own.table.span();
+    match ProviderKind::known(name, folder) {
+        Ok(Some(kind)) => return Some(kind),
+        Ok(None) => {
+            let suggestion = suggestion(name, &ProviderKind::names());
+            reporter.add(Some(span), format!("`{}`: unknown kind `{name}`: {suggestion}", own.name));
+        }
+        Err(errors) => {
+            for error in errors.0 {
+                reporter.add(Some(span.clone()), format!("`{}`: {}", own.name, error.message));
+            }
+        }
+    }
+    None
 }
 
 /// Returns the sources whose external ids a provider knows. Two sources may number people independently.

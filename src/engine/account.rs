@@ -94,7 +94,7 @@ impl Removing<'_> {
         let may_be_ours =
             target.status == AddressStatus::Current || self.assignment.released.contains_key(&self.config.name);
         match self.is_begun() && may_be_ours {
-            true => AccountResult::of(Outcome::Deleted).proof(Proof::FoundAbsentAfterRemoval).detail(ANNOUNCED),
+            true => AccountResult::of(self.provider.makes()).proof(Proof::FoundAbsentAfterRemoval).detail(ANNOUNCED),
             false => AccountResult::of(Outcome::AlreadyAbsent).proof(Proof::FoundAbsent),
         }
     }
@@ -178,7 +178,7 @@ impl Removing<'_> {
 
     /// What a removal comes to after a second look.
     async fn prove(&self, sight: Sight<'_>, identity: Identity<'_>, removal: Removal, lost: Lost) -> AccountResult {
-        let (result, proof) = removed(removal, lost, Proof::SecondLook);
+        let (result, proof) = removed(removal, lost, Proof::SecondLook, self.provider.makes());
         if !self.config.confirm {
             return not_confirmed(result, proof);
         }
@@ -187,7 +187,10 @@ impl Removing<'_> {
             if Instant::now() + pause >= self.http.deadline() {
                 break;
             }
-            sleep(pause).await;
+            if !pause.is_zero() {
+                // A sleep of nothing takes a millisecond: timers are no finer.
+                sleep(pause).await;
+            }
             match sight.look(identity).await {
                 Ok(Seen::NoAccount) => return result.proof(proof),
                 Ok(Seen::NotEvenCanary) => return canary_not_found(result),
@@ -248,7 +251,7 @@ impl Removing<'_> {
         let account = Account { email: Some(id.clone()), id, ..Account::default() };
         let (removal, lost) = self.remove(&account, &named).await?;
         let was_absent = removal.now == Outcome::AlreadyAbsent;
-        let (result, proof) = removed(removal, lost, Proof::SecondRemoval);
+        let (result, proof) = removed(removal, lost, Proof::SecondRemoval, self.provider.makes());
         if was_absent {
             // There is no other look than the removal itself.
             let proof = if lost == Lost::Perhaps { proof } else { Proof::FoundAbsent };
@@ -272,10 +275,10 @@ enum Lost {
     Perhaps,
 }
 
-/// What a removal comes to if it is confirmed, and how that is then known.
-fn removed(removal: Removal, lost: Lost, proof: Proof) -> (AccountResult, Proof) {
+/// What a removal comes to if it is confirmed, and how that is then known. `makes` is what the product's removals do.
+fn removed(removal: Removal, lost: Lost, proof: Proof, makes: Outcome) -> (AccountResult, Proof) {
     let (outcome, proof) = match (removal.now, lost) {
-        (Outcome::AlreadyAbsent, Lost::Perhaps) => (Outcome::Deleted, Proof::FoundAbsentAfterRemoval),
+        (Outcome::AlreadyAbsent, Lost::Perhaps) => (makes, Proof::FoundAbsentAfterRemoval),
         (Outcome::Deactivated, _) => (Outcome::Deactivated, Proof::Status),
         (outcome, _) => (outcome, proof),
     };

@@ -74,7 +74,7 @@ impl LookUp for Scripted {
 
 impl Product for Shared {
     fn connect(&self, _: &Secret) -> Result<Vec<Tenant>, SecretError> {
-        Ok(vec![Tenant { scope: None, base_url: "http://127.0.0.1:9", provider: self.0.clone() }])
+        Ok(vec![Tenant { scope: None, base_url: "http://127.0.0.1:9".into(), provider: self.0.clone() }])
     }
 }
 

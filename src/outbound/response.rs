@@ -19,6 +19,12 @@ pub struct Response {
 }
 
 impl Response {
+    /// A response without a body.
+    #[cfg(test)]
+    pub(crate) fn empty(status: u16, headers: HeaderMap) -> Self {
+        Self { status, headers, body: Vec::new() }
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.status
@@ -46,6 +52,11 @@ impl Response {
             let (what, _) = text.split_once(" at line ").unwrap_or((&text, ""));
             not_understood(if what.starts_with("missing field") { what } else { "not the documented shape" })
         })
+    }
+
+    /// The body as any JSON; an empty one is null. `None` if it is something else, a gateway's page say.
+    pub(crate) fn value(&self) -> Option<serde_json::Value> {
+        if self.body.is_empty() { Some(serde_json::Value::Null) } else { serde_json::from_slice(&self.body).ok() }
     }
 
     /// The body in the vendor's shape, whatever the status; where it has another (a gateway's page), the status speaks.
@@ -80,7 +91,7 @@ impl Response {
         }
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }

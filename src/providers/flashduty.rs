@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{
-    Account, LookUp, Product, Provider, ProviderKind, Removal, Tenant,
+    Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, SecretKey, Setting,
+    SettingForm, Tenant,
     pages::{Page, Pages, Total},
     settings,
 };
@@ -27,13 +28,26 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     name: "flashduty",
     title: "Flashduty: delete member",
     page: "https://docs.flashcat.cloud/en/api-reference/platform/members/member-delete",
-    secret_keys: "`app_key`",
-    configure_lines: &[
-        "# match = \"external_id\"   # find members by their ref_id; \"email\" unless given",
-        "# force = false   # true: delete members also while schedules and escalation rules refer to them",
+    effect: "The member goes. Schedules and escalation rules that name them block it, unless `force = true`.",
+    permission: "Members Manage of the organization",
+    limits: Some("1,000 requests a minute, 50 a second per account"),
+    status: Confidence::VerifiedDocs,
+    actions: &[Action::Delete],
+    secret: &[&[SecretKey { key: "app_key", description: "app key of somebody with the permission" }]],
+    settings: &[
+        Setting::known_by("by what members are found; their external id is `ref_id`"),
+        Setting {
+            name: "force",
+            description: "true: delete members also while schedules and escalation rules refer to them",
+            form: SettingForm::Flag,
+            required: false,
+            default: Some("false"),
+            ..Setting::TEXT
+        },
     ],
     looks_up: true,
-    configure: settings::<Settings>,
+    needs: &[],
+    configure: Configure::Rust(settings::<Settings>),
 };
 
 /// The keys that only this kind has.

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, LookUp, Product, Provider, ProviderKind, Removal, Tenant, settings};
+use super::{
+    Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, SecretKey, Tenant,
+    settings,
+};
 use crate::{
     outbound::{Http, Response},
     outcome::{Failure, FailureKind},
@@ -21,10 +24,16 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     name: "instaply",
     title: "Instaply: delete user by e-mail",
     page: "https://docs.instaply.com/api/users/",
-    secret_keys: "`token`",
-    configure_lines: &[],
+    effect: "The user goes. The last representative of a business cannot be removed.",
+    permission: "the right `user:delete`, which Instaply switches on",
+    limits: None,
+    status: Confidence::VerifiedDocs,
+    actions: &[Action::Delete],
+    secret: &[&[SecretKey { key: "token", description: "API token of the organization" }]],
+    settings: &[],
     looks_up: false,
-    configure: settings::<Settings>,
+    needs: &[],
+    configure: Configure::Rust(settings::<Settings>),
 };
 
 /// The keys that only this kind has: none.

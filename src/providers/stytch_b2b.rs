@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{Account, Hold, LookUp, Product, Provider, ProviderKind, Removal, Tenant, settings};
+use super::{
+    Account, Action, Confidence, Configure, Hold, LookUp, Product, Provider, ProviderKind, Removal, SecretKey, Setting,
+    SettingForm, Tenant, settings,
+};
 use crate::{
     outbound::{Http, Response},
     outcome::{Failure, FailureKind},
@@ -25,13 +28,28 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     name: "stytch_b2b",
     title: "Stytch B2B: delete member",
     page: "https://stytch.com/docs/api-reference/b2b/api/members/delete-member",
-    secret_keys: "`project_id` and `secret`",
-    configure_lines: &[
-        "organization_ids = [\"organization-live-3f2a…\"]   # each organization in which a person has a member",
-        "# match = \"external_id\"   # find members by their external_id; \"email\" unless given",
+    effect: "The member goes from the organization, with their sessions and sign-in methods. Their address can be used again.",
+    permission: "a secret of the project",
+    limits: None,
+    status: Confidence::VerifiedDocs,
+    actions: &[Action::Delete],
+    secret: &[&[
+        SecretKey { key: "project_id", description: "id of the project (project-live-…)" },
+        SecretKey { key: "secret", description: "secret of the project" },
+    ]],
+    settings: &[
+        Setting {
+            name: "organization_ids",
+            description: "each organization in which a person has a member",
+            form: SettingForm::Texts,
+            example: Some("organization-live-07971b06-ac8b-4cdb-9c15-63b17e653931"),
+            ..Setting::TEXT
+        },
+        Setting::known_by("by what members are found; their external id is `external_id`"),
     ],
     looks_up: true,
-    configure: settings::<Settings>,
+    needs: &[],
+    configure: Configure::Rust(settings::<Settings>),
 };
 
 /// The keys that only this kind has.
@@ -84,7 +102,7 @@ impl Product for Settings {
         let base_url = if live { "https://api.stytch.com" } else { "https://test.stytch.com" };
         let tenant = |organization: &String| Tenant {
             scope: Some(organization.clone()),
-            base_url,
+            base_url: base_url.into(),
             provider: Arc::new(StytchB2b {
                 organization: organization.clone(),
                 project_id: project_id.clone(),
@@ -182,7 +200,7 @@ impl From<Member> for Account {
             email: Some(member.email_address),
             external_id: member.external_id.filter(|id| !id.is_empty()),
             hold: member.is_breakglass.then_some(BREAK_GLASS),
-            managed_elsewhere: false,
+            ..Self::default()
         }
     }
 }

@@ -40,6 +40,15 @@ impl Diagnostics {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Returns the same errors as those of another file, which each then names beside its line there.
+    pub(crate) fn within(self, file: &str) -> Self {
+        let name = |Diagnostic { line, message }| {
+            let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"));
+            Diagnostic { line: None, message: format!("{place}: {message}") }
+        };
+        Self(self.0.into_iter().map(name).collect())
+    }
 }
 
 impl fmt::Display for Diagnostics {

@@ -14,7 +14,7 @@ pub(super) const LONGEST_TEXT: usize = 512;
 /// Senders put whom an event is about into a list beside others. If several elements fit, none is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct Pointer {
+pub(crate) struct Pointer {
     text: String,
     steps: Vec<Step>,
 }
@@ -69,7 +69,7 @@ fn step(text: &str) -> Step {
 
 impl Pointer {
     /// The pointer as it was written.
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
@@ -92,7 +92,7 @@ impl Pointer {
     }
 
     /// What stands here.
-    pub(super) fn find<'a>(&self, body: &'a Value) -> Option<&'a Value> {
+    pub(crate) fn find<'a>(&self, body: &'a Value) -> Option<&'a Value> {
         self.steps.iter().try_fold(body, |value, step| match (step, value) {
             (Step::Key(key), Value::Object(object)) => object.get(key),
             (Step::Key(key), Value::Array(list)) => list.get(key.parse::<usize>().ok()?),

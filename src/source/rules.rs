@@ -126,7 +126,7 @@ impl fmt::Display for Rule {
 /// Each pointer points at this value, or at one of these.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(try_from = "BTreeMap<String, Value>")]
-pub(super) struct Conditions(Vec<(Pointer, Vec<Value>)>);
+pub(crate) struct Conditions(Vec<(Pointer, Vec<Value>)>);
 
 impl TryFrom<BTreeMap<String, Value>> for Conditions {
     type Error = String;
@@ -147,8 +147,13 @@ impl TryFrom<BTreeMap<String, Value>> for Conditions {
 }
 
 impl Conditions {
-    pub(super) fn hold(&self, event: &Value) -> bool {
+    pub(crate) fn hold(&self, event: &Value) -> bool {
         self.0.iter().all(|(pointer, values)| pointer.find(event).is_some_and(|value| values.contains(value)))
+    }
+
+    /// Each pointer with its values, at least one.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Pointer, &[Value])> {
+        self.0.iter().map(|(pointer, values)| (pointer, values.as_slice()))
     }
 
     /// Each pointer with a value that fits.

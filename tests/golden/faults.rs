@@ -4,11 +4,9 @@
 use std::{collections::HashSet, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use offboard::{
-    outcome::{Outcome, ProviderResult},
-    providers::KINDS,
-};
+use offboard::outcome::{Outcome, ProviderResult};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::{
     case::{Answer, Case, Exchange, Request},
@@ -25,6 +23,8 @@ const CALM: (&str, Duration) = ("attempts = 1\ntimeout = \"2s\"", Duration::from
 const CANARY: &str = "ops@example.com";
 /// So many at a time.
 const ABREAST: usize = 24;
+/// So many of all sweeps: with more, a busy machine would look like a slow vendor.
+static TURNS: Semaphore = Semaphore::const_new(2 * ABREAST);
 
 /// One way for an answer to go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,6 +104,18 @@ impl Fault {
             Self::Nobody if exchange.request.target.contains("/access/users?") && !shows_canary => {
                 Some("Cloudflare's total is not to be relied on: an empty page ends a list")
             }
+            Self::Nobody if !says_how_many(body) && !shows_canary => {
+                Some("without a total, a list of nobody is what absence looks like")
+            }
+            Self::EmptyObject | Self::EmptyList if is_bodiless(&exchange.request) => Some(
+                "the vendor promises no body: the status alone says that it was done, and the second look proves it",
+            ),
+            Self::EmptyList if body.starts_with('[') && !shows_canary => {
+                Some("where the answer is the list itself, this is one of nobody")
+            }
+            Self::Stranger if is_changed(&exchange.request) && !body.contains("member_id") => {
+                Some("the answer to a change is of the id that was asked for; the second look reads addresses")
+            }
             Self::Stranger if !is_removal(&exchange.request) && !shows_canary => {
                 Some("a list of nobody but others is what absence looks like")
             }
@@ -118,10 +130,59 @@ impl Fault {
     }
 }
 
+/// Whether an answer counts what its whole list has.
+fn says_how_many(body: &str) -> bool {
+    ["total_filtered_count", "totalCount", "totalResults", "totalSize", "\"previous\""]
+        .iter()
+        .any(|word| body.contains(word))
+}
+
+/// Whether this changes an account, and is answered with it.
+fn is_changed(request: &Request) -> bool {
+    ["PATCH", "PUT"].contains(&request.method.as_str()) || request.target.ends_with(":suspend")
+}
+
+/// How Okta's deactivation ends.
+const DEACTIVATE: &str = "/lifecycle/deactivate?sendEmail=false";
+
+/// Whether this is a removal whose success has no body.
+fn is_bodiless(request: &Request) -> bool {
+    let begins = ["/scim/v2/Users/", "/teams/acme/invitations/", "/v0/meta/", "/admin/v1/", "/iam/"];
+    let begins = begins.iter().any(|begin| request.target.starts_with(begin));
+    let ends = ["/suspend", "/signOut", DEACTIVATE, "/lifecycle/disable"];
+    let deleted = ["/scim/v2/Users/", "/billable_members/", "/invites/inv-", "/directory/v1/users/"];
+    let is_deleted = request.method == "DELETE" && deleted.iter().any(|path| request.target.contains(path));
+    is_deleted || ends.iter().any(|end| request.target.ends_with(end)) || begins && is_change(request)
+}
+
+fn is_change(request: &Request) -> bool {
+    ["DELETE", "PATCH", "PUT"].contains(&request.method.as_str())
+}
+
 /// An answer without the accounts of its list; what it says about them stays.
 fn without_accounts(body: &str) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(body) else { return body.to_owned() };
-    let lists = ["/members", "/result", "/data/items"];
+    let lists = [
+        "/members",
+        "/result",
+        "/data/items",
+        "/data/users/nodes",
+        "/data/organizationInvites/nodes",
+        "/data/organization/samlIdentityProvider/externalIdentities/nodes",
+        "/data",
+        "/Resources",
+        "/resources",
+        "/user_principals",
+        "/users",
+        "/results",
+        "/items",
+        "/entries",
+        "/value",
+        "/records",
+        "/emailInviteCodes",
+        "/data/actor/organization/userManagement/authenticationDomains/authenticationDomains",
+        "",
+    ];
     let list = lists.into_iter().find(|list| value.pointer(list).is_some_and(Value::is_array));
     match list.and_then(|list| value.pointer_mut(list)).and_then(Value::as_array_mut) {
         Some(items) if !items.is_empty() => items.clear(),
@@ -131,8 +192,23 @@ fn without_accounts(body: &str) -> String {
 }
 
 fn is_removal(request: &Request) -> bool {
-    let removals = ["/member/delete", "/api/user/delete-by-email"];
-    request.method == "DELETE" || removals.iter().any(|path| request.target.starts_with(path))
+    let begins = ["/member/delete", "/api/user/delete-by-email"];
+    let ends = [
+        "/removeUser",
+        "/revokeSignInSessions",
+        "/suspend",
+        ":suspend",
+        "/signOut",
+        "/team/members/remove",
+        "/block",
+        DEACTIVATE,
+        "/lifecycle/disable",
+    ];
+    let is_mutation = || request.body.as_ref().is_some_and(|body| body.to_string().contains("mutation("));
+    is_change(request)
+        || begins.iter().any(|path| request.target.starts_with(path))
+        || ends.iter().any(|path| request.target.ends_with(path))
+        || is_mutation()
 }
 
 /// The same answer about somebody else.
@@ -144,9 +220,12 @@ fn strange(body: &str) -> String {
     fn change(value: &mut Value) {
         match value {
             Value::Object(fields) => fields.iter_mut().for_each(|(key, value)| match (key.as_str(), &value) {
-                ("email" | "email_address" | "member_id" | "ref_id" | "external_id", Value::String(_)) => {
-                    *value = Value::from(if key.starts_with("email") { "stranger@example.org" } else { "stranger" });
-                }
+                ("member_id" | "ref_id" | "external_id", Value::String(_)) => *value = Value::from("stranger"),
+                (
+                    "email" | "email_address" | "handle" | "nameId" | "userName" | "value" | "login" | "loginName"
+                    | "username" | "primaryEmail" | "Email" | "Username" | "invite_email" | "invitee",
+                    Value::String(text),
+                ) if text.contains('@') => *value = Value::from("stranger@example.org"),
                 _ => change(value),
             }),
             Value::Array(items) => items.iter_mut().for_each(change),
@@ -191,8 +270,19 @@ impl Trial<'_> {
         let before = player.played().len();
         let entry = stage.run(run, world, patience).await;
         // Whoever finds nobody goes on to look for the canary, where the script has somebody.
-        let leaves_script =
-            self.case.provider.contains(CANARY) && matches!(self.fault, Fault::Stranger | Fault::Nobody);
+        let goes_on = self.case.provider.contains(CANARY);
+        // A token that is refused is fetched anew.
+        let fetches = run.exchanges[0].request.target == "/token";
+        // Two look-ups share a token: if a busy machine makes one miss it, the other fetches it.
+        let shares = fetches && run.exchanges.iter().any(|exchange| !exchange.lane.is_empty());
+        // There is no time to ask about a job again.
+        let waits = run.exchanges.iter().any(|exchange| exchange.request.target.ends_with("/job_status/get"));
+        let leaves_script = match self.fault {
+            _ if shares || waits => true,
+            Fault::Stranger | Fault::Nobody | Fault::EmptyList => goes_on,
+            Fault::Status(401) | Fault::RightBody(401) => fetches,
+            _ => false,
+        };
         let mut wrong = if leaves_script { Vec::new() } else { player.complaints() };
         wrong.extend(leaks(&entry));
         if self.fault.excused(&run.exchanges[self.at.1]).is_some() {
@@ -201,7 +291,8 @@ impl Trial<'_> {
         if [Outcome::Deleted, Outcome::Deactivated, Outcome::AlreadyAbsent].contains(&entry.worst.outcome) {
             wrong.push(format!("ended as {}", entry.worst.outcome));
         }
-        if self.is_look_up() && player.played()[before..].iter().any(is_removal) {
+        let elsewhere = |request: &Request| self.is_in_another_lane(request);
+        if self.is_look_up() && player.played()[before..].iter().any(|it| is_removal(it) && !elsewhere(it)) {
             wrong.push("removed somebody after a look-up that failed".to_owned());
         }
         (entry, wrong)
@@ -210,10 +301,18 @@ impl Trial<'_> {
     /// Whether the answer is one that decides whom to remove.
     fn is_look_up(&self) -> bool {
         let exchanges = &self.case.runs[self.at.0].exchanges;
-        let one_place = exchanges.iter().all(|exchange| exchange.lane.is_empty());
+        let this = &exchanges[self.at.1];
         // An account under a current address is removed whether or not a former one can be looked up.
-        let former = exchanges[self.at.1].request.target.contains("former");
-        one_place && !former && !exchanges[..=self.at.1].iter().any(|exchange| is_removal(&exchange.request))
+        let former = this.request.target.contains("former");
+        let so_far = exchanges[..=self.at.1].iter().filter(|exchange| exchange.lane == this.lane);
+        !former && !so_far.map(|exchange| &exchange.request).any(is_removal)
+    }
+
+    /// Whether the script has this request where it does not hang on the answer that went wrong.
+    fn is_in_another_lane(&self, request: &Request) -> bool {
+        let exchanges = &self.case.runs[self.at.0].exchanges;
+        let lane = &exchanges[self.at.1].lane;
+        exchanges.iter().any(|exchange| exchange.lane != *lane && exchange.request == *request)
     }
 }
 
@@ -240,20 +339,28 @@ fn trials(cases: &[Case]) -> Vec<Trial<'_>> {
 /// Whether the end of this case is one that a fault could fake.
 fn is_worth_faking(case: &Case) -> bool {
     let ends = |end: &str| case.runs.iter().any(|run| run.outcome["outcome"] == end);
-    ends("deleted") || ends("already_absent")
+    ends("deleted") || ends("deactivated") || ends("already_absent")
 }
 
 async fn sweep(kind: &str) {
+    let wrong = swept(kind).await;
+    assert!(wrong.is_empty(), "{} trials went wrong\n{}", wrong.len(), wrong[..wrong.len().min(20)].join("\n"));
+}
+
+/// The trials of a kind that went wrong, and what was wrong with each.
+async fn swept(kind: &str) -> Vec<String> {
     let mut cases = Case::all_of(kind);
     cases.retain(is_worth_faking);
     let world = World::of(&cases).await;
     let trials = trials(&cases);
-    let results = stream::iter(&trials).map(|trial| async { (trial.name(), trial.run(&world, HASTE).await.1) });
+    let results = stream::iter(&trials).map(|trial| async {
+        let _turn = TURNS.acquire().await;
+        (trial.name(), trial.run(&world, HASTE).await.1)
+    });
     let results: Vec<_> = results.buffer_unordered(ABREAST).collect().await;
-    let wrong: Vec<_> = results.iter().filter(|(_, wrong)| !wrong.is_empty()).collect();
-    let told: Vec<_> = wrong.iter().take(20).map(|(name, wrong)| format!("── {name}\n{}", wrong.join("\n"))).collect();
-    assert!(wrong.is_empty(), "{} of {} trials went wrong\n{}", wrong.len(), trials.len(), told.join("\n"));
-    assert!(trials.len() > 100, "only {} trials", trials.len());
+    assert!(trials.len() > 100, "only {} trials of {kind}", trials.len());
+    let wrong = results.into_iter().filter(|(_, wrong)| !wrong.is_empty());
+    wrong.map(|(name, wrong)| format!("── {name}\n{}", wrong.join("\n"))).collect()
 }
 
 #[tokio::test]
@@ -281,10 +388,19 @@ async fn no_fault_of_stytch_b2b_looks_like_success() {
     sweep("stytch_b2b").await;
 }
 
+#[tokio::test]
+async fn no_fault_of_products_as_data_looks_like_success() {
+    let mut wrong = Vec::new();
+    for kind in crate::data_kinds() {
+        wrong.extend(swept(kind).await);
+    }
+    assert!(wrong.is_empty(), "{} trials went wrong\n{}", wrong.len(), wrong.join("\n"));
+}
+
 /// What each fault of each answer of the clean deletion comes to, to be read by a person.
 #[tokio::test]
 async fn what_faults_come_to() {
-    let cases: Vec<_> = KINDS.iter().map(|kind| Case::named(kind.name, "deleted")).collect();
+    let cases: Vec<_> = crate::rust_kinds().map(|kind| Case::named(kind.name, "deleted")).collect();
     let world = World::of(&cases).await;
     let trials = trials(&cases);
     let lines = stream::iter(&trials).map(|trial| async {

@@ -1,15 +1,15 @@
 //! Plays a case through the engine.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use offboard::{
-    config::{Config, Mode},
+    config::{Config, Diagnostics, Mode},
     engine::{Action, AddressStatus, Assignment, Engine, OwnedIdentity, Target},
     outbound::Client,
     outcome::ProviderResult,
     person::Email,
-    providers::{KINDS, ProviderKind},
+    providers::ProviderKind,
     secrets::{Secret, Secrets},
 };
 use serde_json::{Value, json};
@@ -77,20 +77,40 @@ pub struct Stage {
 impl Stage {
     /// Sets the case up at `player`. `more` are keys of the provider's table that win over the case's.
     pub fn new(case: &Case, world: &World, player: &Player, more: &str) -> Self {
+        Self::with(case, world, player, more, &case.kind, Config::parse)
+    }
+
+    /// Sets the case up with the kind in the file `providers/mutant.toml` of `folder` in place of its own.
+    fn of_mutant(case: &Case, world: &World, player: &Player, folder: &Path) -> Self {
+        let file = folder.join("offboard.toml");
+        Self::with(case, world, player, "", "mutant", |text, mode| {
+            std::fs::write(&file, text).unwrap();
+            Config::load(&file, mode)
+        })
+    }
+
+    fn with(
+        case: &Case,
+        world: &World,
+        player: &Player,
+        more: &str,
+        kind: &str,
+        read: impl Fn(&str, Option<&str>) -> Result<Config, Diagnostics>,
+    ) -> Self {
         let host = format!("http://{}", player.address);
         let keys = more.lines().filter_map(|line| line.split_once(' ')).map(|(key, _)| key).collect::<Vec<_>>();
         let own = case.provider.replace("$host", &host);
         let own: Vec<_> = own.lines().filter(|line| !keys.iter().any(|key| line.starts_with(key))).collect();
         let base = format!("{host}{}", vendors_path(case, &own.join("\n")));
         let text = format!(
-            "[policy]\n{}\n[sources.golden]\nkind = \"workos\"\n[providers.{kind}]\nkind = \"{kind}\"\nsecret = \"{}\"\nbase_url = \"{base}\"\n{}\n{more}",
+            "[policy]\n{}\n[sources.golden]\nkind = \"workos\"\n[providers.{name}]\nkind = \"{kind}\"\nsecret = \"{}\"\nbase_url = \"{base}\"\n{}\n{more}",
             case.policy,
             secret_name(case),
             own.join("\n"),
-            kind = case.kind,
+            name = case.kind,
         );
-        let mut config = Config::parse(&text, (!case.policy.contains("mode")).then_some("live"))
-            .unwrap_or_else(|faults| panic!("{}: {faults}", case.name));
+        let mut config = read(&text, (!case.policy.contains("mode")).then_some("live"))
+            .unwrap_or_else(|faults| panic!("{}/{}: {faults}", case.kind, case.name));
         let engine = Engine::new(&mut config, world.client.clone());
         Self { config, engine }
     }
@@ -113,7 +133,8 @@ fn assignment(person: &Person, config: &Config) -> Assignment {
     let emails = emails.into_iter().flat_map(|(status, emails)| emails.iter().map(move |email| (status, email)));
     let emails = emails.map(|(status, email)| (status, OwnedIdentity::Email(Email::parse(email).unwrap())));
     let ids = person.external_id.iter().map(|id| (AddressStatus::Current, OwnedIdentity::ExternalId(id.clone())));
-    let released = |kind: &ProviderKind| (kind.name.to_owned(), person.released.iter().cloned().collect());
+    let released = |name: &str| (name.to_owned(), person.released.iter().cloned().collect());
+    let names = ProviderKind::names;
     Assignment {
         targets: emails.chain(ids).map(|(status, identity)| Target { identity, status }).collect(),
         source: "golden".to_owned(),
@@ -122,8 +143,8 @@ fn assignment(person: &Person, config: &Config) -> Assignment {
             Mode::DryRun => Action::LookUp,
             _ => Action::Remove,
         },
-        released: KINDS.iter().filter(|_| !person.released.is_empty()).map(released).collect(),
-        begun: KINDS.iter().filter(|_| person.begun).map(|kind| kind.name.to_owned()).collect(),
+        released: names().into_iter().filter(|_| !person.released.is_empty()).map(released).collect(),
+        begun: names().into_iter().filter(|_| person.begun).map(str::to_owned).collect(),
     }
 }
 
@@ -131,6 +152,14 @@ fn assignment(person: &Person, config: &Config) -> Assignment {
 fn vendors_path(case: &Case, own: &str) -> String {
     assert!(ProviderKind::named(&case.kind).is_some(), "no kind {}", case.kind);
     let text = format!("[sources.golden]\nkind = \"workos\"\n[providers.p]\nkind = \"{}\"\n{own}", case.kind);
+    // A kind without an address of its own must be given one, and then has no path either.
+    let placed = if Config::parse(&text, None).is_err_and(|faults| faults.to_string().contains("`base_url` is missing"))
+    {
+        format!("{text}\nbase_url = \"https://product.example.com\"")
+    } else {
+        text
+    };
+    let text = placed;
     let config = Config::parse(&text, (!case.policy.contains("mode")).then_some("live"))
         .unwrap_or_else(|faults| panic!("{}: {faults}", case.name));
     let secret = Secret::parse("golden", &case.secret).unwrap();
@@ -171,7 +200,16 @@ pub fn leaks(entry: &ProviderResult) -> Option<String> {
 /// Plays a case from its first request to its last. `Err` tells what differs.
 pub async fn whole(case: &Case, world: &World) -> Result<(), String> {
     let player = Player::start().await;
-    let stage = Stage::new(case, world, &player, "");
+    on(&Stage::new(case, world, &player, ""), case, world, &player).await
+}
+
+/// The same with the kind in the file `providers/mutant.toml` of `folder` in place of the case's.
+pub async fn whole_of_mutant(case: &Case, world: &World, folder: &Path) -> Result<(), String> {
+    let player = Player::start().await;
+    on(&Stage::of_mutant(case, world, &player, folder), case, world, &player).await
+}
+
+async fn on(stage: &Stage, case: &Case, world: &World, player: &Player) -> Result<(), String> {
     for run in &case.runs {
         player.load(&run.exchanges);
         let entry = stage.run(run, world, PATIENCE).await;

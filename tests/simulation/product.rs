@@ -28,7 +28,11 @@ pub struct Product {
 
 impl offboard::providers::Product for Product {
     fn connect(&self, _: &Secret) -> Result<Vec<Tenant>, SecretError> {
-        Ok(vec![Tenant { scope: None, base_url: "https://product.example.com", provider: Arc::new(self.clone()) }])
+        Ok(vec![Tenant {
+            scope: None,
+            base_url: "https://product.example.com".into(),
+            provider: Arc::new(self.clone()),
+        }])
     }
 
     fn known_by(&self) -> KnownBy {

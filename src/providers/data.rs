@@ -1,0 +1,207 @@
+//! Products as data: one file per kind says how accounts are looked up and removed. Exactness, proof, retry and vetoes are
+//! the engine's, as for the products in Rust.
+//!
+//! Built-in kinds are `kinds/*.toml`; one's own are `providers/*.toml` beside the configuration. A file is read when a
+//! configuration uses its kind.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{LazyLock, Mutex, PoisonError},
+};
+
+use super::{Confidence, Configure, ProviderKind};
+use crate::settings::{Diagnostics, fields::known_keys};
+
+mod answer;
+mod call;
+mod check;
+#[cfg(test)]
+mod injection;
+mod list;
+mod path;
+mod place;
+mod product;
+mod settings;
+mod spec;
+mod template;
+#[cfg(test)]
+mod tests;
+mod vendor;
+
+use spec::Spec;
+
+macro_rules! kinds {
+    ($($name:ident),* $(,)?) => {
+        &[$((stringify!($name), include_str!(concat!("kinds/", stringify!($name), ".toml")))),*]
+    };
+}
+
+/// The files that are built in, by the name of their kind.
+const BUILT_IN: &[(&str, &str)] = kinds![
+    airtable_enterprise,
+    anthropic,
+    asana,
+    atlassian_managed,
+    atlassian_org,
+    auth0,
+    box,
+    buildkite,
+    cloudflare_members,
+    databricks_account,
+    databricks_workspace,
+    datadog_user,
+    docker_hub_org,
+    docker_hub_scim,
+    dropbox_team,
+    entra,
+    fastly_user,
+    figma,
+    github_org_member,
+    github_scim,
+    gitlab_group_member,
+    gitlab_instance,
+    google_workspace,
+    grafana_org,
+    hcp,
+    heroku_team,
+    hubspot,
+    launchdarkly,
+    linear,
+    miro,
+    mongodb_atlas_org,
+    netlify_team_member,
+    new_relic,
+    notion,
+    okta,
+    onepassword_users,
+    openai,
+    opsgenie_user,
+    pagerduty_user,
+    postman,
+    salesforce,
+    scim,
+    sendgrid,
+    sentry_org_member,
+    slack,
+    snowflake,
+    tailscale_user,
+    terraform_cloud,
+    vercel_team_member,
+    zendesk,
+    zoom,
+];
+
+/// The built-in kinds that were read. Each is kept for good: it is read once per process.
+static READ: LazyLock<Mutex<BTreeMap<&'static str, &'static ProviderKind>>> = LazyLock::new(Mutex::default);
+
+/// What a kind's file says, checked.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    spec: Spec,
+}
+
+/// The keys of each table of a kind's file, by the table's heading in the page on the language.
+pub(super) fn keys() -> [(&'static str, &'static [&'static str]); 8] {
+    [
+        ("The file", known_keys::<Spec>(&[])),
+        ("`[settings.NAME]`", known_keys::<spec::Setting>(&[])),
+        ("`[auth]`", known_keys::<spec::OauthTable>(&[])),
+        ("`[http]`", known_keys::<Spec>(&["http"])),
+        ("`[find.NAME]`", known_keys::<spec::Find>(&[])),
+        ("`page`", known_keys::<spec::Find>(&["page"])),
+        ("`[remove.ACTION]`", known_keys::<spec::Step>(&[])),
+        ("`[[errors]]`", known_keys::<spec::ErrorRule>(&[])),
+    ]
+}
+
+/// The names of the built-in kinds.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().map(|(name, _)| *name)
+}
+
+/// The kind of this name: built in, or a file in the folder `providers` of `folder`.
+///
+/// # Errors
+/// What is wrong with its file.
+pub(super) fn known(name: &str, folder: Option<&Path>) -> Result<Option<&'static ProviderKind>, Diagnostics> {
+    if let Some((name, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
+        let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kind) = read.get(name) {
+            return Ok(Some(kind));
+        }
+        let kind = kind(name, text, &format!("{name}.toml"))?;
+        read.insert(name, kind);
+        return Ok(Some(kind));
+    }
+    // The name becomes a file's: it may not lead elsewhere.
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let Some(folder) = folder.filter(|_| !name.is_empty() && name.chars().all(plain)) else { return Ok(None) };
+    let file = format!("providers/{name}.toml");
+    match std::fs::read_to_string(folder.join(&file)) {
+        Ok(text) => kind(name, &text, &file).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Diagnostics::one(format!("cannot read {file}: {error}"))),
+    }
+}
+
+/// The kinds in the folder `providers` of `folder`, sorted by name.
+///
+/// # Errors
+/// What is wrong with any of their files.
+pub(super) fn own(folder: &Path) -> Result<Vec<&'static ProviderKind>, Diagnostics> {
+    let entries = match std::fs::read_dir(folder.join("providers")) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Diagnostics::one(format!("cannot read the folder providers: {error}"))),
+    };
+    let file_names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<_> = file_names.filter_map(|name| name.strip_suffix(".toml").map(str::to_owned)).collect();
+    names.sort_unstable();
+    let (mut kinds, mut errors) = (Vec::new(), Diagnostics::default());
+    for name in names {
+        let unusable = |why: &str| Diagnostics::one(format!("providers/{name}.toml: {why}"));
+        let read = match known(&name, Some(folder)) {
+            _ if ProviderKind::named(&name).is_some() => {
+                Err(unusable("a built-in kind has this name: rename the file"))
+            }
+            Ok(None) => Err(unusable("the name of a kind has the characters a-z, 0-9 and _: rename the file")),
+            Ok(Some(kind)) => Ok(kind),
+            Err(errors) => Err(errors),
+        };
+        match read {
+            Ok(kind) => kinds.push(kind),
+            Err(more) => errors.0.extend(more.0),
+        }
+    }
+    if errors.is_empty() { Ok(kinds) } else { Err(errors) }
+}
+
+/// Reads a kind's file. A kind lives as long as the process, as those in Rust do.
+fn kind(name: &str, text: &str, file: &str) -> Result<&'static ProviderKind, Diagnostics> {
+    let built_in = |name: &str| BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+    let spec = check::parse(text, built_in).map_err(|errors| errors.within(file))?;
+    let kind: &'static Kind = Box::leak(Box::new(Kind { spec }));
+    let inferred = kind.spec.status == Confidence::PartlyInferred;
+    let placed = kind.spec.http.as_ref().is_some_and(|http| http.base_url.is_some());
+    Ok(Box::leak(Box::new(ProviderKind {
+        name: String::leak(name.to_owned()),
+        title: &kind.spec.title,
+        page: &kind.spec.page,
+        effect: &kind.spec.effect,
+        permission: &kind.spec.permission,
+        limits: kind.spec.limits.as_deref(),
+        status: kind.spec.status,
+        actions: &kind.spec.actions,
+        settings: Vec::leak(kind.settings()),
+        secret: Vec::leak(vec![&*Vec::leak(kind.secret_keys())]),
+        looks_up: true,
+        needs: match (placed, inferred) {
+            (true, true) => &["canary"],
+            (true, false) => &[],
+            (false, true) => &["base_url", "canary"],
+            (false, false) => &["base_url"],
+        },
+        configure: Configure::Data(kind),
+    })))
+}
