@@ -117,7 +117,7 @@ impl Fault {
                 Some("where the answer is the list itself, this is one of nobody")
             }
             Self::Stranger if is_changed(&exchange.request) && !body.contains("member_id") => {
-                Some("the answer to a change is of the id that was asked for; the second look reads addresses")
+                Some("what is changed has the id that was asked for, whose address may have changed; the second look reads addresses")
             }
             Self::Stranger if !is_removal(&exchange.request) && !shows_canary => {
                 Some("a list of nobody but others is what absence looks like")
@@ -140,9 +140,9 @@ fn says_how_many(body: &str) -> bool {
         .any(|word| body.contains(word))
 }
 
-/// Whether this changes an account, and is answered with it.
+/// Whether this changes an account, and may be answered with it.
 fn is_changed(request: &Request) -> bool {
-    ["PATCH", "PUT"].contains(&request.method.as_str()) || request.target.ends_with(":suspend")
+    is_change(request) || request.target.ends_with(":suspend")
 }
 
 /// How Okta's deactivation ends.
