@@ -21,6 +21,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 mod case;
+mod fault;
 mod faults;
 mod play;
 mod player;
