@@ -83,10 +83,12 @@ impl Stage {
     /// Sets the case up at `player`. `more` are keys of the provider's table that win over the case's.
     pub fn new(case: &Case, world: &World, player: &Player, more: &str) -> Self {
         Self::with(case, world, player, more, &case.kind, Config::parse)
+            .unwrap_or_else(|faults| panic!("{}/{}: {faults}", case.kind, case.name))
     }
 
-    /// Sets the case up with the kind in the file `providers/mutant.toml` of `folder` in place of its own.
-    fn of_mutant(case: &Case, world: &World, player: &Player, folder: &Path) -> Self {
+    /// Sets the case up with the kind in the file `providers/mutant.toml` of `folder` in place of its own. `Err` if that cannot be
+    /// a kind.
+    fn of_mutant(case: &Case, world: &World, player: &Player, folder: &Path) -> Result<Self, Diagnostics> {
         let file = folder.join("offboard.toml");
         Self::with(case, world, player, "", "mutant", |text, mode| {
             std::fs::write(&file, text).unwrap();
@@ -101,7 +103,7 @@ impl Stage {
         more: &str,
         kind: &str,
         read: impl Fn(&str, Option<&str>) -> Result<Config, Diagnostics>,
-    ) -> Self {
+    ) -> Result<Self, Diagnostics> {
         let host = format!("http://{}", player.address);
         let keys = more.lines().filter_map(|line| line.split_once(' ')).map(|(key, _)| key).collect::<Vec<_>>();
         let own = case.provider.replace("$host", &host);
@@ -114,10 +116,9 @@ impl Stage {
             own.join("\n"),
             name = case.kind,
         );
-        let mut config = read(&text, (!case.policy.contains("mode")).then_some("live"))
-            .unwrap_or_else(|faults| panic!("{}/{}: {faults}", case.kind, case.name));
+        let mut config = read(&text, (!case.policy.contains("mode")).then_some("live"))?;
         let engine = Engine::new(&mut config, world.client.clone());
-        Self { config, engine }
+        Ok(Self { config, engine })
     }
 
     /// One departure.
@@ -224,7 +225,8 @@ pub async fn whole(case: &Case, world: &World) -> Result<(), String> {
 /// The same with the kind in the file `providers/mutant.toml` of `folder` in place of the case's.
 pub async fn whole_of_mutant(case: &Case, world: &World, folder: &Path) -> Result<(), String> {
     let player = Player::start().await;
-    on(&Stage::of_mutant(case, world, &player, folder), case, world, &player).await
+    let stage = Stage::of_mutant(case, world, &player, folder).map_err(|faults| faults.to_string())?;
+    on(&stage, case, world, &player).await
 }
 
 async fn on(stage: &Stage, case: &Case, world: &World, player: &Player) -> Result<(), String> {
