@@ -16,10 +16,14 @@ use crate::{
 mod aerospike_cloud;
 mod cloudflare_access;
 mod data;
+mod description;
 mod flashduty;
 mod instaply;
+mod manual;
 mod pages;
 mod stytch_b2b;
+
+pub use description::{Confidence, SecretKey, Setting, SettingForm};
 
 /// One product from which a departed person is removed.
 ///
@@ -70,8 +74,10 @@ pub trait LookUp: Send + Sync {
 pub struct Account {
     /// The id by which it is removed.
     pub id: String,
-    /// Its address, if it has one.
+    /// Its own address, if it has one.
     pub email: Option<String>,
+    /// Its other addresses. One may be another person's: of somebody whose mail its owner took over.
+    pub aliases: Vec<String>,
     /// The organization's own id of the person, if the product keeps one.
     pub external_id: Option<String>,
     /// Why this account must not be removed by a machine: an emergency account, say.
@@ -84,9 +90,14 @@ impl Account {
     /// Whether this is the person's account.
     pub fn is_of(&self, person: Identity<'_>) -> bool {
         match person {
-            Identity::Email(email) => self.email.as_deref().is_some_and(|other| email.is(other)),
+            Identity::Email(email) => self.addresses().any(|other| email.is(other)),
             Identity::ExternalId(id) => self.external_id.as_deref() == Some(id),
         }
+    }
+
+    /// All its addresses, its own first.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.email.iter().chain(&self.aliases).map(String::as_str).filter(|address| !address.is_empty())
     }
 
     /// Whether its own e-mail address is this one.
@@ -165,6 +176,11 @@ pub trait Product: fmt::Debug + Send + Sync {
     fn known_by(&self) -> KnownBy {
         KnownBy::Email
     }
+
+    /// Returns what a person has to do where the product has no API: then nothing is called, and no secret is read.
+    fn instructions(&self) -> Option<String> {
+        None
+    }
 }
 
 /// One product, or one organization in it, or one of its look-ups: a person can have one account there.
@@ -203,25 +219,15 @@ pub struct ProviderKind {
     pub status: Confidence,
     /// What can be done to an account; the first is the default.
     pub actions: &'static [Action],
-    /// The keys of its secret, for a person.
-    pub secret_keys: &'static str,
-    /// Lines of its section in the configuration beside `kind`, to be adapted; a comment where one may be left out.
-    pub configure_lines: &'static [&'static str],
+    /// What its secret may hold: the keys of one of these sets.
+    pub secret: &'static [&'static [SecretKey]],
+    /// The keys of its section in the configuration that only it has.
+    pub settings: &'static [Setting],
     /// Whether accounts can be looked up; else `canary` is refused.
     pub looks_up: bool,
     /// The keys that a provider of it must have of those that every provider takes.
     pub needs: &'static [&'static str],
     configure: Configure,
-}
-
-/// What the facts of a kind rest on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Confidence {
-    /// The vendor's documentation, SDK or recorded exchanges, in everything that decides whether somebody is gone.
-    VerifiedDocs,
-    /// Partly inference: only a `canary` in sight shows that the look-up works.
-    PartlyInferred,
 }
 
 /// What is done to an account.
@@ -247,12 +253,13 @@ impl Action {
 /// What reads the keys that only one kind has.
 enum Configure {
     Rust(fn(Section<'_>, &mut Reporter<'_>) -> Option<Box<dyn Product>>),
+    Manual,
     Data(&'static data::Kind),
 }
 
 /// The kinds that are written in Rust, sorted by name.
 pub const KINDS: &[ProviderKind] =
-    &[aerospike_cloud::KIND, cloudflare_access::KIND, flashduty::KIND, instaply::KIND, stytch_b2b::KIND];
+    &[aerospike_cloud::KIND, cloudflare_access::KIND, flashduty::KIND, instaply::KIND, manual::KIND, stytch_b2b::KIND];
 
 impl ProviderKind {
     /// Returns the built-in kind of this name.
@@ -283,6 +290,43 @@ impl ProviderKind {
         Self::names().into_iter().filter_map(Self::named).collect()
     }
 
+    /// Returns whether a person removes the account, because the product has no API: then there is no secret.
+    pub fn is_manual(&self) -> bool {
+        matches!(self.configure, Configure::Manual)
+    }
+
+    /// Returns the user's own kinds, sorted by name: the files in the folder `providers` of `folder`, which is the
+    /// configuration's.
+    ///
+    /// # Errors
+    /// What is wrong with any of them.
+    pub fn own(folder: &Path) -> Result<Vec<&'static Self>, Diagnostics> {
+        data::own(folder)
+    }
+
+    /// Returns the keys that a kind's file may have, by the heading of each table in the page on the language.
+    pub fn file_keys() -> [(&'static str, &'static [&'static str]); 8] {
+        data::keys()
+    }
+
+    /// Returns the keys of its secret, for a person: "`client_id` and `client_secret`, or `access_token`".
+    pub fn secret_keys(&self) -> String {
+        let keys = |set: &&[SecretKey]| set.iter().map(|it| format!("`{}`", it.key)).collect::<Vec<_>>().join(" and ");
+        self.secret.iter().map(keys).collect::<Vec<_>>().join(", or ")
+    }
+
+    /// Returns whether a provider of it takes this key, of those that every provider takes: no canary without a look-up, no
+    /// names of sources unless people are known by external ids, and nothing of calls where there is no secret to call with.
+    pub fn takes(&self, key: &str) -> bool {
+        match key {
+            "enabled" | "action" => true,
+            _ if self.secret.is_empty() => false,
+            "canary" => self.looks_up,
+            "sources" => self.settings.iter().any(|setting| setting.name == "match"),
+            _ => true,
+        }
+    }
+
     /// Reads the keys that only this kind has. `action` is one of its own.
     pub(crate) fn configure(
         &self,
@@ -292,6 +336,7 @@ impl ProviderKind {
     ) -> Option<Box<dyn Product>> {
         match self.configure {
             Configure::Rust(configure) => configure(own, reporter),
+            Configure::Manual => settings::<manual::Settings>(own, reporter),
             Configure::Data(kind) => kind.configure(action, own, reporter),
         }
     }
@@ -309,4 +354,27 @@ fn settings<P: Product + DeserializeOwned + 'static>(
     reporter: &mut Reporter<'_>,
 ) -> Option<Box<dyn Product>> {
     Some(Box::new(own.read::<P>(reporter)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::fields::known_keys;
+
+    #[test]
+    fn settings_of_a_kind_in_rust_are_the_keys_that_it_reads() {
+        let read: [&[&str]; 6] = [
+            known_keys::<aerospike_cloud::Settings>(&[]),
+            known_keys::<cloudflare_access::Settings>(&[]),
+            known_keys::<flashduty::Settings>(&[]),
+            known_keys::<instaply::Settings>(&[]),
+            known_keys::<manual::Settings>(&[]),
+            known_keys::<stytch_b2b::Settings>(&[]),
+        ];
+        assert_eq!(read.len(), KINDS.len());
+        for (kind, keys) in KINDS.iter().zip(read) {
+            let described = kind.settings.iter().map(|setting| setting.name).collect::<std::collections::BTreeSet<_>>();
+            assert_eq!(described, keys.iter().copied().collect(), "{}", kind.name);
+        }
+    }
 }

@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::{
-    Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, Tenant,
+    Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, SecretKey, Setting,
+    Tenant,
     pages::{Page, Pages, Total},
     settings,
 };
@@ -35,10 +36,14 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     limits: None,
     status: Confidence::VerifiedDocs,
     actions: &[Action::Delete],
-    secret_keys: "`client_id` and `client_secret`, or `access_token`",
-    configure_lines: &[
-        "# token_url = \"https://auth.example.com/oauth/token\"   # where an access token is fetched, if not at the vendor's",
+    secret: &[
+        &[
+            SecretKey { key: "client_id", description: "id of an API key" },
+            SecretKey { key: "client_secret", description: "secret of the API key" },
+        ],
+        &[SecretKey { key: "access_token", description: "access token, which somebody must renew" }],
     ],
+    settings: &[Setting::TOKEN_URL],
     looks_up: true,
     needs: &[],
     configure: Configure::Rust(settings::<Settings>),

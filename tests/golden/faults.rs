@@ -4,15 +4,12 @@
 use std::{collections::HashSet, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use offboard::{
-    outcome::{Outcome, ProviderResult},
-    providers::KINDS,
-};
+use offboard::outcome::{Outcome, ProviderResult};
 use tokio::sync::Semaphore;
 
 use crate::{
     case::{Answer, Case, Exchange, Request},
-    data_kinds_abreast,
+    data_kinds, data_kinds_abreast,
     fault::{CANARY, Fault, faults, is_removal},
     play::{Stage, World, leaks},
     player::Player,
@@ -133,7 +130,7 @@ fn trials(cases: &[Case]) -> Vec<Trial<'_>> {
 /// Whether other faults show as much. One piece of code reads the status of what is data, and 403 and 418 show that a right body
 /// does not help.
 fn is_known(case: &Case, fault: Fault) -> bool {
-    let is_data = !KINDS.iter().any(|kind| kind.name == case.kind);
+    let is_data = data_kinds().any(|kind| kind == case.kind);
     is_data && matches!(fault, Fault::RightBody(429 | 500 | 503))
 }
 
@@ -198,7 +195,7 @@ async fn no_fault_of_products_as_data_looks_like_success() {
 /// What each fault of each answer of the clean deletion comes to, to be read by a person.
 #[tokio::test]
 async fn what_faults_come_to() {
-    let cases: Vec<_> = KINDS.iter().map(|kind| Case::named(kind.name, "deleted")).collect();
+    let cases: Vec<_> = crate::rust_kinds().map(|kind| Case::named(kind.name, "deleted")).collect();
     let world = World::of(&cases).await;
     let trials = trials(&cases);
     let lines = stream::iter(&trials).map(|trial| async {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     oauth::{Assertion, Client, SendClient, Shows, Tokens},
-    providers::{Action, Product, Tenant},
+    providers::{Action, Product, SecretKey, Setting as Described, SettingForm, Tenant},
     secrets::{Secret, SecretError},
     settings::{BaseUrl, Reporter, Section, nearest},
 };
@@ -76,7 +76,19 @@ impl Kind {
         errors.is_empty().then(|| Box::new(settings) as Box<dyn Product>)
     }
 
-    fn token_url(&self, given: &mut BTreeMap<String, Given>) -> Result<Option<String>, String> {
+    /// Returns the keys of its table, as the registry lists them.
+    pub(super) fn settings(&'static self) -> Vec<Described> {
+        let own = self.spec.settings.iter().map(|(name, setting)| setting.describe(name));
+        let token_url = matches!(self.spec.auth, Some(Auth::Oauth(_))).then_some(Described::TOKEN_URL);
+        own.chain(token_url).collect()
+    }
+
+    /// Returns the keys of its secret, as the registry lists them.
+    pub(super) fn secret_keys(&'static self) -> Vec<SecretKey> {
+        self.spec.secret.iter().map(|(key, description)| SecretKey { key, description }).collect()
+    }
+
+    fn token_url(&'static self, given: &mut BTreeMap<String, Given>) -> Result<Option<String>, String> {
         match (&self.spec.auth, given.remove("token_url")) {
             (_, None) => Ok(None),
             (Some(Auth::Oauth(_)), Some(Given::Text(url))) => {
@@ -86,23 +98,24 @@ impl Kind {
         }
     }
 
-    fn unknown(&self, name: &str) -> String {
-        let known: Vec<_> = self.spec.settings.keys().map(String::as_str).collect();
+    fn unknown(&'static self, name: &str) -> String {
+        let known: Vec<_> = self.settings().iter().map(|setting| setting.name).collect();
         format!("unknown key `{name}`: {}", nearest::suggestion(name, &known))
     }
 }
 
 impl Setting {
-    /// Returns a line of the configuration that sets it: a comment, where it may be left out.
-    pub(super) fn line(&self, name: &str) -> String {
-        let one_of = self.one_of.join(", ");
-        let choice = if one_of.is_empty() { String::new() } else { format!(": one of {one_of}") };
-        let about = format!("   # {}{choice}", self.description);
-        let example = self.example.as_deref().or(self.one_of.first().map(String::as_str)).unwrap_or("…");
-        match (&self.default, self.list) {
-            (Some(default), _) => format!("# {name} = \"{default}\"{about}"),
-            (None, true) => format!("{name} = [\"{example}\"]{about}"),
-            (None, false) => format!("{name} = \"{example}\"{about}"),
+    fn describe(&'static self, name: &'static str) -> Described {
+        Described {
+            name,
+            description: &self.description,
+            form: if self.list { SettingForm::Texts } else { SettingForm::Text },
+            required: self.default.is_none(),
+            default: self.default.as_deref(),
+            example: self.example.as_deref(),
+            one_of: Vec::leak(self.one_of.iter().map(String::as_str).collect()),
+            characters: self.characters.as_deref(),
+            longest: self.longest,
         }
     }
 

@@ -255,7 +255,7 @@ fn configured(test: &str, files: &[(&str, &str)], keys: &str) -> Result<Config, 
 fn file_beside_the_configuration_is_a_kind() {
     let config = configured("own", &[("acme.toml", GOOD)], "kind = \"acme\"\ntenant = \"blue\"").unwrap();
     let provider = &config.providers[0];
-    assert_eq!((provider.kind.name, provider.kind.secret_keys), ("acme", "`key`"));
+    assert_eq!((provider.kind.name, provider.kind.secret_keys().as_str()), ("acme", "`key`"));
     let tenants = provider.settings.connect(&Secret::parse("s", r#"{"key": "k"}"#).unwrap()).unwrap();
     assert_eq!((tenants.len(), &*tenants[0].base_url), (1, "https://blue.acme.example.com/api"));
     assert!(provider.settings.connect(&Secret::parse("s", "{}").unwrap()).is_err());
