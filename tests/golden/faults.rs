@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     case::{Answer, Case, Exchange, Request},
-    data_kinds_abreast,
+    data_kinds, data_kinds_abreast,
     fault::{CANARY, Fault, faults, is_removal},
     play::{Stage, World, leaks},
     player::Player,
@@ -130,7 +130,7 @@ fn trials(cases: &[Case]) -> Vec<Trial<'_>> {
 /// Whether other faults show as much. One piece of code reads the status of what is data, and 403 and 418 show that a right body
 /// does not help.
 fn is_known(case: &Case, fault: Fault) -> bool {
-    let is_data = !crate::rust_kinds().any(|kind| kind.name == case.kind);
+    let is_data = data_kinds().any(|kind| kind == case.kind);
     is_data && matches!(fault, Fault::RightBody(429 | 500 | 503))
 }
 
