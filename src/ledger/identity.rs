@@ -55,6 +55,9 @@ pub struct IdentityRecord {
 struct Statement {
     at: i64,
     texts: Vec<String>,
+    /// Whether statements before it were left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_cut: bool,
 }
 
 /// An e-mail address or external id of an identity, and how long it had it.
@@ -64,6 +67,8 @@ pub struct Held {
     pub text: String,
     /// When it was first said.
     pub from: i64,
+    /// When it was said again after its source had said another instead; `None` if that never happened.
+    pub regained: Option<i64>,
     /// When its source first said another instead; `None` for a current one.
     pub until: Option<i64>,
 }
@@ -73,6 +78,9 @@ pub struct Held {
 pub struct Holding {
     /// When the id was first said to have it.
     pub from: i64,
+    /// When the id was last said to have it again, after its source had said another instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regained: Option<i64>,
     /// When its source first said another instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<i64>,
@@ -155,7 +163,8 @@ impl IdentityRecord {
     /// Returns what the items of this id's traits are to say about it.
     pub fn holdings(&self, source: &str) -> BTreeMap<TraitKey, Holding> {
         let Some(first) = self.first else { return BTreeMap::new() };
-        let holding = |held: Held| Holding { from: held.from, until: held.until, active: self.active, first };
+        let active = self.active;
+        let holding = |Held { from, regained, until, .. }| Holding { from, regained, until, active, first };
         let emails = self.emails().into_iter().map(|held| (TraitKey::email(&held.text), holding(held)));
         let external = self.external_ids().into_iter();
         let external = external.map(|held| (TraitKey::external_id(source, &held.text), holding(held)));
@@ -187,13 +196,13 @@ fn record(statements: &mut Vec<Statement>, at: i64, texts: Vec<String>) {
                 }
             }
         }
-        Err(position) => statements.insert(position, Statement { at, texts }),
+        Err(position) => statements.insert(position, Statement { at, texts, is_cut: false }),
     }
     // Between two equal neighbors a third says nothing new.
     let mut n = 1;
     while n + 1 < statements.len() {
         if statements[n - 1].texts == statements[n].texts && statements[n].texts == statements[n + 1].texts {
-            statements.remove(n);
+            leave_out(statements, n);
         } else {
             n += 1;
         }
@@ -215,7 +224,10 @@ fn bound(statements: &mut Vec<Statement>) -> Bound {
     let mut bound = Bound::Kept;
     while statements.len() > MAX_STATEMENTS {
         match (0..statements.len()).find(|n| is_between(statements, *n)) {
-            Some(n) => _ = statements.remove(n),
+            Some(n) => {
+                statements[n].is_cut = true;
+                leave_out(statements, n);
+            }
             None if statements.len() <= MAX_KEPT.0 && texts(statements) <= MAX_KEPT.1 => break,
             None => {
                 let oldest = statements.remove(0);
@@ -226,6 +238,12 @@ fn bound(statements: &mut Vec<Statement>) -> Bound {
         }
     }
     bound
+}
+
+/// Leaves out a statement that is not the last one. What was left out before it stays known.
+fn leave_out(statements: &mut Vec<Statement>, n: usize) {
+    let left_out = statements.remove(n);
+    statements[n].is_cut |= left_out.is_cut;
 }
 
 /// Whether each text of a statement is named before and after it.
@@ -242,15 +260,21 @@ fn texts(statements: &[Statement]) -> usize {
     statements.iter().map(|statement| statement.texts.len()).sum()
 }
 
-/// Each text once, with its time: from its first statement to the first one after its last that does not name it.
+/// Each text once, with its time: from its first statement to the first one after its last that does not name it, whatever was
+/// said in between.
 fn held(statements: &[Statement]) -> Vec<Held> {
     let mut held: Vec<Held> = Vec::new();
     for (n, statement) in statements.iter().enumerate() {
         for text in &statement.texts {
             let until = statements.get(n + 1).filter(|next| !next.texts.contains(text)).map(|next| next.at);
             match held.iter_mut().find(|known| known.text == *text) {
-                Some(known) => known.until = until,
-                None => held.push(Held { text: text.clone(), from: statement.at, until }),
+                Some(known) => {
+                    if known.until.is_some() || statement.is_cut {
+                        known.regained = Some(statement.at);
+                    }
+                    known.until = until;
+                }
+                None => held.push(Held { text: text.clone(), from: statement.at, regained: None, until }),
             }
         }
     }
