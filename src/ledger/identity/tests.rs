@@ -39,6 +39,22 @@ fn address_taken_back_is_current_again() {
     }
     let expected = [("a@example.com".to_owned(), 1, None), ("b@example.com".to_owned(), 2, Some(3))];
     assert_eq!(shown(&identity), expected);
+    let regained: Vec<_> = identity.emails().into_iter().map(|held| held.regained).collect();
+    assert_eq!(regained, [Some(3), None]);
+}
+
+#[test]
+fn time_of_taking_back_is_kept_whatever_statements_are_left_out() {
+    let mut identity = IdentityRecord::default();
+    (0..38).for_each(|at| identity.record(&known(&[&format!("old{at}@example.com")]), at));
+    for at in 38..200 {
+        let texts = ["a@example.com", "b@example.com"];
+        identity.record(&known(&[texts[at % 2]]), i64::try_from(at).unwrap());
+        let regained = |text: &str| identity.emails().into_iter().find(|held| held.text == text)?.regained;
+        let expected = |at: usize| i64::try_from(at).ok().filter(|at| *at >= 40);
+        assert_eq!((regained(texts[at % 2]), regained(texts[(at + 1) % 2])), (expected(at), expected(at - 1)), "{at}");
+    }
+    assert!(identity.emails.len() <= MAX_STATEMENTS + 2 && !identity.crowded);
 }
 
 #[test]
