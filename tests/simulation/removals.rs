@@ -174,22 +174,20 @@ fn active_since(state: &State, record: &Record, key: &str, until: Millis, now: M
     (!is_ended).then(|| last.unwrap_or(first).span)
 }
 
-/// Whether a departure that names an address alone cannot but be taken for an id's: before it, its source said that the id left
-/// or has another address, and that word was lost or is still on its way.
+/// Whether a departure that names an address alone cannot but be taken for an id's: before it, its source said that the id left;
+/// or that the id has another address, which was lost or is still on its way.
 fn is_taken_for(state: &State, left: &Left, key: &str, until: Millis) -> bool {
-    let (said, events) = (&state.said, &state.truth.events);
+    let events = &state.truth.events;
     let at = events[left.event].at;
-    let words = || said.words_of(key).filter(|word| word.source == left.source && word.span.from <= at);
+    let words = || state.said.words_of(key).filter(|word| word.source == left.source && word.span.from <= at);
     let named = words().filter(|word| word.address == left.address);
     let Some(named_at) = named.map(|word| word.span.from).max() else { return false };
     let is_since = |said: Millis| (named_at + 1..=at).contains(&said);
     let is_other = |address: Option<usize>| address.is_some() && address != left.address;
     let mut certain = words().filter(|word| word.certain_at.is_some_and(|at| at <= until));
     let has_moved = certain.any(|word| is_since(word.span.from) && is_other(word.address));
-    let has_left = said.lefts.iter().any(|other| other.key == key && is_since(events[other.event].at));
     let mut meanwhile = events.iter().filter(|event| event.key().as_str() == key && is_since(event.at));
-    let is_unheard = meanwhile.any(|event| event.says == Says::Left || is_other(event.address));
-    !left.is_strong && !has_moved && !has_left && is_unheard
+    !left.is_strong && !has_moved && meanwhile.any(|event| event.says == Says::Left || is_other(event.address))
 }
 
 /// Whether a departure counts as said: this is rule 3, read anew.
