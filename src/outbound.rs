@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::{
     barrier::Pass,
     outcome::{Failure, FailureKind},
-    secrets::SHORTEST_SECRET,
+    secrets::{SHORTEST_SECRET, redact},
 };
 
 mod client;
@@ -112,7 +112,7 @@ impl Http {
     /// `text` without any credential that was sent.
     pub fn redact(&self, text: &str) -> String {
         let sent = self.seen.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), "[secret]"))
+        sent.iter().fold(text.to_owned(), |text, secret| redact(&text, secret.expose_secret()))
     }
 
     fn sends(&self, secret: &str) {
