@@ -4,6 +4,7 @@ use std::{borrow::Cow, fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
 
 use crate::{
     outbound::Http,
@@ -74,6 +75,8 @@ pub trait LookUp: Send + Sync {
 pub struct Account {
     /// The id by which it is removed.
     pub id: String,
+    /// Whether whoever knows the id could use it, as the token of an invitation: it is not shown.
+    pub secret_id: bool,
     /// Its own address, if it has one.
     pub email: Option<String>,
     /// Further addresses of its own. None may be a colleague's.
@@ -96,6 +99,14 @@ impl Account {
         match person {
             Identity::Email(email) => self.addresses().any(|other| email.is(other)),
             Identity::ExternalId(id) => self.external_id.as_deref() == Some(id),
+        }
+    }
+
+    /// Its id, as it is shown and recorded: a digest of one that is secret.
+    pub(crate) fn shown_id(&self) -> String {
+        match self.secret_id {
+            true => format!("sha256:{}", hex::encode(&Sha256::digest(&self.id)[..8])),
+            false => self.id.clone(),
         }
     }
 

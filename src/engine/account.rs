@@ -108,7 +108,7 @@ impl Removing<'_> {
         let several = accounts.len();
         let Some(account) = accounts.pop() else { return self.no_account(target) };
         if self.assignment.action == Action::Resolve {
-            return AccountResult { account_id: Some(account.id), ..held() };
+            return AccountResult { account_id: Some(account.shown_id()), ..held() };
         }
         if several > 1 {
             let detail = format!("{several} accounts match");
@@ -116,12 +116,12 @@ impl Removing<'_> {
         }
         let result = match self.objection(target, &account) {
             Some(objection) => objection,
-            None => match self.remove(&account, &account.id).await {
+            None => match self.remove(&account, &account.shown_id()).await {
                 Ok((removal, lost)) => self.prove(sight, target.identity.borrowed(), removal, lost).await,
                 Err(failure) => failed(failure),
             },
         };
-        AccountResult { account_id: Some(account.id), ..result }
+        AccountResult { account_id: Some(account.shown_id()), ..result }
     }
 
     /// Why this account is left alone.
@@ -167,7 +167,7 @@ impl Removing<'_> {
         let in_use = account.own().any(|own| self.assignment.status_of(own) == Some(AddressStatus::FormerInUse));
         match if in_use { AddressStatus::FormerInUse } else { target.status } {
             AddressStatus::FormerInUse => Some("former_address_in_use"),
-            AddressStatus::Former if !self.assignment.is_released(&self.config.name, &account.id) => {
+            AddressStatus::Former if !self.assignment.is_released(&self.config.name, &account.shown_id()) => {
                 Some("former_address")
             }
             AddressStatus::Former | AddressStatus::Current => None,

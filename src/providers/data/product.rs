@@ -163,6 +163,7 @@ impl DataProduct {
         let external_id = find.external_id.as_ref().and_then(|pointer| pointer.find(item)).and_then(Value::as_str);
         let account = Account {
             id,
+            secret_id: find.secret_id,
             external_id: external_id.filter(|id| !id.is_empty()).map(str::to_owned),
             hold: blocked.map(|rule| Hold { reason: &rule.reason, detail: &rule.detail }),
             inactive: inactive && self.makes == Outcome::Deactivated,
