@@ -163,7 +163,9 @@ impl Http {
         let wait = failure.retry_after.unwrap_or_else(|| backoff(attempt));
         let again = failure.kind.is_transient() && attempt < self.limits.attempts;
         // A vendor may ask for longer than a clock can count.
-        let fits = Instant::now().checked_add(wait).is_some_and(|then| then + LEAST_TIME < self.deadline);
+        let needed = wait.checked_add(LEAST_TIME);
+        let end = needed.and_then(|needed| Instant::now().checked_add(needed));
+        let fits = end.is_some_and(|end| end < self.deadline);
         (again && fits).then_some(wait)
     }
 }
