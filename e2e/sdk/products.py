@@ -140,7 +140,8 @@ class Okta(Product):
         return value[0]
 
     def find(self, email):
-        found = self.wait(self.api.list_users(filter=f'profile.email eq "{email}"', limit=200))
+        either = f'profile.email eq "{email}" or profile.login eq "{email}"'
+        found = self.wait(self.api.list_users(filter=either, limit=200))
         gone = ("DEPROVISIONED", "SUSPENDED")
         return [Account(each.id, each.profile.email, each.status.value in gone) for each in found]
 
