@@ -31,9 +31,10 @@ fn a_wait_of_any_length_is_no_panic() {
     }
     // A wait that the clock can count, but not to the end of the call after it.
     let counts = |wait: &Duration| Instant::now().checked_add(*wait).is_some();
-    let longest = (0..63).rev().map(|bit| Duration::from_secs(1 << bit)).fold(Duration::ZERO, |longest, step| {
-        longest.checked_add(step).filter(counts).unwrap_or(longest)
-    });
+    let longest = (0..63)
+        .rev()
+        .map(|bit| Duration::from_secs(1 << bit))
+        .fold(Duration::ZERO, |longest, step| longest.checked_add(step).filter(counts).unwrap_or(longest));
     for millis in (0..1000).step_by(10) {
         let failure = Failure { retry_after: Some(longest + Duration::from_millis(millis)), ..asked(0) };
         assert_eq!(http.pause(&failure, 1), None, "{millis}");
