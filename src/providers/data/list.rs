@@ -45,13 +45,18 @@ impl Page {
     /// Reads what an answer says about its page.
     ///
     /// # Errors
-    /// `not_understood` if what the vendor promises is not there.
+    /// `not_understood` if what the vendor promises is not there; `list_incomplete` if the list goes on where the file does not say
+    /// how.
     pub(super) fn read(
         paging: Option<&Paging>,
         keys: Vec<String>,
         response: &Response,
         body: &Value,
     ) -> Result<Self, Failure> {
+        let goes_on = response.status() == 206 || !matches!(next_url(response), Ok(None));
+        if goes_on && !paging.is_some_and(Paging::goes_on) {
+            return Err(incomplete("it goes on"));
+        }
         let Some(paging) = paging else { return Ok(Self { keys, ..Self::default() }) };
         let silent = |what: &str| Failure::not_understood(format!("a list that does not say {what}"));
         let total = match &paging.total {
@@ -93,9 +98,7 @@ impl Paging {
     /// The cursor of the next page, if there is one.
     fn cursor(&self, response: &Response, body: &Value) -> Result<Option<String>, NoCursor> {
         if let Some(parameter) = &self.link {
-            let lines = response.header_lines("link").ok_or(NoCursor)?;
-            let url = next_link(&lines.join(", "))?;
-            return url.map(|url| parameter_of(&url, parameter).ok_or(NoCursor)).transpose();
+            return next_url(response)?.map(|url| parameter_of(&url, parameter).ok_or(NoCursor)).transpose();
         }
         if let Some(name) = &self.header {
             return match response.header_lines(name).ok_or(NoCursor)?.as_slice() {
@@ -118,6 +121,11 @@ impl Paging {
             None => Ok(Some(cursor)),
         }
     }
+}
+
+/// The URL of the next page in an answer's `Link` headers.
+fn next_url(response: &Response) -> Result<Option<String>, NoCursor> {
+    next_link(&response.header_lines("link").ok_or(NoCursor)?.join(", "))
 }
 
 /// The URL of the next page in a `Link` header (RFC 8288 3), unless it is said to have no results.
@@ -307,6 +315,29 @@ mod tests {
             assert_eq!(next(status, header), Ok(None), "{status} {header:?}");
         }
         assert_eq!(next(206, None).unwrap_err().reason, "not_understood");
+    }
+
+    #[test]
+    fn list_that_goes_on_without_paging_is_incomplete() {
+        let totaled = paging("total = \"/t\"");
+        let counted = paging("count = \"pages\"");
+        let next = "<https://api.example.com/x?page=2>; rel=\"next\"";
+        let last = "<https://api.example.com/x?page=1>; rel=\"prev\"";
+        for (paging, status, link, expected) in [
+            (None, 200, None, Ok(())),
+            (None, 200, Some(last), Ok(())),
+            (None, 200, Some(next), Err("list_incomplete")),
+            (None, 206, None, Err("list_incomplete")),
+            (Some(&totaled), 200, Some(last), Ok(())),
+            (Some(&totaled), 200, Some(next), Err("list_incomplete")),
+            (Some(&counted), 200, Some(next), Ok(())),
+        ] {
+            let link = link.map(|link| (HeaderName::from_static("link"), link.parse().unwrap()));
+            let response = Response::empty(status, link.into_iter().collect());
+            let read = Page::read(paging, Vec::new(), &response, &json!({"t": 0}));
+            let reason = read.map(|_| ()).map_err(|failure| failure.reason);
+            assert_eq!(reason, expected.map_err(str::to_owned), "{status} {paging:?}");
+        }
     }
 
     #[test]
