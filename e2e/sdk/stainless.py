@@ -99,7 +99,6 @@ class OpenAi(Stainless):
 class CloudflareMembers(Stainless):
     kind, error = "cloudflare_members", cloudflare.APIStatusError
     refusals = ("look_up_not_found", "token_refused")
-    pages = ("two_pages",)
     # The reference describes an empty object; the SDK sends none, so the API takes both.
     allowed = {"body /: nothing, not {}"}
     hosts = [cloudflare.Cloudflare(api_token="key").base_url.host]
@@ -110,12 +109,7 @@ class CloudflareMembers(Stainless):
         self.api, self.account = client.accounts.members, self.settings["account_id"]
 
     def find(self, email):
-        page = self.api.list(account_id=self.account, page=1, per_page=50)
-        found = list(page.result)
-        # The SDK goes on until a page is empty; the vendor's total spares that page.
-        while len(found) < page.result_info.total_count:
-            page = page.get_next_page()
-            found += page.result
+        found = self.api.list(account_id=self.account, page=1, per_page=50)
         return [Account(each.id, each.user.email) for each in map(strict, found)]
 
     def remove(self, id):

@@ -113,7 +113,7 @@ impl Fault {
 
 /// Whether an answer counts what its whole list has.
 fn says_how_many(body: &str) -> bool {
-    ["total_count", "total_filtered_count", "totalCount", "totalResults", "totalSize", "\"previous\""]
+    ["total_filtered_count", "totalCount", "totalResults", "totalSize", "\"previous\""]
         .iter()
         .any(|word| body.contains(word))
 }
