@@ -75,7 +75,7 @@ pub trait LookUp: Send + Sync {
 pub struct Account {
     /// The id by which it is removed.
     pub id: String,
-    /// Whether whoever knows the id could use it, as the token of an invitation: it is not shown.
+    /// Whether the id is a credential, such as the token of an invitation: it is not shown.
     pub secret_id: bool,
     /// Its own address, if it has one.
     pub email: Option<String>,

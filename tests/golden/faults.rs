@@ -59,7 +59,7 @@ impl Trial<'_> {
         player.repeat(&exchanges[self.at.1]);
         let before = player.played().len();
         let entry = stage.run(run, world, patience).await;
-        // Whoever finds nobody goes on to look for the canary, where the script has somebody.
+        // Where no account is found, the engine goes on to look for the canary, where the script has somebody.
         let goes_on = self.case.provider.contains(CANARY);
         // A token that is refused is fetched anew.
         let fetches = run.exchanges[0].request.target == "/token";

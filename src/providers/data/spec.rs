@@ -145,7 +145,7 @@ pub(super) struct Find {
     /// The one object, where the look-up answers with the account itself.
     pub(super) object: Option<Pointer>,
     pub(super) id: Pointer,
-    /// Whether whoever knows the id could use it: then it is not shown.
+    /// Whether the id is a credential: then it is not shown.
     #[serde(default)]
     pub(super) secret_id: bool,
     /// Its own addresses: none may be a colleague's. Of those in lists, the primary one is, and only where there are no others.
