@@ -4,6 +4,7 @@ use super::check;
 use crate::{config::Config, providers::Tenant, secrets::Secret};
 
 mod files;
+mod mutated;
 mod size;
 
 /// A file in which nothing is wrong.
