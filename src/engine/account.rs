@@ -151,12 +151,14 @@ impl Removing<'_> {
     }
 
     /// Whether an account may be another person's: its first own address is not this person's, or a further one is not, and is of
-    /// a domain in which this person has one. In other domains, products keep names that only look like addresses.
+    /// a domain of the organization's, or of one in which this person has an address. In other domains, products keep names that
+    /// only look like addresses.
     fn is_anothers(&self, account: &Account) -> bool {
         let is_unknown = |own: &&str| self.assignment.status_of(own).is_none();
         let domain = |address: &str| address.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase());
         let targets = self.assignment.targets.iter().filter_map(Target::email);
-        let domains: BTreeSet<_> = targets.filter_map(|email| domain(email.expose())).collect();
+        let configured = self.policy.domains.iter().map(|domain| domain.as_str().to_owned());
+        let domains: BTreeSet<_> = targets.filter_map(|email| domain(email.expose())).chain(configured).collect();
         let is_colleagues = |own: &&str| is_unknown(own) && domain(own).is_some_and(|domain| domains.contains(&domain));
         let mut own = account.own();
         own.next().as_ref().is_some_and(is_unknown) || own.any(|own| is_colleagues(&own))
