@@ -23,6 +23,8 @@ use related::Related;
 
 /// How often a departure is judged again that waits for another source's departure, in seconds.
 const OVERLAP_EVERY: i64 = 5 * 60;
+/// How long a departure waits that was not counted when it was received: others may not have been, either.
+const LATE_COUNT: Duration = Duration::from_secs(15 * 60);
 /// How often a held departure is judged again whose vetoes can lapse by themselves, in seconds.
 const HELD_EVERY: i64 = 60 * 60;
 
@@ -37,7 +39,8 @@ pub struct Rules<'a> {
 
 /// Decides about a departure on these facts, at `now`. Total, and without side effects.
 pub fn judge(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTime) -> Verdict {
-    let related = Related::of(record, facts, now);
+    let settle = milliseconds(rules.settle.unwrap_or_default());
+    let related = Related::of(record, facts, settle, now);
     let raised = raised(record, facts, rules, now, &related);
     let settling = raised.iter().any(|standing| standing.veto == Veto::Settling);
     let too_many = raised.iter().any(|standing| standing.veto == Veto::TooManyDepartures);
@@ -53,7 +56,6 @@ pub fn judge(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTi
 fn raised(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTime, related: &Related) -> Vec<RaisedVeto> {
     let (policy, at) = (rules.policy, millis(now));
     let received = millis(record.received_at);
-    let length = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     let is_protected = related.every_email.iter().any(|email| policy.protects(email));
     let (returned, elsewhere) = related.active.iter().cloned().partition::<Vec<_>, _>(|active| active.is_later);
     let facts_of = |active: Vec<related::Active>| active.into_iter().map(|active| active.fact).collect::<Vec<_>>();
@@ -63,14 +65,14 @@ fn raised(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTime,
         // What a dry run planned is carried out after a release alone.
         Veto::DryRun => policy.mode == Mode::DryRun || record.planned,
         Veto::Protected => is_protected,
-        Veto::EventTooOld => received.saturating_sub(record.time()) > length(policy.max_event_age),
+        Veto::EventTooOld => received.saturating_sub(record.time()) > milliseconds(policy.max_event_age),
         Veto::EventInFuture => record.time() > at.saturating_add(MAX_AHEAD),
         Veto::TooManyDepartures => !record.let_through && facts.is_over(policy.max_departures.as_ref()),
         Veto::PersonReturned => !returned.is_empty(),
         Veto::ActiveElsewhere => !elsewhere.is_empty(),
         Veto::EventIdReused => record.event_id_reused,
         Veto::RemovedRightAfterCreation => record.right_after_creation,
-        Veto::Settling => at < received.saturating_add(length(rules.settle.unwrap_or_default())),
+        Veto::Settling => at < settles_at(record, rules),
     };
     let standing = |veto: Veto| {
         let facts = match veto {
@@ -98,7 +100,7 @@ fn next(
     let overlap = i64::try_from(rules.policy.overlap.as_secs()).unwrap_or(NEVER);
     let overlap_ends = overlap_since.map_or(now, |since| since.saturating_add(overlap).min(NEVER));
     let waits = |veto: Veto| match veto {
-        Veto::Settling => Some(seconds_up(millis(record.received_at)) + seconds(rules.settle.unwrap_or_default())),
+        Veto::Settling => Some(seconds_up(settles_at(record, rules))),
         // "No end" is written as the year 9999 by many: nothing is due later than [`NEVER`], or no list would show it.
         Veto::EventInFuture => Some(seconds_up(record.time()).min(NEVER)),
         Veto::ActiveElsewhere if overlap_since.is_none() => Some(now + OVERLAP_EVERY),
@@ -121,8 +123,16 @@ fn next(
     }
 }
 
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).unwrap_or(NEVER)
+/// When the safeguard knows who else leaves, in milliseconds since 1970: once the source's `settle` has passed, and the others
+/// are counted whose count failed as this one's did.
+fn settles_at(record: &Record, rules: Rules<'_>) -> i64 {
+    let received = millis(record.received_at).saturating_add(milliseconds(rules.settle.unwrap_or_default()));
+    let counted = record.counted_late.map(|at| at.saturating_mul(1000).saturating_add(milliseconds(LATE_COUNT)));
+    counted.map_or(received, |counted| received.max(counted))
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn seconds_up(milliseconds: i64) -> i64 {

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use time::OffsetDateTime;
 
 use crate::{
+    engine::AddressStatus,
     judgement::{self, RaisedVeto, Release, Rules, Verdict, Veto},
     ledger::{Facts, Ledger, LedgerError, MAX_CAS_ATTEMPTS, OperatorAction, Record, SKEW, State},
     outcome::{Outcome, Status},
@@ -202,10 +203,11 @@ fn is_free(record: &Record, shown: &Shown) -> bool {
     record.state == State::Held && (shown.standing.is_empty() || record.has_veto(Veto::DryRun))
 }
 
-/// The accounts under former addresses that the record shows, by provider.
+/// The accounts under former and new addresses that the record shows, by provider.
 fn former_accounts(record: &Record) -> Vec<(String, Vec<String>)> {
     let shown = |result: &crate::ledger::StoredResult| {
-        let former = result.found.all().filter(|account| account.reason.as_deref() == Some("former_address"));
+        let former =
+            result.found.all().filter(|account| account.reason.as_deref().is_some_and(AddressStatus::is_released));
         former.filter_map(|account| account.account_id.clone()).collect::<Vec<_>>()
     };
     let shown = record.providers.iter().map(|(name, result)| (name.clone(), shown(result)));

@@ -126,7 +126,7 @@ impl Removing<'_> {
 
     /// Why this account is left alone.
     fn objection(&self, target: &Target, account: &Account) -> Option<AccountResult> {
-        let former = self.former(target, account);
+        let unverified = self.unverified(target, account);
         let known = self.assignment.targets.iter().any(|target| target.email().is_some());
         let another = known && self.is_anothers(account);
         let canary = self.config.canary.as_ref();
@@ -141,7 +141,7 @@ impl Removing<'_> {
                 let detail = "an own address of the account is not the person's";
                 AccountResult::of(Outcome::Ambiguous).reason("address_differs").detail(detail)
             }
-            () if former.is_some() => AccountResult::of(Outcome::Ambiguous).reason(former.unwrap_or_default()),
+            () if unverified.is_some() => AccountResult::of(Outcome::Ambiguous).reason(unverified.unwrap_or_default()),
             () => match &account.hold {
                 Some(hold) => AccountResult::of(Outcome::Blocked).reason(hold.reason).detail(hold.detail),
                 None if self.assignment.action == Action::LookUp => AccountResult::of(Outcome::Planned),
@@ -164,16 +164,13 @@ impl Removing<'_> {
         own.next().as_ref().is_some_and(is_unknown) || own.any(|own| is_colleagues(&own))
     }
 
-    /// The reason why an account is not removed under a former address.
-    fn former(&self, target: &Target, account: &Account) -> Option<&'static str> {
+    /// The reason why an account is left alone under an address that is not the person's for certain.
+    fn unverified(&self, target: &Target, account: &Account) -> Option<&'static str> {
         let in_use = account.own().any(|own| self.assignment.status_of(own) == Some(AddressStatus::FormerInUse));
-        match if in_use { AddressStatus::FormerInUse } else { target.status } {
-            AddressStatus::FormerInUse => Some("former_address_in_use"),
-            AddressStatus::Former if !self.assignment.is_released(&self.config.name, &account.shown_id()) => {
-                Some("former_address")
-            }
-            AddressStatus::Former | AddressStatus::Current => None,
-        }
+        let reason = if in_use { AddressStatus::FormerInUse } else { target.status }.reason()?;
+        let is_released =
+            AddressStatus::is_released(reason) && self.assignment.is_released(&self.config.name, &account.shown_id());
+        (!is_released).then_some(reason)
     }
 
     /// Removes an account, once that is permitted. Says also whether an answer was lost, so that an earlier attempt may have

@@ -42,10 +42,30 @@ pub enum OwnedIdentity {
 pub enum AddressStatus {
     /// It is the person's.
     Current,
+    /// Its source first said it right before the departure, as mail is led to a colleague: an account under it is removed only if
+    /// a release showed that account.
+    New,
     /// Its source replaced it: an account under it is removed only if a release showed that account.
     Former,
     /// Its source replaced it, and another active person has it now: an account under it is never removed.
     FormerInUse,
+}
+
+impl AddressStatus {
+    /// Returns why an account under the address is left alone, until it is released or for good.
+    pub(crate) fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Current => None,
+            Self::New => Some("new_address"),
+            Self::Former => Some("former_address"),
+            Self::FormerInUse => Some("former_address_in_use"),
+        }
+    }
+
+    /// Returns whether a release permits the removal of an account that was left alone for this reason.
+    pub(crate) fn is_released(reason: &str) -> bool {
+        [Self::New, Self::Former].iter().any(|status| status.reason() == Some(reason))
+    }
 }
 
 /// What to do about the accounts that are found.

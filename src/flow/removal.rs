@@ -55,8 +55,8 @@ impl<'a> Removal<'a> {
 
     /// Judges, does what follows, and closes the record.
     pub(super) async fn run(&mut self) -> Result<(), LedgerError> {
-        self.count().await?;
         let facts = self.facts().await?;
+        self.count(&facts).await?;
         self.flow.ledger.repair(&self.record, &facts).await?;
         let verdict = self.judge(&facts);
         let action = match verdict.next {
@@ -74,9 +74,13 @@ impl<'a> Removal<'a> {
     }
 
     /// Counts the departure, unless that was done when it was received.
-    async fn count(&mut self) -> Result<(), LedgerError> {
-        if let (Some(limit), false) = (&self.flow.policy.max_departures, self.record.counted) {
+    async fn count(&mut self, facts: &Facts) -> Result<(), LedgerError> {
+        if let (Some(limit), false) = (&self.flow.policy.max_departures, self.record.counted)
+            && !facts.counts(&self.record)
+        {
             self.flow.ledger.count(&[&self.record], limit).await?;
+            let is_late = !facts.is_over(Some(limit));
+            self.record.counted_late = is_late.then(|| self.worker.now().unix_timestamp());
         }
         self.record.counted = true;
         Ok(())

@@ -46,10 +46,39 @@ struct Own {
     time: Option<(i64, Option<i64>)>,
 }
 
+/// The time around a departure in which what a source changes about the person is part of the leaving: mail that is led to a
+/// colleague, a name that is freed. An address that is new in it is not the person's, and one that is replaced in it still is.
+/// In milliseconds since 1970.
+#[derive(Clone, Copy)]
+struct Leaving {
+    from: i64,
+    at: i64,
+    until: i64,
+}
+
+impl Leaving {
+    /// Whether an id got this address right before it left, and another was said of it before.
+    fn is_new(self, held: &Held, known: &BTreeMap<String, Held>) -> bool {
+        let since = held.regained.unwrap_or(held.from);
+        since > self.from && since <= self.at && known.values().any(|other| other.from < held.from || held.from < since)
+    }
+
+    /// Whether the address was replaced, and not by the leaving.
+    fn is_former(self, held: &Held) -> bool {
+        held.until.is_some_and(|until| until <= self.from || until > self.until)
+    }
+}
+
 impl Related {
-    pub(super) fn of(record: &Record, facts: &Facts, now: OffsetDateTime) -> Self {
+    /// `settle`: the source's, in milliseconds.
+    pub(super) fn of(record: &Record, facts: &Facts, settle: i64, now: OffsetDateTime) -> Self {
         let ids = own_ids(record, facts, now);
-        let mut traits = own_traits(record, facts, &ids);
+        let leaving = Leaving {
+            from: record.rank.saturating_sub(settle),
+            at: record.rank,
+            until: record.rank.saturating_add(settle),
+        };
+        let mut traits = own_traits(record, facts, &ids, leaving);
         let mut active: BTreeMap<String, Active> = BTreeMap::new();
         for id in &ids {
             // What could not be read counts as active.
@@ -117,7 +146,7 @@ fn own_ids(record: &Record, facts: &Facts, now: OffsetDateTime) -> BTreeSet<Iden
 }
 
 /// What the departed person has or had, as of the departure.
-fn own_traits(record: &Record, facts: &Facts, ids: &BTreeSet<IdentityKey>) -> Vec<Own> {
+fn own_traits(record: &Record, facts: &Facts, ids: &BTreeSet<IdentityKey>, leaving: Leaving) -> Vec<Own> {
     let (mut emails, mut external_ids) = (BTreeMap::new(), BTreeMap::new());
     // A weak id beside the event's own may have traits that are another person's.
     let is_weak =
@@ -127,7 +156,7 @@ fn own_traits(record: &Record, facts: &Facts, ids: &BTreeSet<IdentityKey>) -> Ve
         merge(&mut emails, stored.identity.emails());
         merge(&mut external_ids, stored.identity.external_ids());
     }
-    let mut traits = own_emails(record, &emails);
+    let mut traits = own_emails(record, &emails, leaving);
     let said = record.person.person().external_id.filter(|id| !id.contains('…'));
     let known: BTreeSet<_> = traits.iter().map(|own| own.key.clone()).collect();
     // A record that is done knows by their hashes alone what its event named.
@@ -139,7 +168,12 @@ fn own_traits(record: &Record, facts: &Facts, ids: &BTreeSet<IdentityKey>) -> Ve
     for (id, held) in &external_ids {
         let (key, time) = (TraitKey::external_id(&record.source, id), Some((held.from, held.until)));
         match traits.iter_mut().find(|own| own.key == key) {
-            Some(own) => own.time = time,
+            Some(own) => {
+                own.time = time;
+                if leaving.is_new(held, &external_ids) {
+                    own.status = AddressStatus::New;
+                }
+            }
             None if said.is_none() && held.until.is_none() && is_usable(held) => {
                 let identity = Some(OwnedIdentity::ExternalId(id.clone()));
                 traits.push(Own { key, identity, status: AddressStatus::Current, time });
@@ -151,7 +185,7 @@ fn own_traits(record: &Record, facts: &Facts, ids: &BTreeSet<IdentityKey>) -> Ve
 }
 
 /// The addresses that the event names, and those that the map knows of the person's ids.
-fn own_emails(record: &Record, known: &BTreeMap<String, Held>) -> Vec<Own> {
+fn own_emails(record: &Record, known: &BTreeMap<String, Held>, leaving: Leaving) -> Vec<Own> {
     let person = record.person.person();
     let said: Vec<Email> = person.emails().filter(|_| !record.person.is_masked()).cloned().collect();
     // A source that names an address of which the map knows nothing has replaced what the map knows.
@@ -162,19 +196,23 @@ fn own_emails(record: &Record, known: &BTreeMap<String, Held>) -> Vec<Own> {
     let own = |email: Email, held: Option<&Held>, is_former: bool| Own {
         key: TraitKey::email(&email.canonical()),
         identity: Some(OwnedIdentity::Email(email)),
-        status: if is_former { AddressStatus::Former } else { AddressStatus::Current },
+        status: match () {
+            () if is_former => AddressStatus::Former,
+            () if held.is_some_and(|held| leaving.is_new(held, known)) => AddressStatus::New,
+            () => AddressStatus::Current,
+        },
         time: held.map(|held| (held.from, held.until)),
     };
     let mut emails: Vec<Own> = Vec::new();
     for email in &said {
         let held = known.get(&email.canonical());
-        emails.push(own(email.clone(), held, held.map_or(moved_on, |held| held.until.is_some())));
+        emails.push(own(email.clone(), held, held.map_or(moved_on, |held| leaving.is_former(held))));
     }
     let is_usable = usable(record, known, !said.is_empty());
     for held in known.values() {
         let email = Email::parse(&held.text).filter(|email| !said.contains(email));
-        let own =
-            email.map(|email| own(email, Some(held), held.until.is_some() || (replaced && held.from <= record.rank)));
+        let own = email
+            .map(|email| own(email, Some(held), leaving.is_former(held) || (replaced && held.from <= record.rank)));
         // An address said afterwards is not looked up; but another id that has it is the same person.
         emails.extend(own.map(|own| if is_usable(held) { own } else { Own { identity: None, ..own } }));
     }

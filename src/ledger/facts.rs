@@ -11,17 +11,21 @@ use time::OffsetDateTime;
 use super::{
     Holders, Ledger, LedgerError, Record, State,
     identity::StoredIdentity,
-    key::{IdentityKey, PAUSE, TraitKey, short},
+    key::{IdentityKey, PAUSE, TraitKey},
     record::millis,
     store::{Item, Merge},
 };
 use crate::config::MaxDepartures;
+
+mod counted;
 
 /// Rounds of reads: what the event names, what that names, and what that names. What a further one would name counts as
 /// active.
 const ROUNDS: usize = 3;
 /// Buckets in a window of the safeguard, each a sixth of `per`: the window is never shorter than `per`.
 const WINDOW: i64 = 7;
+/// Members of a bucket at most.
+const MAX_MEMBERS: usize = 20_000;
 /// The set of persons in a bucket.
 const PERSONS: &str = "persons";
 
@@ -73,9 +77,14 @@ impl Facts {
     /// Returns whether more people's departures were received in a window around this one than the safeguard lets through.
     pub fn is_over(&self, limit: Option<&MaxDepartures>) -> bool {
         let Some(limit) = limit else { return false };
-        let windows = self.received.windows(WINDOW as usize);
-        let most = windows.map(|window| window.iter().flatten().collect::<BTreeSet<_>>().len()).max();
-        most.unwrap_or_default() > limit.count as usize
+        let is_full = |bucket: &BTreeSet<String>| bucket.len() >= room(limit);
+        let is_over = |window: &[BTreeSet<String>]| counted::persons(window.iter().flatten()) > limit.count as usize;
+        self.received.iter().any(is_full) || self.received.windows(WINDOW as usize).any(is_over)
+    }
+
+    /// Returns whether a departure was counted when it was received.
+    pub fn counts(&self, record: &Record) -> bool {
+        self.received.get(WINDOW as usize - 1).is_some_and(|bucket| bucket.contains(&counted::member(record)))
     }
 
     fn add(&mut self, names: &Names, items: &BTreeMap<String, Item>) -> Result<(), LedgerError> {
@@ -173,14 +182,13 @@ impl Ledger {
     pub async fn count(&self, records: &[&Record], limit: &MaxDepartures) -> Result<(), LedgerError> {
         let mut buckets: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for record in records {
-            buckets.entry(Buckets::of(limit, record.received_at)).or_default().insert(counted_as(record));
+            buckets.entry(Buckets::of(limit, record.received_at)).or_default().insert(counted::member(record));
         }
         for (id, persons) in buckets {
-            // More than twice the limit says no more than that, and has to fit into an item.
-            let persons: BTreeSet<_> = persons.into_iter().take(2 * limit.count as usize).collect();
+            let persons: BTreeSet<_> = persons.into_iter().take(room(limit)).collect();
             let expires_at = records.iter().map(|record| record.received_at).max();
             let expires_at = expires_at.map(|at| (at + 3 * limit.per + Duration::from_secs(86_400)).unix_timestamp());
-            let mut merge = Merge::of(id).room(PERSONS, 2 * limit.count as usize, None);
+            let mut merge = Merge::of(id).room(PERSONS, room(limit), None);
             merge.add.insert(PERSONS.to_owned(), persons);
             merge.expires_at = expires_at;
             // Where there is no room, there are too many already.
@@ -214,11 +222,10 @@ fn pause(item: &Item) -> Result<Option<Pause>, LedgerError> {
     serde_json::from_str(text).map_err(|_| LedgerError::Unreadable("pause"))
 }
 
-/// A person for the safeguard: by the main address, else the id.
-fn counted_as(record: &Record) -> String {
-    let email = record.person.person().email.map(|email| email.canonical());
-    let id = record.person.key.as_ref().map(|id| id.as_str().to_owned());
-    short(&email.or(id).unwrap_or_else(|| record.id.clone()))[..12].to_owned()
+/// Members of a bucket: a person may leave in several sources. More says no more than that the limit is passed, and has to fit
+/// into an item.
+fn room(limit: &MaxDepartures) -> usize {
+    (4 * limit.count as usize).min(MAX_MEMBERS)
 }
 
 /// The safeguard's buckets.

@@ -82,6 +82,9 @@ pub struct Record {
     /// Whether the safeguard has counted it.
     #[serde(default)]
     pub counted: bool,
+    /// When that was, in seconds since 1970, if it could not be when the departure was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_late: Option<i64>,
     /// Whether the safeguard has let it through.
     #[serde(default)]
     pub let_through: bool,
@@ -195,6 +198,7 @@ impl Record {
             planned: false,
             late: BTreeSet::new(),
             counted: false,
+            counted_late: None,
             let_through: false,
             overlap_since: None,
             release: Release::default(),

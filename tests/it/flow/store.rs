@@ -42,6 +42,8 @@ struct State {
     /// The call at which something goes wrong, counted from the first.
     fault: Option<(usize, Fault)>,
     is_down: bool,
+    /// Items that cannot be changed: the beginning of their ids.
+    stuck: Option<&'static str>,
     /// What happens after which call, before it is answered.
     happening: Option<(usize, Happening)>,
     /// The ids of all items that were ever changed.
@@ -64,6 +66,11 @@ impl Faulty {
     /// From now on every call fails, or none.
     pub fn set_down(&self, is_down: bool) {
         self.state.lock().unwrap().is_down = is_down;
+    }
+
+    /// From now on items whose ids begin with this cannot be changed.
+    pub fn set_stuck(&self, items: Option<&'static str>) {
+        self.state.lock().unwrap().stuck = items;
     }
 
     /// Something goes wrong at the n-th call from now.
@@ -129,7 +136,14 @@ impl Store for Faulty {
     }
 
     async fn change(&self, changes: &[Change]) -> Result<Changed, LedgerError> {
-        self.state.lock().unwrap().ids.extend(changes.iter().map(|change| change.id().to_owned()));
+        {
+            let mut state = self.state.lock().unwrap();
+            let stuck = state.stuck;
+            if changes.iter().any(|change| stuck.is_some_and(|items| change.id().starts_with(items))) {
+                return Err(LedgerError::Unavailable("ThrottlingException".to_owned()));
+            }
+            state.ids.extend(changes.iter().map(|change| change.id().to_owned()));
+        }
         self.call(self.memory.change(changes)).await
     }
 

@@ -1,9 +1,11 @@
 //! What goes wrong with SCIM in the field, each a test: who is removed by mistake, locked out, or forgotten.
 
+use std::time::Duration;
+
 use offboard::outcome::Outcome;
 
 use super::*;
-use crate::flow::world::{self, HOUR, MINUTE};
+use crate::flow::world::{self, HOUR, MINUTE, recorded};
 
 #[tokio::test]
 async fn client_that_tests_itself_with_a_colleagues_address_removes_nobody() {
@@ -75,6 +77,50 @@ async fn rename_by_a_new_user_with_the_same_external_id_is_not_a_departure() {
 }
 
 #[tokio::test]
+async fn address_that_a_user_gets_right_before_leaving_is_a_colleagues_until_a_release_showed_it() {
+    let world = World::new().await;
+    world.vendors.have(&["ann@example.com", "boss@example.com"]);
+    let user = json!({"userName": "ann", "emails": [{"value": "ann@example.com", "type": "work"}]});
+    let ann = post(&world, 201, user).await;
+    world.go(2 * HOUR);
+    let boss = json!({"op": "replace", "path": "emails[type eq \"work\"].value", "value": "boss@example.com"});
+    patch(&world, &ann, boss).await;
+    world.go(Duration::from_secs(100));
+    set_active(&world, &ann, false).await;
+    let record = settle(&world, &format!("scim/{ann}.1")).await;
+    assert_eq!(record.state, State::NeedsAttention);
+    assert_eq!(recorded(&record)["access"], (Outcome::Ambiguous, Some("new_address")));
+    assert_eq!(world.vendors.left(), ["access boss@example.com", "instaply boss@example.com"]);
+    // The address was theirs after all.
+    world.release(&record.id).await;
+    assert_eq!(world.vendors.left(), ["instaply boss@example.com"]);
+}
+
+#[tokio::test]
+async fn address_that_a_user_got_before_settle_is_theirs() {
+    let world = World::new().await;
+    world.vendors.have(&["lee@example.com"]);
+    let [ann] = staff(&world, ["ann@example.com"]).await;
+    patch(&world, &ann, json!({"op": "replace", "path": "userName", "value": "lee@example.com"})).await;
+    world.go(Duration::from_secs(120));
+    set_active(&world, &ann, false).await;
+    let record = settle(&world, &format!("scim/{ann}.1")).await;
+    assert_eq!((record.state, world.vendors.left()), (State::Done, vec![]));
+}
+
+#[tokio::test]
+async fn name_that_is_freed_right_after_leaving_is_still_the_leavers() {
+    let world = World::new().await;
+    world.vendors.have(&["ann@example.com"]);
+    let [ann] = staff(&world, ["ann@example.com"]).await;
+    set_active(&world, &ann, false).await;
+    world.go(MINUTE);
+    patch(&world, &ann, json!({"op": "replace", "path": "userName", "value": "0f1aann@example.com"})).await;
+    let record = settle(&world, &format!("scim/{ann}.1")).await;
+    assert_eq!((record.state, world.vendors.left()), (State::Done, vec![]));
+}
+
+#[tokio::test]
 async fn names_are_kept_and_given_back() {
     let world = World::new().await;
     let user = json!({"userName": "ann@example.com", "name": {"givenName": "Ann", "familyName": "Lee"}});
@@ -131,6 +177,7 @@ async fn address_that_changed_removes_nobody_and_the_new_one_is_looked_up() {
     patch(&world, &ann, email).await;
     patch(&world, &ann, json!({"op": "Replace", "path": "userName", "value": "lee@example.com"})).await;
     assert_eq!(departures(&world).await, [""; 0]);
+    world.go(2 * MINUTE);
     set_active(&world, &ann, false).await;
     assert_eq!(settle(&world, &format!("scim/{ann}.1")).await.state, State::Done);
     assert_eq!(world.vendors.left(), [""; 0]);
