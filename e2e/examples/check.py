@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Checks the examples against a release's stack: they deploy its template, whole, with another configuration.
+
+    npm ci --prefix examples/cdk --ignore-scripts
+    .ci/release dry-run target/release-dry-run
+    python e2e/examples/check.py target/release-dry-run-stack
+
+Needs `cfn-lint` and PyYAML. Terraform's providers cannot be had without its registry, so of that example its format (where
+terraform is installed), its expressions on the template's text and its parameters are checked.
+"""
+
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+
+import yaml
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
+
+from template import ROOT, Loader  # noqa: E402
+
+CDK, TERRAFORM = ROOT / "examples/cdk", ROOT / "examples/terraform"
+
+
+def read(path):
+    return yaml.load(pathlib.Path(path).read_text(), Loader)
+
+
+def normal(value):
+    """`A.b` and [A, b] are one attribute, and "5" and 5 one number."""
+    if isinstance(value, dict):
+        made = {key: normal(inner) for key, inner in value.items()}
+        if isinstance(made.get("Fn::GetAtt"), str):
+            made["Fn::GetAtt"] = made["Fn::GetAtt"].split(".", 1)
+        return made
+    return [normal(inner) for inner in value] if isinstance(value, list) else str(value)
+
+
+def synthesized(release, folder):
+    configuration = folder / "config"
+    configuration.mkdir()
+    shutil.copy(ROOT / "config/offboard.toml", configuration)
+    tools = CDK / "node_modules/.bin"
+    subprocess.run([tools / "tsc"], cwd=CDK, check=True)
+    context = ["--context", f"release={release}", "--context", f"configuration={configuration}"]
+    output = folder / "cdk.out"
+    subprocess.run([tools / "cdk", "synth", "--quiet", *context, "--output", output], cwd=CDK, check=True)
+    return output
+
+
+def cdk_deploys_the_whole_template(release, folder):
+    output = synthesized(release, folder)
+    subprocess.run(["cfn-lint", output / "offboard.template.json"], check=True)
+    made, released = normal(json.loads((output / "offboard.template.json").read_text())), normal(read(release / "template.yaml"))
+    assets = json.loads((output / "offboard.assets.json").read_text())["files"].values()
+    keys = {destination["objectKey"] for asset in assets for destination in asset["destinations"].values()}
+    for name, uri in (("Function", "CodeUri"), ("Configuration", "ContentUri")):
+        uploaded = made["Resources"][name]["Properties"].pop(uri)
+        assert uploaded["Key"] in keys and released["Resources"][name]["Properties"].pop(uri), uploaded
+    for section in ("Resources", "Conditions", "Outputs", "Parameters"):
+        lost = {name: part for name, part in released[section].items() if made[section].get(name) != part}
+        # The one parameter that the example sets.
+        assert set(lost) <= {"LogRetentionDays"} if section == "Parameters" else not lost, lost
+
+
+def terraform_replaces_what_the_template_has(release, folder):
+    text, template = (TERRAFORM / "main.tf").read_text(), (release / "template.yaml").read_text()
+    replaced = re.findall(r'replace\(.+, "([^"]+)", "[^"]+"\)', text)
+    assert replaced == ["CodeUri: function.zip", "ContentUri: config/"], replaced
+    for old in replaced:
+        assert template.count(old) == 1, old
+        template = template.replace(old, old.split(":")[0] + ": s3://bucket/name/function.zip")
+    (folder / "template.yaml").write_text(template)
+    subprocess.run(["cfn-lint", folder / "template.yaml"], check=True)
+    resources = read(folder / "template.yaml")["Resources"].values()
+    paths = [value for one in resources for key, value in one["Properties"].items() if key in ("CodeUri", "ContentUri")]
+    assert len(paths) == 2 and all(path.startswith("s3://") for path in paths), paths
+
+
+def terraform_names_parameters_outputs_and_capabilities_of_the_template(release, folder):
+    template, text = read(release / "template.yaml"), (TERRAFORM / "main.tf").read_text()
+    named = set(re.findall(r"(\w+) += ", re.search(r"parameters += merge\(var.parameters, \{(.+)\}\)", text)[1]))
+    assert named and named <= set(template["Parameters"]), named
+    shown = set(re.findall(r'outputs\["(\w+)"\]', (TERRAFORM / "outputs.tf").read_text()))
+    assert shown and shown <= set(template["Outputs"]), shown
+    assert 'capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]' in text
+
+
+def terraform_is_formatted(release, folder):
+    if terraform := shutil.which("terraform"):
+        subprocess.run([terraform, "fmt", "-check", "-diff", "-recursive"], cwd=TERRAFORM, check=True)
+
+
+CHECKS = [
+    cdk_deploys_the_whole_template,
+    terraform_replaces_what_the_template_has,
+    terraform_names_parameters_outputs_and_capabilities_of_the_template,
+    terraform_is_formatted,
+]
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: {sys.argv[0]} FOLDER_OF_THE_UNPACKED_STACK")
+    release, passed = pathlib.Path(sys.argv[1]).resolve(strict=True), 0
+    for check in CHECKS:
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                check(release, pathlib.Path(folder))
+            passed += 1
+            print(f"ok     {check.__name__.replace('_', ' ')}", flush=True)
+        except Exception:
+            print(f"FAILED {check.__name__.replace('_', ' ')}\n{traceback.format_exc()}", flush=True)
+    print(f"{passed} passed, {len(CHECKS) - passed} failed")
+    sys.exit(0 if passed == len(CHECKS) else 1)
+
+
+if __name__ == "__main__":
+    main()
