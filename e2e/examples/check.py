@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Checks the examples against a release's stack: they deploy its template, whole, with another configuration.
+"""Checks what deploys a release without a checkout: its unpacked stack by `sam deploy`, and the examples.
 
+    pip install -r e2e/stack/requirements.txt
     npm ci --prefix examples/cdk --ignore-scripts
     .ci/release dry-run target/release-dry-run
     python e2e/examples/check.py target/release-dry-run-stack
 
-Needs `cfn-lint` and PyYAML. Terraform's providers cannot be had without its registry, so of that example its format (where
-terraform is installed), its expressions on the template's text and its parameters are checked.
+Needs `sam` and `cfn-lint`. Terraform's providers cannot be had without its registry, so of that example its format (where
+terraform is installed), its expressions on the template's text and its parameters are checked. ministack makes no alarm with metric math, so these are left out of the deployment.
 """
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -22,6 +24,7 @@ import yaml
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
 
+from aws import REGION, Emulator  # noqa: E402
 from template import ROOT, Loader  # noqa: E402
 
 CDK, TERRAFORM = ROOT / "examples/cdk", ROOT / "examples/terraform"
@@ -48,8 +51,9 @@ def synthesized(release, folder):
     tools = CDK / "node_modules/.bin"
     subprocess.run([tools / "tsc"], cwd=CDK, check=True)
     context = ["--context", f"release={release}", "--context", f"configuration={configuration}"]
-    output = folder / "cdk.out"
-    subprocess.run([tools / "cdk", "synth", "--quiet", *context, "--output", output], cwd=CDK, check=True)
+    output, quiet = folder / "cdk.out", ["--quiet", "--no-notices"]
+    no_reports = os.environ | {"CDK_DISABLE_CLI_TELEMETRY": "1"}
+    subprocess.run([tools / "cdk", "synth", *quiet, *context, "--output", output], cwd=CDK, env=no_reports, check=True)
     return output
 
 
@@ -96,7 +100,36 @@ def terraform_is_formatted(release, folder):
         subprocess.run([terraform, "fmt", "-check", "-diff", "-recursive"], cwd=TERRAFORM, check=True)
 
 
+def without_metric_math(template):
+    """The text of a template without the alarms that ministack refuses."""
+    resources = re.split(r"(?m)^(?=  \w+:\n)", template)
+    return "".join(part for part in resources if "Type: AWS::CloudWatch::Alarm" not in part or "Expression:" not in part)
+
+
+def sam_deploys_the_unpacked_stack(release, folder):
+    shutil.copytree(release, folder / "offboard")
+    template = folder / "offboard/template.yaml"
+    template.write_text(without_metric_math(template.read_text()))
+    aws = Emulator("ministack", folder)
+    try:
+        answers = ["--no-confirm-changeset", "--no-progressbar", "--parameter-overrides", "AlarmEmail=ops@example.com"]
+        account = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
+        environment = os.environ | account | {"AWS_ENDPOINT_URL": aws.url, "SAM_CLI_TELEMETRY": "0"}
+        deployed = subprocess.run(
+            ["sam", "deploy", *answers], cwd=template.parent, env=environment, text=True, capture_output=True
+        )
+        assert deployed.returncode == 0, deployed.stdout[-3000:] + deployed.stderr
+        resources = aws.client("cloudformation").describe_stack_resources(StackName="offboard")["StackResources"]
+        made = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources}
+        function = aws.client("lambda").get_function(FunctionName=made["Function"])["Configuration"]
+        assert function["CodeSize"] == (release / "function.zip").stat().st_size, function
+        assert [key for key in made if key.startswith("Configuration")] and function["Layers"], made
+    finally:
+        aws.end()
+
+
 CHECKS = [
+    sam_deploys_the_unpacked_stack,
     cdk_deploys_the_whole_template,
     terraform_replaces_what_the_template_has,
     terraform_names_parameters_outputs_and_capabilities_of_the_template,
