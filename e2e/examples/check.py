@@ -34,6 +34,12 @@ def read(path):
     return yaml.load(pathlib.Path(path).read_text(), Loader)
 
 
+def quietly(*command, **options):
+    """Runs a command, of whose output only that of a failure is worth reading."""
+    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    assert ended.returncode == 0, ended.stdout[-5000:]
+
+
 def normal(value):
     """`A.b` and [A, b] are one attribute, and "5" and 5 one number."""
     if isinstance(value, dict):
@@ -49,11 +55,11 @@ def synthesized(release, folder):
     configuration.mkdir()
     shutil.copy(ROOT / "config/offboard.toml", configuration)
     tools = CDK / "node_modules/.bin"
-    subprocess.run([tools / "tsc"], cwd=CDK, check=True)
+    quietly(tools / "tsc", cwd=CDK)
     context = ["--context", f"release={release}", "--context", f"configuration={configuration}"]
     output, quiet = folder / "cdk.out", ["--quiet", "--no-notices"]
     no_reports = os.environ | {"CDK_DISABLE_CLI_TELEMETRY": "1"}
-    subprocess.run([tools / "cdk", "synth", *quiet, *context, "--output", output], cwd=CDK, env=no_reports, check=True)
+    quietly(tools / "cdk", "synth", *quiet, *context, "--output", output, cwd=CDK, env=no_reports)
     return output
 
 
@@ -115,10 +121,7 @@ def sam_deploys_the_unpacked_stack(release, folder):
         answers = ["--no-confirm-changeset", "--no-progressbar", "--parameter-overrides", "AlarmEmail=ops@example.com"]
         account = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
         environment = os.environ | account | {"AWS_ENDPOINT_URL": aws.url, "SAM_CLI_TELEMETRY": "0"}
-        deployed = subprocess.run(
-            ["sam", "deploy", *answers], cwd=template.parent, env=environment, text=True, capture_output=True
-        )
-        assert deployed.returncode == 0, deployed.stdout[-3000:] + deployed.stderr
+        quietly("sam", "deploy", *answers, cwd=template.parent, env=environment)
         resources = aws.client("cloudformation").describe_stack_resources(StackName="offboard")["StackResources"]
         made = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources}
         function = aws.client("lambda").get_function(FunctionName=made["Function"])["Configuration"]
