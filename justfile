@@ -39,6 +39,10 @@ run *arguments:
 simulation histories="20000":
     OFFBOARD_SIM_HISTORIES={{ histories }} cargo test --profile sim --test simulation
 
+# Write the pages of the kinds and the schema of the configuration anew.
+generated:
+    RENEW=1 cargo test -p offboard-cli --test generated
+
 # Check that the tests find planted defects.
 mutants *names:
     python3 .ci/mutants {{ names }}

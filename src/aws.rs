@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, SdkConfig, environment::EnvironmentVariableCredentialsProvider, retry::RetryConfig,
+    timeout::TimeoutConfig,
+};
+use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::{
     Builder,
@@ -34,12 +38,17 @@ pub async fn config(extra_ca: Option<&[u8]>) -> Result<SdkConfig, String> {
         .operation_attempt_timeout(Duration::from_secs(3))
         .operation_timeout(Duration::from_secs(7))
         .build();
-    Ok(aws_config::defaults(BehaviorVersion::v2026_01_12())
+    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(http)
         .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(2))
-        .load()
-        .await)
+        .retry_config(RetryConfig::standard().with_max_attempts(2));
+    // The chain asks the environment first, too, but makes clients of all that it might ask next: a function never needs them.
+    let environment = EnvironmentVariableCredentialsProvider::new();
+    let loader = match environment.provide_credentials().await {
+        Ok(_) => loader.credentials_provider(environment),
+        Err(_) => loader,
+    };
+    Ok(loader.load().await)
 }
 
 /// Returns why an AWS call failed, and what to do about it. The error's own text is left out: it may quote an e-mail address.

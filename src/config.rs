@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::de::DeTable;
 
 use crate::{
-    settings::{Reporter, Section},
+    settings::{Reporter, Section, fields::known_keys},
     source::{KeySource, Source},
 };
 
@@ -120,18 +120,34 @@ impl Config {
             KeySource::Set(url) => Some(url),
             KeySource::Secret(_) => None,
         });
-        let providers = self.providers.iter().map(|provider| provider.base_url.as_ref());
+        let called = self.providers.iter().filter(|provider| !provider.kind.is_manual());
+        let providers = called.map(|provider| provider.base_url.as_ref());
         !providers.chain(key_sets.map(Some)).all(|url| url.is_some_and(BaseUrl::is_loopback))
     }
 
     /// The names of all secrets that are needed.
     pub fn secret_names(&self) -> Vec<String> {
         let sources = self.sources.values().filter_map(|source| source.secret().map(str::to_owned));
-        let mut names: Vec<_> = sources.chain(self.providers.iter().map(|provider| provider.secret.clone())).collect();
+        let mut names: Vec<_> =
+            sources.chain(self.providers.iter().filter_map(|provider| provider.secret.clone())).collect();
         names.sort();
         names.dedup();
         names
     }
+}
+
+/// Returns the keys of each table of fixed keys in `offboard.toml`, by the table's path; `*` stands for a name. A `kind` and
+/// the settings of a provider's kind are not among them.
+pub fn keys() -> BTreeMap<&'static str, &'static [&'static str]> {
+    let mut keys = crate::source::keys();
+    keys.extend([
+        ("policy", known_keys::<Policy>(&[])),
+        ("policy.max_departures", known_keys::<MaxDepartures>(&[])),
+        ("http", known_keys::<HttpSettings>(&[])),
+        ("ledger", known_keys::<LedgerSettings>(&[])),
+        ("providers.*", provider::keys()),
+    ]);
+    keys
 }
 
 /// Reads `[policy]` and `[ledger]`, and whether they go together: a departure that is still acted on must have its record.

@@ -15,7 +15,6 @@ use tokio::{
 };
 
 use crate::{
-    aws,
     config::{Config, Policy, ProviderConfig},
     outbound::{Client, Http},
     outcome::{AccountResult, Outcome, ProviderResult},
@@ -52,7 +51,6 @@ pub struct Engine {
 /// What one invocation works with.
 #[derive(Clone, Debug)]
 struct Job {
-    client: Client,
     policy: Policy,
     connection: Arc<Connection>,
     secrets: Arc<Secrets>,
@@ -116,21 +114,9 @@ impl Engine {
     /// Takes the providers out of the configuration.
     pub fn new(config: &mut Config, client: Client) -> Self {
         let providers = std::mem::take(&mut config.providers);
-        let connections = providers.into_iter().map(|config| Arc::new(Connection::new(config))).collect();
+        let connection = |config| Arc::new(Connection::new(config, client.for_provider()));
+        let connections = providers.into_iter().map(connection).collect();
         Self { client, policy: config.policy.clone(), connections }
-    }
-
-    /// Makes the connections that a configuration asks for: to its providers, and to Secrets Manager.
-    ///
-    /// # Errors
-    /// If the extra certificate authority cannot be used.
-    pub async fn connect(config: &mut Config) -> Result<(Self, Arc<Secrets>), String> {
-        let extra_ca = config.extra_ca().map_err(|errors| errors.to_string())?;
-        let client = Client::new(extra_ca.as_deref(), config.calls_out())?;
-        let aws = aws::config(extra_ca.as_deref()).await?;
-        let store = aws_sdk_secretsmanager::Client::new(&aws);
-        let secrets = Arc::new(Secrets::new(store, config.secret_names()));
-        Ok((Self::new(config, client), secrets))
     }
 
     /// The connections that it calls with.
@@ -170,15 +156,19 @@ impl Engine {
         wanted: impl Fn(&str) -> bool,
     ) -> Run {
         let (resolving, begun) = (assignment.action == Action::Resolve, &assignment.begun);
-        let takes_part = |name: &str| wanted(name) && (!resolving || begun.contains(name));
-        let wanted: Vec<_> = self.connections.iter().filter(|connection| takes_part(connection.name())).collect();
+        let takes_part = |connection: &Arc<Connection>| {
+            let name = connection.name();
+            wanted(name) && (!resolving || (begun.contains(name) && !connection.is_manual()))
+        };
+        let wanted: Vec<_> = self.connections.iter().filter(|connection| takes_part(connection)).collect();
         let looking = Looking::default();
-        looking.with(|looking| looking.extend(wanted.iter().map(|connection| connection.name().to_owned())));
+        // What a person removes is not announced.
+        let called = wanted.iter().filter(|connection| !connection.is_manual());
+        looking.with(|looking| looking.extend(called.map(|connection| connection.name().to_owned())));
         let assignment = Arc::new(assignment);
         let mut run = Run { tasks: JoinSet::new(), names: HashMap::new(), looking };
         for connection in wanted {
             let job = Job {
-                client: self.client.clone(),
                 policy: self.policy.clone(),
                 connection: connection.clone(),
                 secrets: secrets.clone(),
@@ -221,7 +211,7 @@ impl Job {
 
     /// A refusal of the credentials makes them be read once more: they may have been rotated.
     async fn with_credentials(&self) -> ProviderResult {
-        let name = self.connection.secret_name();
+        let Some(name) = self.connection.secret_name() else { return self.result(self.manual(), 0) };
         let cached = match self.secrets.get(name).await {
             Ok(secret) => secret,
             Err(down) => return self.result(store_down(&down), 0),
@@ -240,6 +230,16 @@ impl Job {
             // Whether the credentials are outdated is not known: that would be a person's business, this is not yet.
             Err(down) => ProviderResult { worst: store_down(&down), ..first },
         }
+    }
+
+    /// What a person has to do where the product has no API.
+    fn manual(&self) -> AccountResult {
+        let config = self.connection.config();
+        let result = match self.assignment.action {
+            Action::LookUp => AccountResult::of(Outcome::Planned).reason("manual"),
+            Action::Remove | Action::Resolve => AccountResult::of(Outcome::Manual).reason(config.action.name()),
+        };
+        result.detail(config.settings.instructions().unwrap_or_default())
     }
 
     /// All tenants of the provider at once, merged into one result.
@@ -272,7 +272,7 @@ impl Job {
             AccountResult { scope: Some(scope.join(" · ")), ..account }
         };
         let http = match tenant_url(config, tenant) {
-            Some(base) => Http::new(self.client.clone(), base, config.limits.clone(), self.deadline),
+            Some(base) => Http::new(self.connection.client(), base, config.limits.clone(), self.deadline),
             None => return (vec![scoped(None, AccountResult::of(Outcome::Rejected).reason("unusable_base_url"))], 0),
         };
         let removing = Removing {

@@ -339,19 +339,9 @@ impl Flow {
         self.sources.get(&record.source).is_some_and(|source| source.covers(provider))
     }
 
-    /// What needs most of all providers that a departure's source reaches. One that it reached once, and that is not known to be
-    /// done, is for a person: no provider API is called any more.
+    /// What needs most of all providers that a departure's source reaches.
     fn worst(&self, record: &Record) -> Status {
-        let is_reached = |name: &str| self.engine.names().any(|known| known == name) && self.covers(record, name);
-        let status = |name: &str| match record.providers.get(name) {
-            Some(result) if !result.again => result.found.worst.outcome.status(),
-            _ => Status::Incomplete,
-        };
-        let tried = record.providers.keys().chain(&record.intent).map(String::as_str);
-        let is_left_behind = |name: &&str| !is_reached(name) && status(name) != Status::Done;
-        let left_behind = tried.filter(is_left_behind).map(|_| Status::NeedsAttention);
-        let reached = self.engine.names().filter(|name| is_reached(name)).map(status);
-        reached.chain(left_behind).max().unwrap_or(Status::Done)
+        record.worst(&self.engine.names().filter(|name| self.covers(record, name)).collect())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use aws_config::SdkConfig;
 use http::Request;
 use lambda_http::{Adapter, Body, Context, LambdaEvent, request::LambdaRequest, service_fn, tower::Service};
 use serde_json::{Value, value::RawValue};
@@ -15,7 +16,9 @@ use crate::{
     handler::{App, Invocation},
     ledger::{Ledger, dynamodb::DynamoDb, memory::Memory, store::Store},
     metrics,
+    outbound::Client,
     queue::Queue,
+    secrets::Secrets,
 };
 
 mod envelope;
@@ -51,7 +54,8 @@ pub async fn start(variable: impl Fn(&str) -> Option<String>, clock: fn() -> Off
     let app = Arc::new(app);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let app = app.clone();
-        async move { invoke(&app, event, clock).await }
+        // On the heap: what an invocation keeps is large, and the runtime moves it.
+        Box::pin(async move { invoke(&app, event, clock).await })
     }))
     .await
 }
@@ -94,18 +98,22 @@ async fn invoke(
 async fn build(variable: impl Fn(&str) -> Option<String>) -> Result<App, Error> {
     let path = variable("OFFBOARD_CONFIG").map_or_else(|| PathBuf::from(CONFIG), PathBuf::from);
     let mut config = Config::load(&path, variable("OFFBOARD_MODE").as_deref())?;
-    let (engine, secrets) = Engine::connect(&mut config).await?;
+    let extra_ca = config.extra_ca()?;
+    let client = Client::new(extra_ca.as_deref(), config.calls_out())?;
+    let aws = aws::config(extra_ca.as_deref()).await?;
+    let secrets = Arc::new(Secrets::new(aws_sdk_secretsmanager::Client::new(&aws), config.secret_names()));
+    let engine = Engine::new(&mut config, client);
     match timeout(WARM_UP, secrets.warm()).await {
         Ok(Ok(())) => {}
         Ok(Err(down)) => tracing::warn!(reason = %down, "the secrets could not be read at start"),
         Err(_) => tracing::warn!(reason = "time-out", "the secrets could not be read at start"),
     }
-    let (ledger, queue) = ledger(&config, &variable).await?;
+    let (ledger, queue) = ledger(&aws, &variable)?;
     Ok(App::new(config, secrets, engine, ledger, queue))
 }
 
 /// The ledger and the queue that the environment names: both or neither. Without them the ledger is in memory.
-async fn ledger(config: &Config, variable: impl Fn(&str) -> Option<String>) -> Result<(Ledger, Option<Queue>), Error> {
+fn ledger(aws: &SdkConfig, variable: impl Fn(&str) -> Option<String>) -> Result<(Ledger, Option<Queue>), Error> {
     let names = ["OFFBOARD_LEDGER_TABLE", "OFFBOARD_QUEUE_URL"];
     let (table, url) = match names.map(&variable) {
         [Some(table), Some(url)] => (table, url),
@@ -115,10 +123,9 @@ async fn ledger(config: &Config, variable: impl Fn(&str) -> Option<String>) -> R
         }
         _ => return Err(format!("{} and {} go together: set both or neither", names[0], names[1]).into()),
     };
-    let aws = aws::config(config.extra_ca()?.as_deref()).await?;
-    let store: Arc<dyn Store> = Arc::new(DynamoDb::new(aws_sdk_dynamodb::Client::new(&aws), table));
+    let store: Arc<dyn Store> = Arc::new(DynamoDb::new(aws_sdk_dynamodb::Client::new(aws), table));
     let dead_letters = variable("OFFBOARD_DEAD_LETTER_QUEUE_URL");
-    let queue = Queue::new(aws_sdk_sqs::Client::new(&aws), url, dead_letters);
+    let queue = Queue::new(aws_sdk_sqs::Client::new(aws), url, dead_letters);
     Ok((Ledger::new(store), Some(queue)))
 }
 

@@ -35,7 +35,7 @@
 //! - [`flow`] records and advances departures.
 //! - [`judgement`] decides whether accounts are removed; `verdict` has the vetoes and what follows from them.
 //! - [`ledger`] keeps departure records and identity facts, in DynamoDB or in memory.
-//! - [`operator`] carries out what a person decides about a departure: release, dismiss, replay.
+//! - [`operator`] carries out what a person decides about a departure: release, dismiss, replay, confirm.
 //! - [`outcome`] has outcomes, statuses and failures; [`report`] is the masked report.
 //!
 //! The products from which accounts are removed:

@@ -1,4 +1,4 @@
-//! OAuth 2.0 client credentials (RFC 6749 4.4): one token, fetched when it is first needed and kept until it expires.
+//! Access tokens (RFC 6749 4.4, RFC 7523): one is fetched when it is first needed, and kept until it expires.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,6 +10,10 @@ use crate::{
     outbound::{Http, Request, Response},
     outcome::{Failure, FailureKind},
 };
+
+mod assertion;
+
+pub(crate) use assertion::Assertion;
 
 /// The reason of a failure that a new token may mend (RFC 6750 3.1).
 pub(crate) const INVALID_TOKEN: &str = "invalid_token";
@@ -24,25 +28,42 @@ pub(crate) enum Tokens {
     /// A token that somebody else fetched, used as it is.
     Fixed(SecretString),
     /// Tokens fetched with a client's credentials.
-    Fetched(ClientCredentials),
+    Fetched(Client),
 }
 
 /// A client of an authorization server, and the token it holds.
 #[derive(Debug)]
-pub(crate) struct ClientCredentials {
+pub(crate) struct Client {
     url: String,
-    id: SecretString,
-    secret: SecretString,
-    send: SendClient,
+    shows: Shows,
     /// More fields of the request.
-    fields: BTreeMap<String, String>,
+    fields: BTreeMap<String, SecretString>,
+    /// How long a token lasts whose issuer does not say it.
+    lasts: Duration,
     /// Locked while a token is fetched: others that need one wait for it.
     kept: Mutex<Option<Kept>>,
 }
 
 /// How a client shows itself to its authorization server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug)]
+pub(crate) enum Shows {
+    /// By its secret, in an OAuth request.
+    Secret {
+        /// The client's id.
+        id: SecretString,
+        /// The client's secret.
+        secret: SecretString,
+        /// Where they stand.
+        send: SendClient,
+    },
+    /// By what it signs (RFC 7523).
+    Assertion(Assertion),
+    /// By the fields alone, in a JSON object: the vendor's own exchange, which is not OAuth.
+    Fields,
+}
+
+/// Where a client's id and secret stand in its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SendClient {
     /// In `Authorization`, and the rest in a form (RFC 6749 2.3.1).
     Basic,
@@ -58,22 +79,21 @@ struct Kept {
     until: Instant,
 }
 
-impl ClientCredentials {
+impl Client {
     /// A client that holds no token yet.
-    pub(crate) fn new(url: &str, id: SecretString, secret: SecretString) -> Self {
-        Self {
-            url: url.to_owned(),
-            id,
-            secret,
-            send: SendClient::Json,
-            fields: BTreeMap::new(),
-            kept: Mutex::new(None),
-        }
+    pub(crate) fn new(url: &str, shows: Shows) -> Self {
+        let (fields, lasts) = (BTreeMap::new(), Duration::ZERO);
+        Self { url: url.to_owned(), shows, fields, lasts, kept: Mutex::new(None) }
     }
 
-    /// Sends the client in another way, with more fields. A `grant_type` among them wins.
-    pub(crate) fn sending(self, send: SendClient, fields: BTreeMap<String, String>) -> Self {
-        Self { send, fields, ..self }
+    /// Sends more fields. A `grant_type` among them wins.
+    pub(crate) fn with(self, fields: BTreeMap<String, SecretString>) -> Self {
+        Self { fields, ..self }
+    }
+
+    /// Keeps a token for this long, if its issuer does not say how long it lasts.
+    pub(crate) fn lasting(self, lasts: Duration) -> Self {
+        Self { lasts, ..self }
     }
 }
 
@@ -104,7 +124,7 @@ impl Tokens {
     }
 }
 
-impl ClientCredentials {
+impl Client {
     /// The token that is kept, unless it is the `refused` one; else a new one.
     async fn token(&self, http: &Http, refused: Option<&SecretString>) -> Result<SecretString, Failure> {
         let refused = refused.map(ExposeSecret::expose_secret);
@@ -117,24 +137,37 @@ impl ClientCredentials {
         }
         *kept = None;
         let granted = self.fetch(http).await?;
-        let lasts = Duration::from_secs(granted.expires_in).min(LONGEST_KEPT).saturating_sub(MARGIN);
+        let lasts = granted.expires_in.map_or(self.lasts, Duration::from_secs);
+        let lasts = lasts.min(LONGEST_KEPT).saturating_sub(MARGIN);
         let token = SecretString::from(granted.access_token);
         *kept = Some(Kept { token: token.clone(), until: Instant::now() + lasts });
         Ok(token)
     }
 
     async fn fetch(&self, http: &Http) -> Result<Granted, Failure> {
-        let (id, secret) = (self.id.expose_secret(), self.secret.expose_secret());
-        let mut fields = BTreeMap::from([("grant_type", "client_credentials")]);
-        fields.extend(self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        if self.send != SendClient::Basic {
-            fields.extend([("client_id", id), ("client_secret", secret)]);
-        }
+        let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.expose_secret()));
+        let fields: BTreeMap<&str, &str> = fields.collect();
         let call = http.post_to(&self.url);
-        let call = match self.send {
-            SendClient::Basic => call.basic(id, &self.secret).form(fields),
-            SendClient::Form => call.form(fields),
-            SendClient::Json => call.json(&fields),
+        let call = match &self.shows {
+            Shows::Fields => call.json(&fields),
+            Shows::Assertion(assertion) => {
+                let signed = assertion.sign()?;
+                let grant = [("grant_type", assertion::GRANT_TYPE), ("assertion", signed.expose_secret())];
+                call.sending(&signed).form(fields.into_iter().chain(grant))
+            }
+            Shows::Secret { id, secret, send } => {
+                let (id, text) = (id.expose_secret(), secret.expose_secret());
+                let mut all = BTreeMap::from([("grant_type", "client_credentials")]);
+                all.extend(fields);
+                match send {
+                    SendClient::Basic => call.basic(id, secret).form(all),
+                    SendClient::Form => call.form(all.into_iter().chain([("client_id", id), ("client_secret", text)])),
+                    SendClient::Json => {
+                        all.extend([("client_id", id), ("client_secret", text)]);
+                        call.json(&all)
+                    }
+                }
+            }
         };
         call.read(granted).await
     }
@@ -148,7 +181,7 @@ fn granted(response: &Response) -> Result<Granted, Failure> {
     }
     let refusal: Refusal = response.envelope()?;
     let kind = match refusal.error.as_str() {
-        "invalid_client" | "unauthorized_client" | "access_denied" => FailureKind::Unauthorized,
+        "invalid_client" | "invalid_grant" | "unauthorized_client" | "access_denied" => FailureKind::Unauthorized,
         _ => FailureKind::of_status(response.status()),
     };
     Err(Failure::new(kind, refusal.error).detail_if(refusal.error_description))
@@ -158,9 +191,8 @@ fn granted(response: &Response) -> Result<Granted, Failure> {
 #[derive(Deserialize)]
 struct Granted {
     access_token: String,
-    /// In seconds. Without it the token is used once.
-    #[serde(default)]
-    expires_in: u64,
+    /// In seconds.
+    expires_in: Option<u64>,
 }
 
 /// RFC 6749 5.2.

@@ -1,6 +1,6 @@
-//! What a person decides about a recorded departure: release it, dismiss it, have it tried again.
+//! What a person decides about a recorded departure: release it, dismiss it, have it tried again, confirm a removal by hand.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use time::OffsetDateTime;
 
@@ -8,7 +8,11 @@ use crate::{
     judgement::{self, RaisedVeto, Release, Rules, Verdict, Veto},
     ledger::{Facts, Ledger, LedgerError, MAX_CAS_ATTEMPTS, OperatorAction, Record, SKEW, State},
     outcome::{Outcome, Status},
+    person::mask_addresses,
 };
+
+/// The longest note, in characters: it is kept in the record.
+const LONGEST_NOTE: usize = 500;
 
 /// What a person decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +23,41 @@ pub enum Decision {
     Dismiss,
     /// What is not done is tried again; what is done stays as it is.
     Replay,
+    /// The account was removed by hand, at a provider without an API.
+    Confirm(Confirmation),
+}
+
+/// A person's word that they removed an account by hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmation {
+    /// The provider's name.
+    pub provider: String,
+    /// What they did.
+    pub note: Note,
+    /// The configured providers that the departure's source reaches.
+    pub reached: BTreeSet<String>,
+}
+
+/// One line of text, not empty, without e-mail addresses in full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note(String);
+
+impl Note {
+    /// Reads a text of one or several lines; they become one.
+    ///
+    /// # Errors
+    /// If it is empty or too long.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let visible: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let text = mask_addresses(&visible.split_whitespace().collect::<Vec<_>>().join(" "));
+        match text.chars().count() {
+            0 => Err("a note must not be empty: say what was done".to_owned()),
+            length if length > LONGEST_NOTE => {
+                Err(format!("a note has at most {LONGEST_NOTE} characters, not {length}"))
+            }
+            _ => Ok(Self(text)),
+        }
+    }
 }
 
 /// What a person saw of a departure when they released it.
@@ -48,6 +87,9 @@ pub enum Refused {
     /// None of the vetoes to override stands.
     #[error("nothing that can be released stands against it")]
     NothingToRelease,
+    /// The outcome at the provider is not `manual`: which it is, if there is one.
+    #[error("{}", not_manual(.0, *.1))]
+    NotManual(String, Option<Outcome>),
     /// The ledger cannot be used.
     #[error(transparent)]
     Down(#[from] LedgerError),
@@ -60,12 +102,26 @@ impl Decision {
             Self::Release(_) => "release",
             Self::Dismiss => "dismiss",
             Self::Replay => "replay",
+            Self::Confirm(_) => "confirm",
         }
     }
 
+    /// Returns whether an earlier decision has done the same.
+    fn is_repeated(&self, record: &Record) -> bool {
+        let Self::Confirm(confirmation) = self else { return false };
+        record.state != State::Dismissed && record.is_confirmed_at(&confirmation.provider)
+    }
+
     /// Changes the record accordingly. Returns the vetoes that were overridden.
-    fn apply(&self, record: &mut Record, retention: Duration, now: OffsetDateTime) -> Result<Vec<Veto>, Refused> {
+    fn apply(
+        &self,
+        record: &mut Record,
+        who: &str,
+        retention: Duration,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Veto>, Refused> {
         match self {
+            Self::Confirm(confirmation) => confirm(record, confirmation, who, retention, now),
             Self::Release(shown) => release(record, shown, now),
             Self::Dismiss if record.state.is_settled() => Err(Refused::State(record.state)),
             Self::Dismiss => {
@@ -82,6 +138,28 @@ impl Decision {
             },
         }
     }
+}
+
+/// Records the removal by hand. The departure is done if nothing else is open; else it stays as it is, since nothing is to be
+/// tried again.
+fn confirm(
+    record: &mut Record,
+    confirmation: &Confirmation,
+    who: &str,
+    retention: Duration,
+    now: OffsetDateTime,
+) -> Result<Vec<Veto>, Refused> {
+    let Confirmation { provider, note: Note(note), reached } = confirmation;
+    if !matches!(record.state, State::NeedsAttention | State::Pending) {
+        return Err(Refused::State(record.state));
+    }
+    let recorded = record.removed_by_hand(provider, format!("confirmed by {who}: {note}"), now);
+    recorded.map_err(|outcome| Refused::NotManual(provider.clone(), outcome))?;
+    if record.is_complete(&reached.iter().map(String::as_str).collect()) {
+        record.state = State::Done;
+        record.end(retention, now.unix_timestamp());
+    }
+    Ok(Vec::new())
 }
 
 fn release(record: &mut Record, shown: &Shown, now: OffsetDateTime) -> Result<Vec<Veto>, Refused> {
@@ -161,13 +239,20 @@ impl Ledger {
     ) -> Result<Record, Refused> {
         for _ in 0..MAX_CAS_ATTEMPTS {
             let mut record = self.get(id).await?.ok_or(Refused::Unknown)?;
+            if decision.is_repeated(&record) {
+                return Ok(record);
+            }
             if let Some(lease) = record.lease.as_ref().filter(|_| record.is_leased(now)) {
                 return Err(Refused::Busy(lease.until + SKEW));
             }
-            let reasons = decision.apply(&mut record, retention, now)?;
+            let reasons = decision.apply(&mut record, who, retention, now)?;
             record.lease = None;
             let (who, what) = (who.to_owned(), decision.name().to_owned());
-            record.note(OperatorAction { at: now, who, what, reasons });
+            let (provider, note) = match decision {
+                Decision::Confirm(said) => (Some(said.provider.clone()), Some(said.note.0.clone())),
+                _ => (None, None),
+            };
+            record.note(OperatorAction { at: now, who, what, reasons, provider, note });
             if self.save(&mut record).await? {
                 if record.state == State::Dismissed {
                     // A reference that stays counts as nothing: the record says that it was dismissed.
@@ -194,6 +279,13 @@ fn not_decidable(state: State) -> &'static str {
         State::Held => "it is held: release or dismiss it",
         State::Pending => "it is pending",
         State::NeedsAttention => "it is needs_attention",
+    }
+}
+
+fn not_manual(provider: &str, outcome: Option<Outcome>) -> String {
+    match outcome {
+        None => format!("it has no result at a provider {provider}"),
+        Some(outcome) => format!("nothing is to be confirmed: its outcome at {provider} is {outcome}, not manual"),
     }
 }
 

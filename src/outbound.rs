@@ -17,19 +17,21 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::{
     barrier::Pass,
     outcome::{Failure, FailureKind},
     secrets::SHORTEST_SECRET,
-    tls,
 };
 
+mod client;
 mod response;
 #[cfg(test)]
 mod tests;
 
+pub use client::Client;
+use client::FIRST_CALL;
 pub use response::Response;
 
 /// The largest response that is read, in bytes.
@@ -40,31 +42,12 @@ const LARGEST_LIST: usize = 16 * 1024 * 1024;
 const LONGEST_SEGMENT: usize = 256;
 /// The reason of a failure before anything was sent.
 const NO_CONNECTION: &str = "no_connection";
+/// A removal that waited longer than this for its place asks for permission again.
+const PERMISSION: Duration = Duration::from_millis(50);
 /// With less time than this a call is not begun: the request could be sent, but its response not be read.
 const LEAST_TIME: Duration = Duration::from_millis(20);
 /// The first and the longest wait between two attempts, before the jitter.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-
-/// The connections to all providers. Made once; cloning shares them.
-#[derive(Clone, Debug)]
-pub struct Client(reqwest::Client);
-
-impl Client {
-    /// Makes the client. Certificate roots are compiled in; `extra_ca` is one more authority, in PEM. With
-    /// `proxy`, the proxy that the environment names is used.
-    ///
-    /// # Errors
-    /// If `extra_ca` holds no usable certificate.
-    pub fn new(extra_ca: Option<&[u8]>, proxy: bool) -> Result<Self, String> {
-        let builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::config(extra_ca)?)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .user_agent(concat!("offboard/", env!("CARGO_PKG_VERSION")));
-        let builder = if proxy { builder } else { builder.no_proxy() };
-        builder.build().map(Self).map_err(|error| error.without_url().to_string())
-    }
-}
 
 /// How one provider is called: where, how long, how often.
 #[derive(Clone, Debug)]
@@ -203,6 +186,11 @@ fn below(base: &Url, path: &[&str]) -> Result<Url, Failure> {
         Ok(mut segments) => segments.pop_if_empty().extend(path),
         Err(()) => return Err(Failure::new(FailureKind::Rejected, "unusable_base_url")),
     };
+    // The WHATWG standard leaves them as they are, RFC 3986 does not know them.
+    if url.path().contains(['|', '^', '[', ']']) {
+        let path = url.path().replace('|', "%7C").replace('^', "%5E").replace('[', "%5B").replace(']', "%5D");
+        url.set_path(&path);
+    }
     Ok(url)
 }
 
@@ -291,6 +279,12 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// Says that the body has this secret.
+    pub(crate) fn sending(self, secret: &SecretString) -> Self {
+        self.http.sends(secret.expose_secret());
+        self
+    }
+
     /// Sends a form.
     pub(crate) fn form<'f>(mut self, fields: impl IntoIterator<Item = (&'f str, &'f str)>) -> Self {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
@@ -318,8 +312,12 @@ impl<'a> Request<'a> {
     /// # Errors
     /// The last attempt's failure.
     pub async fn read<T>(self, read: impl Fn(&Response) -> Result<T, Failure>) -> Result<T, Failure> {
-        for attempt in 1.. {
-            let failure = match self.attempt(attempt).await.and_then(|response| {
+        let mut attempt = 1;
+        let mut after_pause = self.http.client.is_after_pause();
+        loop {
+            let longest = if after_pause { FIRST_CALL } else { self.http.limits.timeout };
+            let mut renewals = None;
+            let failure = match self.attempt(attempt, longest, &mut renewals).await.and_then(|response| {
                 read(&response).map_err(|failure| Failure {
                     retry_after: failure.retry_after.or_else(|| response.retry_after()),
                     ..failure.request_id(response.request_id())
@@ -332,31 +330,54 @@ impl<'a> Request<'a> {
             if sent && !self.elsewhere {
                 self.http.seen.lost_responses.fetch_add(1, Ordering::Relaxed);
             }
+            // A connection that died meanwhile says nothing of the provider: that was no attempt.
+            let died = ["timeout", "connection_lost"].contains(&failure.reason.as_str());
+            if let (true, true, Some(renewals)) = (std::mem::take(&mut after_pause), died, renewals) {
+                self.http.client.renew(renewals);
+                continue;
+            }
             match self.http.pause(&failure, attempt) {
                 Some(wait) => sleep(wait).await,
                 None => return Err(failure),
             }
+            attempt += 1;
         }
-        unreachable!("the attempts end before the numbers do")
     }
 
-    async fn attempt(&self, attempt: u32) -> Result<Response, Failure> {
+    /// Makes one attempt of `longest` at most. Sets `renewals` to those of the connections that it used.
+    async fn attempt(&self, attempt: u32, longest: Duration, renewals: &mut Option<u64>) -> Result<Response, Failure> {
         let url = self.url.clone()?;
-        if let Some(pass) = &self.http.pass {
-            pass.ask(|| ()).await?;
+        self.ask().await?;
+        let (asked, deadline) = (Instant::now(), self.http.deadline);
+        let late = || Failure::new(FailureKind::NotAttempted, "deadline");
+        let place = timeout_at(deadline, self.http.client.place()).await.map_err(|_| late())?;
+        if asked.elapsed() > PERMISSION {
+            self.ask().await?;
         }
-        let left = self.http.deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(Instant::now());
         if left < LEAST_TIME {
-            return Err(Failure::new(FailureKind::NotAttempted, "deadline"));
+            return Err(late());
         }
+        *renewals = Some(place.renewals());
         self.http.seen.most_attempts.fetch_max(attempt, Ordering::Relaxed);
-        let mut request = self.http.client.0.request(self.method.clone(), url).headers(self.headers.clone());
+        let mut request = place.http.request(self.method.clone(), url).headers(self.headers.clone());
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
-        match timeout(left.min(self.http.limits.timeout), receive(request, self.largest_response)).await {
-            Ok(response) => response,
-            Err(_) => Err(Failure::new(FailureKind::Unavailable, "timeout")),
+        let longest = longest.min(self.http.limits.timeout);
+        let response = timeout(left.min(longest), receive(request, self.largest_response)).await;
+        let response = response.unwrap_or_else(|_| Err(Failure::new(FailureKind::Unavailable, "timeout")));
+        if response.is_ok() {
+            self.http.client.answered();
+        }
+        response
+    }
+
+    /// Asks for permission, if this is a removal.
+    async fn ask(&self) -> Result<(), Failure> {
+        match &self.http.pass {
+            Some(pass) => pass.ask(|| ()).await,
+            None => Ok(()),
         }
     }
 }

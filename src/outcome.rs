@@ -20,6 +20,8 @@ pub enum Outcome {
     Deleted,
     /// Dry run: this account was found and would be deleted.
     Planned,
+    /// The product has no API: a person has to remove the account by hand.
+    Manual,
     /// The person is on the protected list; nothing was called.
     Protected,
     /// The event carries nothing by which this provider knows people.
@@ -48,7 +50,8 @@ impl Outcome {
         match self {
             Self::Deleted | Self::Deactivated | Self::AlreadyAbsent => Status::Done,
             Self::Planned => Status::Planned,
-            Self::Protected
+            Self::Manual
+            | Self::Protected
             | Self::Blocked
             | Self::Ambiguous
             | Self::Unidentified

@@ -16,10 +16,14 @@ use crate::{
 mod aerospike_cloud;
 mod cloudflare_access;
 mod data;
+mod description;
 mod flashduty;
 mod instaply;
+mod manual;
 mod pages;
 mod stytch_b2b;
+
+pub use description::{Confidence, SecretKey, Setting, SettingForm};
 
 /// One product from which a departed person is removed.
 ///
@@ -58,6 +62,11 @@ pub trait LookUp: Send + Sync {
     fn lists_everybody(&self, _: Identity<'_>) -> bool {
         false
     }
+
+    /// The look-up that shows the canary instead, where no account can stay in this one, as none stays an invitation.
+    fn shows_canary(&self) -> Option<&dyn LookUp> {
+        None
+    }
 }
 
 /// An account as a look-up shows it.
@@ -73,8 +82,6 @@ pub struct Account {
     pub hold: Option<Hold>,
     /// Whether another system (single sign-on) manages it, so that the product may refuse its removal.
     pub managed_elsewhere: bool,
-    /// Which of the product's look-ups showed it, where there are several.
-    pub look_up: &'static str,
 }
 
 impl Account {
@@ -152,7 +159,7 @@ impl Removal {
 
 /// A product as the configuration describes it, to be connected with its secret.
 pub trait Product: fmt::Debug + Send + Sync {
-    /// Connects the product: one tenant, or one per organization.
+    /// Connects the product: one tenant, or one per organization and look-up.
     ///
     /// # Errors
     /// If a key is missing in the secret.
@@ -162,12 +169,17 @@ pub trait Product: fmt::Debug + Send + Sync {
     fn known_by(&self) -> KnownBy {
         KnownBy::Email
     }
+
+    /// Returns what a person has to do where the product has no API: then nothing is called, and no secret is read.
+    fn instructions(&self) -> Option<String> {
+        None
+    }
 }
 
-/// One product, or one organization in it: a person can have one account there.
+/// One product, or one organization in it, or one of its look-ups: a person can have one account there.
 #[derive(Debug)]
 pub struct Tenant {
-    /// The organization, where there are several by design.
+    /// The organization, the look-up, or both, where there are several by design.
     pub scope: Option<String>,
     /// The vendor's own base URL; the configuration's wins.
     pub base_url: Cow<'static, str>,
@@ -200,25 +212,15 @@ pub struct ProviderKind {
     pub status: Confidence,
     /// What can be done to an account; the first is the default.
     pub actions: &'static [Action],
-    /// The keys of its secret, for a person.
-    pub secret_keys: &'static str,
-    /// Lines of its section in the configuration beside `kind`, to be adapted; a comment where one may be left out.
-    pub configure_lines: &'static [&'static str],
+    /// What its secret may hold: the keys of one of these sets.
+    pub secret: &'static [&'static [SecretKey]],
+    /// The keys of its section in the configuration that only it has.
+    pub settings: &'static [Setting],
     /// Whether accounts can be looked up; else `canary` is refused.
     pub looks_up: bool,
     /// The keys that a provider of it must have of those that every provider takes.
     pub needs: &'static [&'static str],
     configure: Configure,
-}
-
-/// What the facts of a kind rest on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Confidence {
-    /// The vendor's documentation, SDK or recorded exchanges, in everything that decides whether somebody is gone.
-    VerifiedDocs,
-    /// Partly inference: only a `canary` in sight shows that the look-up works.
-    PartlyInferred,
 }
 
 /// What is done to an account.
@@ -244,12 +246,13 @@ impl Action {
 /// What reads the keys that only one kind has.
 enum Configure {
     Rust(fn(Section<'_>, &mut Reporter<'_>) -> Option<Box<dyn Product>>),
+    Manual,
     Data(&'static data::Kind),
 }
 
 /// The kinds that are written in Rust, sorted by name.
 pub const KINDS: &[ProviderKind] =
-    &[aerospike_cloud::KIND, cloudflare_access::KIND, flashduty::KIND, instaply::KIND, stytch_b2b::KIND];
+    &[aerospike_cloud::KIND, cloudflare_access::KIND, flashduty::KIND, instaply::KIND, manual::KIND, stytch_b2b::KIND];
 
 impl ProviderKind {
     /// Returns the built-in kind of this name.
@@ -280,6 +283,43 @@ impl ProviderKind {
         Self::names().into_iter().filter_map(Self::named).collect()
     }
 
+    /// Returns whether a person removes the account, because the product has no API: then there is no secret.
+    pub fn is_manual(&self) -> bool {
+        matches!(self.configure, Configure::Manual)
+    }
+
+    /// Returns the user's own kinds, sorted by name: the files in the folder `providers` of `folder`, which is the
+    /// configuration's.
+    ///
+    /// # Errors
+    /// What is wrong with any of them.
+    pub fn own(folder: &Path) -> Result<Vec<&'static Self>, Diagnostics> {
+        data::own(folder)
+    }
+
+    /// Returns the keys that a kind's file may have, by the heading of each table in the page on the language.
+    pub fn file_keys() -> [(&'static str, &'static [&'static str]); 8] {
+        data::keys()
+    }
+
+    /// Returns the keys of its secret, for a person: "`client_id` and `client_secret`, or `access_token`".
+    pub fn secret_keys(&self) -> String {
+        let keys = |set: &&[SecretKey]| set.iter().map(|it| format!("`{}`", it.key)).collect::<Vec<_>>().join(" and ");
+        self.secret.iter().map(keys).collect::<Vec<_>>().join(", or ")
+    }
+
+    /// Returns whether a provider of it takes this key, of those that every provider takes: no canary without a look-up, no
+    /// names of sources unless people are known by external ids, and nothing of calls where there is no secret to call with.
+    pub fn takes(&self, key: &str) -> bool {
+        match key {
+            "enabled" | "action" => true,
+            _ if self.secret.is_empty() => false,
+            "canary" => self.looks_up,
+            "sources" => self.settings.iter().any(|setting| setting.name == "match"),
+            _ => true,
+        }
+    }
+
     /// Reads the keys that only this kind has. `action` is one of its own.
     pub(crate) fn configure(
         &self,
@@ -289,6 +329,7 @@ impl ProviderKind {
     ) -> Option<Box<dyn Product>> {
         match self.configure {
             Configure::Rust(configure) => configure(own, reporter),
+            Configure::Manual => settings::<manual::Settings>(own, reporter),
             Configure::Data(kind) => kind.configure(action, own, reporter),
         }
     }
@@ -306,4 +347,26 @@ fn settings<P: Product + DeserializeOwned + 'static>(
     reporter: &mut Reporter<'_>,
 ) -> Option<Box<dyn Product>> {
     Some(Box::new(own.read::<P>(reporter)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::fields::known_keys;
+
+    #[test]
+    fn settings_of_a_kind_in_rust_are_the_keys_that_it_reads() {
+        let read: [&[&str]; 5] = [
+            known_keys::<aerospike_cloud::Settings>(&[]),
+            known_keys::<cloudflare_access::Settings>(&[]),
+            known_keys::<flashduty::Settings>(&[]),
+            known_keys::<instaply::Settings>(&[]),
+            known_keys::<stytch_b2b::Settings>(&[]),
+        ];
+        assert_eq!(read.len(), KINDS.len());
+        for (kind, keys) in KINDS.iter().zip(read) {
+            let described = kind.settings.iter().map(|setting| setting.name).collect::<std::collections::BTreeSet<_>>();
+            assert_eq!(described, keys.iter().copied().collect(), "{}", kind.name);
+        }
+    }
 }

@@ -129,7 +129,8 @@ impl DepartureReport {
         // Our own types serialize: maps have text keys, numbers are finite.
         let report = serde_json::to_string(self).unwrap_or_default();
         let unidentified = |result: &ProviderResult| result.worst.outcome == Outcome::Unidentified;
-        if !self.duplicate && !self.providers.is_empty() && self.providers.iter().all(unidentified) {
+        let mut called = self.providers.iter().filter(|result| result.worst.outcome != Outcome::Manual).peekable();
+        if !self.duplicate && called.peek().is_some() && called.all(unidentified) {
             let source = &self.source;
             error!(
                 request_id,

@@ -10,6 +10,7 @@ use aws_sdk_secretsmanager::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
 };
+use futures_util::future::join_all;
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -179,21 +180,15 @@ impl Secrets {
         self.names.iter().map(|name| (name.clone(), Err(SecretStoreError { code: code.to_owned() }))).collect()
     }
 
-    /// Reads the current version of every secret. The first batch that fails is the last one tried.
+    /// Reads the current version of every secret, all batches at once.
     async fn read_all(&self) -> Vec<(String, Reading)> {
-        let (mut readings, mut down) = (Vec::new(), None);
-        for names in self.names.chunks(BATCH) {
-            if down.is_none() {
-                match self.read_batch(names).await {
-                    Ok(read) => readings.extend(read),
-                    Err(error) => down = Some(error),
-                }
+        let batches = self.names.chunks(BATCH).map(|names| async move {
+            match self.read_batch(names).await {
+                Ok(read) => read,
+                Err(error) => names.iter().map(|name| (name.clone(), Err(error.clone()))).collect(),
             }
-            if let Some(down) = &down {
-                readings.extend(names.iter().map(|name| (name.clone(), Err(down.clone()))));
-            }
-        }
-        readings
+        });
+        join_all(batches).await.into_iter().flatten().collect()
     }
 
     async fn read_batch(&self, names: &[String]) -> Result<HashMap<String, Reading>, SecretStoreError> {

@@ -2,7 +2,7 @@
 
 mod base_url;
 pub(crate) mod duration;
-mod fields;
+pub(crate) mod fields;
 pub(crate) mod nearest;
 mod section;
 mod words;

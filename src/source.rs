@@ -3,7 +3,7 @@
 //! A source is data: a [`Scheme`] to verify with and JSON Pointers to read with. The senders known by name are
 //! [`KINDS`], a file each; `kind = "hmac"` and `kind = "token"` take the same keys from the configuration.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use http::HeaderName;
 use serde::{Deserialize, Deserializer};
@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use crate::{
     departure::DeliveryEvents,
-    settings::{BaseUrl, Reporter, Section, duration, nearest::suggestion},
+    settings::{BaseUrl, Reporter, Section, duration, fields::known_keys, nearest::suggestion},
     webhook::{Scheme, Signature, Token, Verified},
 };
 
@@ -132,6 +132,18 @@ struct Table {
 
 fn settle<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     duration::within(deserializer, Duration::ZERO, duration::DAY)
+}
+
+/// Returns the keys of a source's tables, by the path of each.
+pub(crate) fn keys() -> BTreeMap<&'static str, &'static [&'static str]> {
+    let of = |path: &[&str]| known_keys::<Table>(path);
+    BTreeMap::from([
+        ("sources.*", of(&[])),
+        ("sources.*.signature", of(&["signature"])),
+        ("sources.*.token", of(&["token"])),
+        ("sources.*.event", of(&["event"])),
+        ("sources.*.person", of(&["person"])),
+    ])
 }
 
 /// An error in a source's table: the key where it stands, or none in particular, and what is wrong.

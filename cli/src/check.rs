@@ -82,6 +82,7 @@ impl Check {
     async fn check(&self, results: &mut Vec<CheckResult>) -> anyhow::Result<()> {
         let mut config: Config = self.stack.configured.load()?;
         results.extend(configuration::check(&config));
+        results.extend(self.own_kinds());
         if self.offline {
             return Ok(());
         }
@@ -90,6 +91,18 @@ impl Check {
         }
         results.extend(secrets::check(&mut config, self.live).await?);
         Ok(())
+    }
+
+    /// Checks the files of kinds beside the configuration, also those that no provider uses yet.
+    fn own_kinds(&self) -> Option<CheckResult> {
+        match self.stack.configured.own_kinds() {
+            Ok(kinds) if kinds.is_empty() => None,
+            Ok(kinds) => {
+                let names = kinds.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
+                Some(CheckResult::ok("your own kinds", names))
+            }
+            Err(errors) => Some(CheckResult::error("your own kinds", errors)),
+        }
     }
 
     /// Says how much was checked: no more is known to be right.

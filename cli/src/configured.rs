@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -15,6 +15,7 @@ use offboard::{
     outbound::Client,
     outcome::ProviderResult,
     person::{Email, Person},
+    providers::ProviderKind,
     secrets::Secrets,
 };
 use tokio::time::Instant;
@@ -30,10 +31,10 @@ const COMMAND_LINE: &str = "command-line";
 #[derive(Args)]
 pub struct Configured {
     /// The configuration [default: $OFFBOARD_CONFIG, or config/offboard.toml]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", global = true)]
     config: Option<PathBuf>,
     /// Print one JSON document instead of text
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
 }
 
@@ -50,6 +51,15 @@ impl Configured {
             return Ok(None);
         }
         Ok(self.load()?.extra_ca()?)
+    }
+
+    /// Returns the user's own kinds of providers, sorted by name: those in the folder `providers` beside the configuration.
+    pub fn own_kinds(&self) -> anyhow::Result<Vec<&'static ProviderKind>> {
+        let path = self.path();
+        if self.config.is_some() && !path.exists() {
+            bail!("there is no configuration {}", path.display());
+        }
+        Ok(ProviderKind::own(path.parent().unwrap_or_else(|| Path::new("")))?)
     }
 
     /// Reads the configuration, with the mode of OFFBOARD_MODE, if that is set.

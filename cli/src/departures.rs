@@ -1,5 +1,6 @@
 //! `offboard departures`: what the ledger knows, and what an operator decides about it.
 
+mod confirm;
 mod decide;
 mod filter;
 mod list;
@@ -51,6 +52,8 @@ enum Command {
     Dismiss(Decide),
     /// Try departures again that needed a person, at those providers where they are not done
     Replay(Decide),
+    /// Record that an account was removed by hand, at a provider without an API
+    Confirm(confirm::Confirm),
 }
 
 impl Departures {
@@ -62,6 +65,7 @@ impl Departures {
             Command::Release(decide) => decide.run(Choice::Release).await,
             Command::Dismiss(decide) => decide.run(Choice::Dismiss).await,
             Command::Replay(decide) => decide.run(Choice::Replay).await,
+            Command::Confirm(confirm) => confirm.run().await,
         }
     }
 }

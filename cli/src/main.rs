@@ -11,6 +11,7 @@ mod pause;
 mod plan;
 mod providers;
 mod sandbox;
+mod schema;
 mod send;
 mod sources;
 mod stack;
@@ -46,7 +47,9 @@ enum Command {
     Sources(sources::Sources),
     /// List the kinds of products from which a person can be removed, and what to configure for each
     Providers(providers::Providers),
-    /// List the departures in the ledger; release, dismiss or replay those that wait for a person
+    /// Print a JSON Schema of the configuration, for editors
+    Schema(schema::Schema),
+    /// List the departures in the ledger; release, dismiss, replay or confirm those that wait for a person
     Departures(departures::Departures),
     /// Stop every removal, without a deployment
     Pause(pause::Pause),
@@ -70,6 +73,7 @@ async fn main() -> ExitCode {
         Command::Send(command) => command.run().await,
         Command::Sources(command) => command.run(),
         Command::Providers(command) => command.run(),
+        Command::Schema(command) => command.run(),
         Command::Departures(command) => command.run().await,
         Command::Pause(command) => command.run().await,
         Command::Resume(command) => command.run().await,

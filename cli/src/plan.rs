@@ -1,16 +1,17 @@
 //! `offboard plan`: which accounts of a person would be removed, and where.
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 use clap::Args;
 use offboard::{
-    outcome::{AccountResult, Outcome, Status},
+    config::ProviderConfig,
+    outcome::{AccountResult, Outcome, ProviderResult, Status},
     person::{Email, Person},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::configured::{Configured, address, look_up};
-use offboard_sandbox::screen::{Screen, print};
+use offboard_sandbox::screen::{Screen, print, wrapped};
 
 /// The options of `offboard plan`.
 #[derive(Args)]
@@ -37,13 +38,20 @@ impl Plan {
         screen.line(&format!("Looking for {} at {} providers …", self.email, config.providers.len()));
         let person =
             Person { external_id: self.external_id.clone(), email: Some(self.email.clone()), ..Person::default() };
+        let removals: Removals = config.providers.iter().map(Removal::of).collect();
         let entries = look_up(&mut config, &person).await?;
         let worst = entries.iter().map(|entry| entry.worst.outcome.status()).max().unwrap_or(Status::Incomplete);
         // A product without a look-up plans with a reason: no account was found there.
         let found = |result: &AccountResult| result.outcome == Outcome::Planned && result.reason.is_none();
         let found = entries.iter().filter(|entry| found(&entry.worst)).count();
-        let rows = serde_json::to_value(&entries)?;
-        screen.show(&screen.outcomes(rows.as_array().map(Vec::as_slice).unwrap_or_default()));
+        let rows = entries.iter().map(|entry| document(&removals, entry)).collect::<Result<Vec<_>, _>>()?;
+        screen.show(&screen.outcomes(&rows));
+        let actions = entries.iter().filter_map(|entry| action(&removals, entry));
+        let actions: Vec<_> = actions.flat_map(|text| wrapped(&text, usize::from(screen.width) - 2)).collect();
+        if !actions.is_empty() {
+            screen.section("What a removal would do", actions);
+            screen.line("");
+        }
         let mismatches =
             if worst > Status::Planned { vec![format!("the departure would be {worst}")] } else { Vec::new() };
         screen.verdict(
@@ -56,4 +64,50 @@ impl Plan {
         }
         Ok(ExitCode::from(u8::from(!mismatches.is_empty())))
     }
+}
+
+/// What a removal does, by the provider's name.
+type Removals = BTreeMap<String, Removal>;
+
+/// What a removal does at a provider.
+struct Removal {
+    action: &'static str,
+    effect: &'static str,
+}
+
+impl Removal {
+    fn of(provider: &ProviderConfig) -> (String, Self) {
+        (provider.name.clone(), Self { action: provider.action.name(), effect: provider.kind.effect })
+    }
+}
+
+/// Returns what a removal does at the provider of a result, if one would be tried.
+fn planned<'a>(removals: &'a Removals, entry: &ProviderResult) -> Option<&'a Removal> {
+    let is_planned = entry.all().any(|account| account.outcome == Outcome::Planned);
+    removals.get(&entry.provider).filter(|_| is_planned)
+}
+
+/// Returns what would be done at a provider, and to which accounts.
+fn action(removals: &Removals, entry: &ProviderResult) -> Option<String> {
+    let Removal { action, effect } = planned(removals, entry)?;
+    let accounts = if entry.accounts.is_empty() { std::slice::from_ref(&entry.worst) } else { &entry.accounts };
+    let accounts = accounts.iter().filter(|account| account.outcome == Outcome::Planned).filter_map(name);
+    let accounts = accounts.collect::<Vec<_>>().join(", ");
+    let accounts = if accounts.is_empty() { String::new() } else { format!(" {accounts}") };
+    Some(format!("{}: {action}{accounts}. {effect}", entry.provider))
+}
+
+/// Returns an account's id, unless that is an e-mail address.
+fn name(account: &AccountResult) -> Option<String> {
+    let id = account.account_id.as_ref().filter(|id| !id.contains('@'))?;
+    Some(account.scope.as_ref().map_or_else(|| id.clone(), |scope| format!("{id} ({scope})")))
+}
+
+fn document(removals: &Removals, entry: &ProviderResult) -> serde_json::Result<Value> {
+    let mut document = serde_json::to_value(entry)?;
+    if let Some(Removal { action, effect }) = planned(removals, entry) {
+        document["action"] = (*action).into();
+        document["effect"] = (*effect).into();
+    }
+    Ok(document)
 }

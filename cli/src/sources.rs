@@ -100,6 +100,7 @@ impl Sources {
             "authentication": spec.authentication,
             "limitations": spec.limitations,
             "setup": self.steps(kind, spec),
+            "configuration": configuration(kind, spec).join("\n"),
             "secret_key": kind.secret_key(spec),
             "departures": spec.departures(),
             "also": spec.also(),

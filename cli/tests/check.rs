@@ -203,3 +203,21 @@ async fn white_space_around_a_signing_secret_is_a_warning() {
     let (code, source) = with_secret("space", json!({"signing_secret": " 0123456789abcde "})).await;
     assert_eq!((code, &source["level"], ends(&source)), (Some(1), &json!("error"), true), "{source}");
 }
+
+#[tokio::test]
+async fn provider_without_an_api_needs_no_secret_and_has_nothing_to_prove() {
+    // A strict store: it refuses to read what is not there.
+    let mut store = SecretsManager::default();
+    store.put("offboard/sources/hr", json!({"signing_secret": "0123456789abcdef"}));
+    let store = MockServer::start("secrets", [127, 0, 0, 1].into(), store).await.unwrap();
+    let secrets = store.url("");
+    let wiki = "[providers.wiki]\nkind = \"manual\"\ninstructions = \"Delete the user\"\n";
+    let config = configuration("wiki", &GOOD.replace("[providers.instaply]\nkind = \"instaply\"\n", wiki));
+    let run = tokio::task::spawn_blocking(move || check_with(&secrets, &config, &["--live", "--json"]));
+    let output = run.await.expect("it ran");
+    let results = results(&output);
+    let of = |name: &str| results.iter().find(|[what, ..]| what == name).map(|[_, level, note]| (&**level, &**note));
+    assert_eq!(of("provider wiki"), Some(("ok", "needs no secret: a person removes the account")));
+    assert_eq!(of("wiki, live"), Some(("ok", "nothing to prove: a person removes the account")));
+    assert_eq!(output.status.code(), Some(0), "{results:?}");
+}

@@ -145,7 +145,8 @@ fn own_configuration_is_served_and_every_other_command_works_against_it() {
     offboard(&["departures", "dismiss", "people/kim"], 0);
     sandbox.kill().expect("it runs until now");
     sandbox.wait().expect("it ends");
-    std::fs::remove_file(given["config"].as_str().expect("a path")).expect("it can be removed");
+    let config = Path::new(given["config"].as_str().expect("a path"));
+    std::fs::remove_dir_all(config.parent().expect("a folder")).expect("it can be removed");
 }
 
 #[test]

@@ -292,7 +292,8 @@ def out_of_reach(world):
         assert answer.code == 1 and said in answer.err and not answer.out, (arguments, answer)
 
 
-import decisions  # noqa: E402, F401  (registers its checks)
+import by_hand  # noqa: E402, F401  (registers its checks)
+import decisions  # noqa: E402, F401
 
 
 def main():

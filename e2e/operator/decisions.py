@@ -190,7 +190,7 @@ def replay_all_takes_what_needs_a_person(world):
 @check
 def nothing_is_decided_during_work(world):
     """nothing is decided about a departure that is being worked on"""
-    lease = {"by": "worker", "until": stamp(ago(seconds=-20))}
+    lease = {"by": "worker", "until": stamp(ago(hours=-1))}
     for command in ["release", "dismiss", "replay"]:
         world.put("1", "pending", lease=lease)
         answer = world.run("departures", command, "hr/1")

@@ -13,6 +13,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
 
 from blocking import PATIENCE, Function, Server
+from secret_store import Secrets, json_answer
 
 SHOWN = re.compile("authorization|signature|secret|token", re.IGNORECASE)
 # Reasons of refusals that a newer key could mend.
@@ -20,34 +21,6 @@ NO_KEY = ("no signature matches", "the key set has no key for the token")
 PROBLEM = "urn:offboard:problem:"
 # The recorded deliveries are years old, and only their signatures are anew.
 POLICY = '[policy]\nmode = "live"\nmax_event_age = "36500d"\n[ledger]\nretention = "36525d"\n'
-
-
-def json_answer(status, value):
-    return status, {"content-type": "application/json"}, json.dumps(value).encode()
-
-
-class Secrets:
-    """As much of Secrets Manager as the function asks of it."""
-
-    def __init__(self):
-        self.versions = {}  # (name, stage) -> value
-        self.server = Server(self.answer)
-
-    def put(self, name, value, stage="AWSCURRENT"):
-        self.versions[name, stage] = json.dumps(value)
-
-    def answer(self, method, path, headers, body):
-        action, asked = headers["x-amz-target"].removeprefix("secretsmanager."), json.loads(body)
-        if action == "BatchGetSecretValue":
-            there = [name for name in asked["SecretIdList"] if (name, "AWSCURRENT") in self.versions]
-            values = [{"Name": name, "SecretString": self.versions[name, "AWSCURRENT"]} for name in there]
-            return json_answer(200, {"SecretValues": values, "Errors": []})
-        if action == "GetSecretValue":
-            name, stage = asked["SecretId"], asked["VersionStage"]
-            if (name, stage) in self.versions:
-                return json_answer(200, {"Name": name, "SecretString": self.versions[name, stage]})
-            return json_answer(400, {"__type": "ResourceNotFoundException", "Message": ""})
-        return json_answer(501, {"action": action})
 
 
 class KeySets:

@@ -142,7 +142,7 @@ pub fn outcome(outcome: &str) -> Cell {
     let color = match outcome {
         "deleted" | "deactivated" | "already_absent" => Color::DarkGreen,
         "planned" => Color::DarkCyan,
-        "protected" | "blocked" | "ambiguous" | "unidentified" => Color::DarkYellow,
+        "manual" | "protected" | "blocked" | "ambiguous" | "unidentified" => Color::DarkYellow,
         _ => Color::DarkRed,
     };
     Cell::new(outcome).fg(color)

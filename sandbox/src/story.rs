@@ -11,8 +11,6 @@ mod world;
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::Write,
     net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -112,7 +110,7 @@ impl Options {
 
     /// Writes a configuration, and reads it as the function does.
     fn configuration(&self, text: &str) -> Result<(ConfigFile, Config), String> {
-        let file = ConfigFile::write(self.config_out.as_deref(), text)?;
+        let file = ConfigFile::write(self.config_out.as_deref(), text, self.config.as_deref())?;
         let config = Config::load(&file.path, None);
         Ok((file, config.map_err(|errors| format!("the configuration for the mock services: {errors}"))?))
     }
@@ -137,33 +135,50 @@ async fn interrupted() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-/// The configuration file, removed at the end unless its path was asked for.
+/// The configuration file. With its folder it is removed at the end, unless its path was asked for.
 struct ConfigFile {
     path: PathBuf,
-    keep: bool,
+    /// The folder that was made for it.
+    folder: Option<PathBuf>,
 }
 
 impl ConfigFile {
-    fn write(asked: Option<&Path>, text: &str) -> Result<Self, String> {
-        let path = asked.map_or_else(|| temporary("config", "toml"), Path::to_path_buf);
-        let failed = |error: std::io::Error| format!("cannot write {}: {error}", path.display());
-        let mut options = File::options();
-        options.write(true);
-        match asked {
-            Some(_) => options.create(true).truncate(true),
-            // In a folder that all users may write to, no file of another user is overwritten.
-            None => options.create_new(true),
-        };
-        options.open(&path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)?;
-        Ok(Self { path, keep: asked.is_some() })
+    /// Writes a configuration. In a folder of its own it has the kinds of providers beside it that are beside `original`.
+    fn write(asked: Option<&Path>, text: &str, original: Option<&Path>) -> Result<Self, String> {
+        let failed = |path: &Path, error: std::io::Error| format!("cannot write {}: {error}", path.display());
+        if let Some(path) = asked {
+            std::fs::write(path, text).map_err(|error| failed(path, error))?;
+            return Ok(Self { path: path.to_owned(), folder: None });
+        }
+        let folder = temporary("config", "d");
+        // In a folder that all users may write to, it is never one that was there.
+        std::fs::create_dir(&folder).map_err(|error| failed(&folder, error))?;
+        let file = Self { path: folder.join("offboard.toml"), folder: Some(folder.clone()) };
+        let kinds = original.and_then(Path::parent).map(|parent| parent.join("providers"));
+        let copied =
+            kinds.filter(|kinds| kinds.is_dir()).map_or(Ok(()), |kinds| copy(&kinds, &folder.join("providers")));
+        copied.and_then(|()| std::fs::write(&file.path, text)).map_err(|error| failed(&file.path, error))?;
+        Ok(file)
     }
+}
+
+/// Copies the TOML files of a folder into a new one.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let file = entry?.path();
+        if let (Some(name), true) = (file.file_name(), file.extension().is_some_and(|extension| extension == "toml")) {
+            std::fs::copy(&file, to.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for ConfigFile {
     fn drop(&mut self) {
-        if !self.keep {
+        if let Some(folder) = &self.folder {
             // It may be gone already.
-            let _ = std::fs::remove_file(&self.path);
+            let _ = std::fs::remove_dir_all(folder);
         }
     }
 }

@@ -1,6 +1,12 @@
 //! `[providers.NAME]`: the keys that every provider takes.
 
-use std::{collections::BTreeSet, num::NonZeroU32, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+    ops::Range,
+    path::Path,
+    time::Duration,
+};
 
 use serde::Deserialize;
 
@@ -9,7 +15,7 @@ use crate::{
     outbound::Limits,
     person::{Email, KnownBy},
     providers::{Action, Product, ProviderKind},
-    settings::{BaseUrl, Reporter, Section, duration, suggestion},
+    settings::{BaseUrl, Reporter, Section, duration, fields::known_keys, suggestion},
 };
 
 /// `[providers.NAME]`: one product.
@@ -19,8 +25,8 @@ pub struct ProviderConfig {
     pub name: String,
     /// Kind of product.
     pub kind: &'static ProviderKind,
-    /// The name of its secret.
-    pub secret: String,
+    /// The name of its secret; `None` if nothing is called.
+    pub secret: Option<String>,
     /// Endpoint, if not the vendor's own.
     pub base_url: Option<BaseUrl>,
     /// Bounds of one call.
@@ -51,6 +57,11 @@ struct Common {
     canary: Option<Canary>,
     sources: Option<Vec<String>>,
     action: Option<Action>,
+}
+
+/// Returns the keys that every provider takes, as they are read.
+pub(super) fn keys() -> &'static [&'static str] {
+    known_keys::<Common>(&[])
 }
 
 /// The keys that every provider takes.
@@ -119,6 +130,7 @@ fn provider(
     let [canary_at, match_at, sources_at, action_at] =
         ["canary", "match", "sources", "action"].map(|key| own.key_span(key));
     let section = own.name.clone();
+    let given = own.spans();
     let common: Option<Common> = own.split(&COMMON).read(reporter);
     let kind = own.kind(reporter)?;
     let kind = kind_named(&kind, folder, &own, reporter)?;
@@ -126,8 +138,9 @@ fn provider(
         reporter.add(action_at, format!("`{section}.action`: {message}"));
         None
     });
+    refuse_without_effect(kind, &given, &section, reporter);
     let settings = kind.configure(action.unwrap_or(Action::Delete), own, reporter);
-    if canary_at.is_some() && !kind.looks_up {
+    if canary_at.is_some() && !kind.looks_up && !kind.is_manual() {
         let message = format!("`{section}`: `canary` needs a look-up, and {} has none: take it out", kind.name);
         reporter.add(canary_at, message);
     }
@@ -144,8 +157,9 @@ fn provider(
         reporter.add(sources_at.or(match_at), format!("`{section}`: {message}"));
         BTreeSet::new()
     });
+    let secret = common.secret.or_else(|| Some(format!("offboard/providers/{name}")));
     let config = ProviderConfig {
-        secret: common.secret.unwrap_or_else(|| format!("offboard/providers/{name}")),
+        secret: secret.filter(|_| !kind.is_manual()),
         name,
         kind,
         base_url: common.base_url,
@@ -157,6 +171,23 @@ fn provider(
         settings,
     };
     common.enabled.then_some(config)
+}
+
+/// Refuses the keys of a call where nothing is called.
+fn refuse_without_effect(
+    kind: &ProviderKind,
+    given: &BTreeMap<String, Range<usize>>,
+    section: &str,
+    reporter: &mut Reporter<'_>,
+) {
+    let has_effect = |key: &str| !kind.is_manual() || ["enabled", "action"].contains(&key);
+    for key in COMMON.into_iter().filter(|key| !has_effect(key)) {
+        if let Some(span) = given.get(key) {
+            let message =
+                format!("`{section}`: `{key}` has no effect, because {} calls nothing: take it out", kind.name);
+            reporter.add(Some(span.clone()), message);
+        }
+    }
 }
 
 /// Returns what is done to an account: what was given, or the first of the kind's actions.

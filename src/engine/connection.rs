@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{
     config::ProviderConfig,
+    outbound::Client,
     providers::Tenant,
     secrets::{Secret, SecretError},
 };
@@ -15,24 +16,35 @@ pub(super) type Tenants = Arc<Vec<Tenant>>;
 #[derive(Debug)]
 pub(super) struct Connection {
     config: ProviderConfig,
+    client: Client,
     connected: Mutex<Option<(Arc<Secret>, Tenants)>>,
 }
 
 impl Connection {
-    pub(super) fn new(config: ProviderConfig) -> Self {
-        Self { config, connected: Mutex::new(None) }
+    pub(super) fn new(config: ProviderConfig, client: Client) -> Self {
+        Self { config, client, connected: Mutex::new(None) }
     }
 
     pub(super) fn config(&self) -> &ProviderConfig {
         &self.config
     }
 
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.config.name
     }
 
-    pub(super) fn secret_name(&self) -> &str {
-        &self.config.secret
+    /// Whether a person removes the account, and nothing is called.
+    pub(super) fn is_manual(&self) -> bool {
+        self.config.kind.is_manual()
+    }
+
+    /// The name of its secret; `None` if nothing is called.
+    pub(super) fn secret_name(&self) -> Option<&str> {
+        self.config.secret.as_deref()
     }
 
     /// The provider's tenants with this secret.

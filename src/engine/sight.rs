@@ -35,13 +35,19 @@ impl Sight<'_> {
         accounts.dedup_by(|a, b| a.id == b.id);
         Ok(match self.canary {
             _ if !accounts.is_empty() => Seen::Accounts(accounts),
-            Some(canary) if !in_sight && (everybody || !self.shows(canary).await?) => Seen::NotEvenCanary,
+            Some(canary) if !in_sight && !self.shows(canary, everybody).await? => Seen::NotEvenCanary,
             _ => Seen::NoAccount,
         })
     }
 
-    async fn shows(&self, canary: &Email) -> Result<bool, Failure> {
-        let (accounts, _) = self.find(Identity::Email(canary)).await?;
+    /// Whether the canary is shown, by a look-up that did not show it with the person.
+    async fn shows(&self, canary: &Email, everybody: bool) -> Result<bool, Failure> {
+        let look_up = match self.look_up.shows_canary() {
+            Some(other) => other,
+            None if everybody => return Ok(false),
+            None => self.look_up,
+        };
+        let (accounts, _) = Self { look_up, ..*self }.find(Identity::Email(canary)).await?;
         Ok(accounts.iter().any(|account| is_of(account, canary)))
     }
 

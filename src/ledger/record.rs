@@ -8,6 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+mod by_hand;
 mod document;
 mod ending;
 mod person;
@@ -147,11 +148,17 @@ pub struct OperatorAction {
     pub at: OffsetDateTime,
     /// The caller's AWS identity.
     pub who: String,
-    /// `release`, `dismiss`, `replay`.
+    /// `release`, `dismiss`, `replay`, `confirm`.
     pub what: String,
     /// What a release overrode.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Veto>,
+    /// The provider at which a person confirmed a removal by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// What they said about it. E-mail addresses are masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Returns milliseconds since 1970.

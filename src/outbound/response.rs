@@ -19,6 +19,12 @@ pub struct Response {
 }
 
 impl Response {
+    /// A response without a body.
+    #[cfg(test)]
+    pub(crate) fn empty(status: u16, headers: HeaderMap) -> Self {
+        Self { status, headers, body: Vec::new() }
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.status

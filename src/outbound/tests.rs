@@ -40,3 +40,85 @@ fn backoff_doubles_up_to_its_longest_and_is_jittered() {
         assert!(waits.iter().max() > Some(&Duration::from_millis(longest / 2)), "{attempt}: {waits:?}");
     }
 }
+
+/// What becomes of the second request of a connection.
+#[derive(Clone, Copy)]
+enum Second {
+    /// Nothing, ever.
+    Silence,
+    Reset,
+}
+
+/// A server that answers the first request of every connection. Returns its address, and how many connections came.
+async fn server(second: Second) -> (Url, Arc<AtomicU32>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let connections = Arc::new(AtomicU32::new(0));
+    let counted = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(answer_once(stream, second));
+        }
+    });
+    (base, connections)
+}
+
+async fn answer_once(mut stream: tokio::net::TcpStream, second: Second) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut request = [0; 1024];
+    let _ = stream.read(&mut request).await;
+    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+    let _ = stream.read(&mut request).await;
+    match second {
+        Second::Silence => std::future::pending().await,
+        Second::Reset => stream.set_zero_linger().unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn connection_that_died_in_a_pause_costs_no_attempt_and_no_wait() {
+    for (second, longest) in [(Second::Silence, 1500), (Second::Reset, 150)] {
+        let (base, connections) = server(second).await;
+        let limits = Limits { timeout: Duration::from_secs(10), attempts: 1 };
+        let client = Client::new(None, false).unwrap();
+        let http = Http::new(client, base, limits, Instant::now() + Duration::from_secs(20));
+        let call =
+            || http.get(&["x"]).read(|response| if response.is_success() { Ok(()) } else { Err(response.failure()) });
+        call().await.unwrap();
+        sleep(Duration::from_millis(1100)).await;
+        let started = Instant::now();
+        call().await.unwrap();
+        assert!(started.elapsed() < Duration::from_millis(longest), "{:?}", started.elapsed());
+        assert_eq!((connections.load(Ordering::Relaxed), http.attempts()), (2, 1));
+    }
+}
+
+#[tokio::test]
+async fn calls_in_flight_to_one_provider_are_bounded_and_all_are_made() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let (now, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let counts = (now.clone(), most.clone());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (now, most) = counts.clone();
+            tokio::spawn(async move {
+                use tokio::io::{AsyncReadExt, AsyncWriteExt};
+                let mut request = [0; 1024];
+                while stream.read(&mut request).await.is_ok_and(|bytes| bytes > 0) {
+                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    sleep(Duration::from_millis(20)).await;
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+                }
+            });
+        }
+    });
+    let limits = Limits { timeout: Duration::from_secs(10), attempts: 1 };
+    let http = Http::new(Client::new(None, false).unwrap(), base, limits, Instant::now() + Duration::from_secs(20));
+    let calls = (0..200).map(|_| http.get(&["x"]).read(|_| Ok(())));
+    let made = futures_util::future::join_all(calls).await;
+    assert!(made.iter().all(Result::is_ok));
+    assert_eq!(most.load(Ordering::SeqCst), 32);
+}

@@ -5,12 +5,13 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::{
-    Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, Tenant,
+    Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, SecretKey, Setting,
+    Tenant,
     pages::{Page, Pages, Total},
     settings,
 };
 use crate::{
-    oauth::{ClientCredentials, INVALID_TOKEN, Tokens},
+    oauth::{Client, INVALID_TOKEN, SendClient, Shows, Tokens},
     outbound::{Http, Response},
     outcome::{Failure, FailureKind},
     person::Identity,
@@ -35,10 +36,14 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     limits: None,
     status: Confidence::VerifiedDocs,
     actions: &[Action::Delete],
-    secret_keys: "`client_id` and `client_secret`, or `access_token`",
-    configure_lines: &[
-        "# token_url = \"https://auth.example.com/oauth/token\"   # where an access token is fetched, if not at the vendor's",
+    secret: &[
+        &[
+            SecretKey { key: "client_id", description: "id of an API key" },
+            SecretKey { key: "client_secret", description: "secret of the API key" },
+        ],
+        &[SecretKey { key: "access_token", description: "access token, which somebody must renew" }],
     ],
+    settings: &[Setting::TOKEN_URL],
     looks_up: true,
     needs: &[],
     configure: Configure::Rust(settings::<Settings>),
@@ -63,7 +68,8 @@ impl Product for Settings {
             Tokens::Fixed(secret.text("access_token")?)
         } else {
             let url = self.token_url.as_ref().map_or(TOKEN_URL, |url| url.url().as_str());
-            Tokens::Fetched(ClientCredentials::new(url, secret.text("client_id")?, secret.text("client_secret")?))
+            let (id, secret) = (secret.text("client_id")?, secret.text("client_secret")?);
+            Tokens::Fetched(Client::new(url, Shows::Secret { id, secret, send: SendClient::Json }))
         };
         Ok(Tenant::only("https://api.aerospike.cloud/v2", AerospikeCloud { tokens }))
     }

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, Tenant,
+    Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, SecretKey, Setting,
+    Tenant,
     pages::{Page, Pages, Total},
     settings,
 };
@@ -34,8 +35,21 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     limits: Some("1,200 requests in 5 minutes per token"),
     status: Confidence::VerifiedDocs,
     actions: &[Action::Delete],
-    secret_keys: "`api_token`, or `email` and `api_key`",
-    configure_lines: &["account_id = \"023e105f4ecef8ad9ca31a8372d0c353\"   # on the overview page of the account"],
+    secret: &[
+        &[SecretKey { key: "api_token", description: "API token" }],
+        &[
+            SecretKey { key: "email", description: "e-mail address of the user whose key it is" },
+            SecretKey { key: "api_key", description: "Global API Key" },
+        ],
+    ],
+    settings: &[Setting {
+        name: "account_id",
+        description: "on the overview page of the account",
+        example: Some("023e105f4ecef8ad9ca31a8372d0c353"),
+        characters: Some("A-Za-z0-9"),
+        longest: Some(32),
+        ..Setting::TEXT
+    }],
     looks_up: true,
     needs: &[],
     configure: Configure::Rust(settings::<Settings>),

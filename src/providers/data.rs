@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{Confidence, Configure, ProviderKind};
-use crate::settings::Diagnostics;
+use crate::settings::{Diagnostics, fields::known_keys};
 
 mod answer;
 mod call;
@@ -27,6 +27,7 @@ mod spec;
 mod template;
 #[cfg(test)]
 mod tests;
+mod vendor;
 
 use spec::Spec;
 
@@ -38,27 +39,47 @@ macro_rules! kinds {
 
 /// The files that are built in, by the name of their kind.
 const BUILT_IN: &[(&str, &str)] = kinds![
+    airtable_enterprise,
     anthropic,
     asana,
+    atlassian_managed,
+    atlassian_org,
+    auth0,
     box,
     buildkite,
     cloudflare_members,
     databricks_account,
     databricks_workspace,
     datadog_user,
+    docker_hub_org,
+    docker_hub_scim,
+    dropbox_team,
     entra,
     fastly_user,
     figma,
+    github_org_member,
+    github_scim,
+    gitlab_group_member,
     gitlab_instance,
+    google_workspace,
     grafana_org,
+    hcp,
+    heroku_team,
+    hubspot,
     launchdarkly,
     linear,
     miro,
     mongodb_atlas_org,
+    netlify_team_member,
+    new_relic,
+    notion,
     okta,
+    onepassword_users,
     openai,
+    opsgenie_user,
     pagerduty_user,
     postman,
+    salesforce,
     scim,
     sendgrid,
     sentry_org_member,
@@ -66,6 +87,8 @@ const BUILT_IN: &[(&str, &str)] = kinds![
     snowflake,
     tailscale_user,
     terraform_cloud,
+    vercel_team_member,
+    zendesk,
     zoom,
 ];
 
@@ -76,6 +99,20 @@ static READ: LazyLock<Mutex<BTreeMap<&'static str, &'static ProviderKind>>> = La
 #[derive(Debug)]
 pub(crate) struct Kind {
     spec: Spec,
+}
+
+/// The keys of each table of a kind's file, by the table's heading in the page on the language.
+pub(super) fn keys() -> [(&'static str, &'static [&'static str]); 8] {
+    [
+        ("The file", known_keys::<Spec>(&[])),
+        ("`[settings.NAME]`", known_keys::<spec::Setting>(&[])),
+        ("`[auth]`", known_keys::<spec::OauthTable>(&[])),
+        ("`[http]`", known_keys::<Spec>(&["http"])),
+        ("`[find.NAME]`", known_keys::<spec::Find>(&[])),
+        ("`page`", known_keys::<spec::Find>(&["page"])),
+        ("`[remove.ACTION]`", known_keys::<spec::Step>(&[])),
+        ("`[[errors]]`", known_keys::<spec::ErrorRule>(&[])),
+    ]
 }
 
 /// The names of the built-in kinds.
@@ -108,14 +145,43 @@ pub(super) fn known(name: &str, folder: Option<&Path>) -> Result<Option<&'static
     }
 }
 
+/// The kinds in the folder `providers` of `folder`, sorted by name.
+///
+/// # Errors
+/// What is wrong with any of their files.
+pub(super) fn own(folder: &Path) -> Result<Vec<&'static ProviderKind>, Diagnostics> {
+    let entries = match std::fs::read_dir(folder.join("providers")) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Diagnostics::one(format!("cannot read the folder providers: {error}"))),
+    };
+    let file_names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<_> = file_names.filter_map(|name| name.strip_suffix(".toml").map(str::to_owned)).collect();
+    names.sort_unstable();
+    let (mut kinds, mut errors) = (Vec::new(), Diagnostics::default());
+    for name in names {
+        let unusable = |why: &str| Diagnostics::one(format!("providers/{name}.toml: {why}"));
+        let read = match known(&name, Some(folder)) {
+            _ if ProviderKind::named(&name).is_some() => {
+                Err(unusable("a built-in kind has this name: rename the file"))
+            }
+            Ok(None) => Err(unusable("the name of a kind has the characters a-z, 0-9 and _: rename the file")),
+            Ok(Some(kind)) => Ok(kind),
+            Err(errors) => Err(errors),
+        };
+        match read {
+            Ok(kind) => kinds.push(kind),
+            Err(more) => errors.0.extend(more.0),
+        }
+    }
+    if errors.is_empty() { Ok(kinds) } else { Err(errors) }
+}
+
 /// Reads a kind's file. A kind lives as long as the process, as those in Rust do.
 fn kind(name: &str, text: &str, file: &str) -> Result<&'static ProviderKind, Diagnostics> {
     let built_in = |name: &str| BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
     let spec = check::parse(text, built_in).map_err(|errors| errors.within(file))?;
-    let keys: Vec<_> = spec.secret.keys().map(|key| format!("`{key}`")).collect();
     let kind: &'static Kind = Box::leak(Box::new(Kind { spec }));
-    let lines: Vec<&'static str> = kind.spec.settings.iter().map(|(name, it)| &*String::leak(it.line(name))).collect();
-    let lines = Vec::leak(lines);
     let inferred = kind.spec.status == Confidence::PartlyInferred;
     let placed = kind.spec.http.as_ref().is_some_and(|http| http.base_url.is_some());
     Ok(Box::leak(Box::new(ProviderKind {
@@ -127,8 +193,8 @@ fn kind(name: &str, text: &str, file: &str) -> Result<&'static ProviderKind, Dia
         limits: kind.spec.limits.as_deref(),
         status: kind.spec.status,
         actions: &kind.spec.actions,
-        configure_lines: lines,
-        secret_keys: String::leak(keys.join(" and ")),
+        settings: Vec::leak(kind.settings()),
+        secret: Vec::leak(vec![&*Vec::leak(kind.secret_keys())]),
         looks_up: true,
         needs: match (placed, inferred) {
             (true, true) => &["canary"],

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{
-    Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, Tenant,
+    Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, SecretKey, Setting,
+    SettingForm, Tenant,
     pages::{Page, Pages, Total},
     settings,
 };
@@ -32,10 +33,17 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     limits: Some("1,000 requests a minute, 50 a second per account"),
     status: Confidence::VerifiedDocs,
     actions: &[Action::Delete],
-    secret_keys: "`app_key`",
-    configure_lines: &[
-        "# match = \"external_id\"   # find members by their ref_id; \"email\" unless given",
-        "# force = false   # true: delete members also while schedules and escalation rules refer to them",
+    secret: &[&[SecretKey { key: "app_key", description: "app key of somebody with the permission" }]],
+    settings: &[
+        Setting::known_by("by what members are found; their external id is `ref_id`"),
+        Setting {
+            name: "force",
+            description: "true: delete members also while schedules and escalation rules refer to them",
+            form: SettingForm::Flag,
+            required: false,
+            default: Some("false"),
+            ..Setting::TEXT
+        },
     ],
     looks_up: true,
     needs: &[],
@@ -245,7 +253,6 @@ impl From<Member> for Account {
             external_id: member.ref_id.filter(|id| !id.is_empty()),
             hold: None,
             managed_elsewhere: member.is_external,
-            ..Self::default()
         }
     }
 }

@@ -7,7 +7,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, Tenant, settings,
+    Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, SecretKey, Tenant,
+    settings,
 };
 use crate::{
     outbound::{Http, Response},
@@ -28,8 +29,8 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     limits: None,
     status: Confidence::VerifiedDocs,
     actions: &[Action::Delete],
-    secret_keys: "`token`",
-    configure_lines: &[],
+    secret: &[&[SecretKey { key: "token", description: "API token of the organization" }]],
+    settings: &[],
     looks_up: false,
     needs: &[],
     configure: Configure::Rust(settings::<Settings>),

@@ -7,7 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
-    Account, Action, Confidence, Configure, Hold, LookUp, Product, Provider, ProviderKind, Removal, Tenant, settings,
+    Account, Action, Confidence, Configure, Hold, LookUp, Product, Provider, ProviderKind, Removal, SecretKey, Setting,
+    SettingForm, Tenant, settings,
 };
 use crate::{
     outbound::{Http, Response},
@@ -32,10 +33,19 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     limits: None,
     status: Confidence::VerifiedDocs,
     actions: &[Action::Delete],
-    secret_keys: "`project_id` and `secret`",
-    configure_lines: &[
-        "organization_ids = [\"organization-live-3f2a…\"]   # each organization in which a person has a member",
-        "# match = \"external_id\"   # find members by their external_id; \"email\" unless given",
+    secret: &[&[
+        SecretKey { key: "project_id", description: "id of the project (project-live-…)" },
+        SecretKey { key: "secret", description: "secret of the project" },
+    ]],
+    settings: &[
+        Setting {
+            name: "organization_ids",
+            description: "each organization in which a person has a member",
+            form: SettingForm::Texts,
+            example: Some("organization-live-07971b06-ac8b-4cdb-9c15-63b17e653931"),
+            ..Setting::TEXT
+        },
+        Setting::known_by("by what members are found; their external id is `external_id`"),
     ],
     looks_up: true,
     needs: &[],

@@ -5,6 +5,9 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde::Deserialize;
 use serde_json::Value;
 
+/// The key that signs assertions.
+pub const PRIVATE_KEY: &str = include_str!("../data/keys/rsa.pem");
+
 /// One file.
 #[derive(Clone, Debug, Default)]
 pub struct Case {
@@ -104,7 +107,7 @@ impl Case {
             match (marker, rest) {
                 ("===", "policy") => case.policy = body,
                 ("===", "provider") => case.provider = body,
-                ("===", "secret") => case.secret = body,
+                ("===", "secret") => case.secret = body.replace("$private_key", &PRIVATE_KEY.replace('\n', "\\n")),
                 ("===", "person") => case.runs.push(Run { person: toml::from_str(&body).unwrap(), ..Run::default() }),
                 ("===", "outcome") => case.last().outcome = toml::from_str(&body).unwrap(),
                 (">>>", line) => {

@@ -4,10 +4,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use offboard::{
-    outcome::{Outcome, ProviderResult},
-    providers::KINDS,
-};
+use offboard::outcome::{Outcome, ProviderResult};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -24,8 +21,6 @@ const HASTE: (&str, Duration) = ("attempts = 1\ntimeout = \"150ms\"", Duration::
 const CALM: (&str, Duration) = ("attempts = 1\ntimeout = \"2s\"", Duration::from_secs(9));
 /// The address that every case with a canary has for it.
 const CANARY: &str = "ops@example.com";
-/// The kinds that look invitations up as well.
-const INVITING: [&str; 4] = ["anthropic", "linear", "openai", "sendgrid"];
 /// So many at a time.
 const ABREAST: usize = 24;
 /// So many of all sweeps: with more, a busy machine would look like a slow vendor.
@@ -118,7 +113,7 @@ impl Fault {
             Self::EmptyList if body.starts_with('[') && !shows_canary => {
                 Some("where the answer is the list itself, this is one of nobody")
             }
-            Self::Stranger if ["PATCH", "PUT"].contains(&exchange.request.method.as_str()) => {
+            Self::Stranger if is_changed(&exchange.request) && !body.contains("member_id") => {
                 Some("the answer to a change is of the id that was asked for; the second look reads addresses")
             }
             Self::Stranger if !is_removal(&exchange.request) && !shows_canary => {
@@ -137,14 +132,31 @@ impl Fault {
 
 /// Whether an answer counts what its whole list has.
 fn says_how_many(body: &str) -> bool {
-    ["total_filtered_count", "totalCount", "totalResults"].iter().any(|word| body.contains(word))
+    ["total_filtered_count", "totalCount", "totalResults", "totalSize", "\"previous\""]
+        .iter()
+        .any(|word| body.contains(word))
 }
+
+/// Whether this changes an account, and is answered with it.
+fn is_changed(request: &Request) -> bool {
+    ["PATCH", "PUT"].contains(&request.method.as_str()) || request.target.ends_with(":suspend")
+}
+
+/// How Okta's deactivation ends.
+const DEACTIVATE: &str = "/lifecycle/deactivate?sendEmail=false";
 
 /// Whether this is a removal whose success has no body.
 fn is_bodiless(request: &Request) -> bool {
-    let ends = ["/suspend", "/lifecycle/deactivate?sendEmail=false"];
-    let slack = request.method == "DELETE" && request.target.starts_with("/scim/v2/Users/");
-    slack || ends.iter().any(|end| request.target.ends_with(end))
+    let begins = ["/scim/v2/Users/", "/teams/acme/invitations/", "/v0/meta/", "/admin/v1/", "/iam/"];
+    let begins = begins.iter().any(|begin| request.target.starts_with(begin));
+    let ends = ["/suspend", "/signOut", DEACTIVATE, "/lifecycle/disable"];
+    let deleted = ["/scim/v2/Users/", "/billable_members/", "/invites/inv-", "/directory/v1/users/"];
+    let is_deleted = request.method == "DELETE" && deleted.iter().any(|path| request.target.contains(path));
+    is_deleted || ends.iter().any(|end| request.target.ends_with(end)) || begins && is_change(request)
+}
+
+fn is_change(request: &Request) -> bool {
+    ["DELETE", "PATCH", "PUT"].contains(&request.method.as_str())
 }
 
 /// An answer without the accounts of its list; what it says about them stays.
@@ -156,13 +168,19 @@ fn without_accounts(body: &str) -> String {
         "/data/items",
         "/data/users/nodes",
         "/data/organizationInvites/nodes",
+        "/data/organization/samlIdentityProvider/externalIdentities/nodes",
         "/data",
         "/Resources",
+        "/resources",
+        "/user_principals",
         "/users",
         "/results",
         "/items",
         "/entries",
         "/value",
+        "/records",
+        "/emailInviteCodes",
+        "/data/actor/organization/userManagement/authenticationDomains/authenticationDomains",
         "",
     ];
     let list = lists.into_iter().find(|list| value.pointer(list).is_some_and(Value::is_array));
@@ -174,13 +192,22 @@ fn without_accounts(body: &str) -> String {
 }
 
 fn is_removal(request: &Request) -> bool {
-    let removals = ["/member/delete", "/api/user/delete-by-email"];
-    let actions =
-        ["/removeUser", "/revokeSignInSessions", "/suspend", "/block", "/lifecycle/deactivate?sendEmail=false"];
+    let begins = ["/member/delete", "/api/user/delete-by-email"];
+    let ends = [
+        "/removeUser",
+        "/revokeSignInSessions",
+        "/suspend",
+        ":suspend",
+        "/signOut",
+        "/team/members/remove",
+        "/block",
+        DEACTIVATE,
+        "/lifecycle/disable",
+    ];
     let is_mutation = || request.body.as_ref().is_some_and(|body| body.to_string().contains("mutation("));
-    ["DELETE", "PATCH", "PUT"].contains(&request.method.as_str())
-        || removals.iter().any(|path| request.target.starts_with(path))
-        || actions.iter().any(|path| request.target.ends_with(path))
+    is_change(request)
+        || begins.iter().any(|path| request.target.starts_with(path))
+        || ends.iter().any(|path| request.target.ends_with(path))
         || is_mutation()
 }
 
@@ -195,7 +222,8 @@ fn strange(body: &str) -> String {
             Value::Object(fields) => fields.iter_mut().for_each(|(key, value)| match (key.as_str(), &value) {
                 ("member_id" | "ref_id" | "external_id", Value::String(_)) => *value = Value::from("stranger"),
                 (
-                    "email" | "email_address" | "handle" | "userName" | "value" | "login" | "loginName" | "username",
+                    "email" | "email_address" | "handle" | "nameId" | "userName" | "value" | "login" | "loginName"
+                    | "username" | "primaryEmail" | "Email" | "Username" | "invite_email" | "invitee",
                     Value::String(text),
                 ) if text.contains('@') => *value = Value::from("stranger@example.org"),
                 _ => change(value),
@@ -241,12 +269,17 @@ impl Trial<'_> {
         player.repeat(&exchanges[self.at.1]);
         let before = player.played().len();
         let entry = stage.run(run, world, patience).await;
-        // Whoever finds nobody goes on to look for the canary, or for an invitation, where the script has somebody.
-        let goes_on = self.case.provider.contains(CANARY) || INVITING.contains(&self.case.kind.as_str());
+        // Whoever finds nobody goes on to look for the canary, where the script has somebody.
+        let goes_on = self.case.provider.contains(CANARY);
         // A token that is refused is fetched anew.
         let fetches = run.exchanges[0].request.target == "/token";
+        // Two look-ups share a token: if a busy machine makes one miss it, the other fetches it.
+        let shares = fetches && run.exchanges.iter().any(|exchange| !exchange.lane.is_empty());
+        // There is no time to ask about a job again.
+        let waits = run.exchanges.iter().any(|exchange| exchange.request.target.ends_with("/job_status/get"));
         let leaves_script = match self.fault {
-            Fault::Stranger | Fault::Nobody => goes_on,
+            _ if shares || waits => true,
+            Fault::Stranger | Fault::Nobody | Fault::EmptyList => goes_on,
             Fault::Status(401) | Fault::RightBody(401) => fetches,
             _ => false,
         };
@@ -258,7 +291,8 @@ impl Trial<'_> {
         if [Outcome::Deleted, Outcome::Deactivated, Outcome::AlreadyAbsent].contains(&entry.worst.outcome) {
             wrong.push(format!("ended as {}", entry.worst.outcome));
         }
-        if self.is_look_up() && player.played()[before..].iter().any(is_removal) {
+        let elsewhere = |request: &Request| self.is_in_another_lane(request);
+        if self.is_look_up() && player.played()[before..].iter().any(|it| is_removal(it) && !elsewhere(it)) {
             wrong.push("removed somebody after a look-up that failed".to_owned());
         }
         (entry, wrong)
@@ -267,10 +301,18 @@ impl Trial<'_> {
     /// Whether the answer is one that decides whom to remove.
     fn is_look_up(&self) -> bool {
         let exchanges = &self.case.runs[self.at.0].exchanges;
-        let one_place = exchanges.iter().all(|exchange| exchange.lane.is_empty());
+        let this = &exchanges[self.at.1];
         // An account under a current address is removed whether or not a former one can be looked up.
-        let former = exchanges[self.at.1].request.target.contains("former");
-        one_place && !former && !exchanges[..=self.at.1].iter().any(|exchange| is_removal(&exchange.request))
+        let former = this.request.target.contains("former");
+        let so_far = exchanges[..=self.at.1].iter().filter(|exchange| exchange.lane == this.lane);
+        !former && !so_far.map(|exchange| &exchange.request).any(is_removal)
+    }
+
+    /// Whether the script has this request where it does not hang on the answer that went wrong.
+    fn is_in_another_lane(&self, request: &Request) -> bool {
+        let exchanges = &self.case.runs[self.at.0].exchanges;
+        let lane = &exchanges[self.at.1].lane;
+        exchanges.iter().any(|exchange| exchange.lane != *lane && exchange.request == *request)
     }
 }
 
@@ -358,7 +400,7 @@ async fn no_fault_of_products_as_data_looks_like_success() {
 /// What each fault of each answer of the clean deletion comes to, to be read by a person.
 #[tokio::test]
 async fn what_faults_come_to() {
-    let cases: Vec<_> = KINDS.iter().map(|kind| Case::named(kind.name, "deleted")).collect();
+    let cases: Vec<_> = crate::rust_kinds().map(|kind| Case::named(kind.name, "deleted")).collect();
     let world = World::of(&cases).await;
     let trials = trials(&cases);
     let lines = stream::iter(&trials).map(|trial| async {

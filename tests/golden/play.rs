@@ -1,10 +1,10 @@
 //! Plays a case through the engine.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use offboard::{
-    config::{Config, Mode},
+    config::{Config, Diagnostics, Mode},
     engine::{Action, AddressStatus, Assignment, Engine, OwnedIdentity, Target},
     outbound::Client,
     outcome::ProviderResult,
@@ -77,20 +77,40 @@ pub struct Stage {
 impl Stage {
     /// Sets the case up at `player`. `more` are keys of the provider's table that win over the case's.
     pub fn new(case: &Case, world: &World, player: &Player, more: &str) -> Self {
+        Self::with(case, world, player, more, &case.kind, Config::parse)
+    }
+
+    /// Sets the case up with the kind in the file `providers/mutant.toml` of `folder` in place of its own.
+    fn of_mutant(case: &Case, world: &World, player: &Player, folder: &Path) -> Self {
+        let file = folder.join("offboard.toml");
+        Self::with(case, world, player, "", "mutant", |text, mode| {
+            std::fs::write(&file, text).unwrap();
+            Config::load(&file, mode)
+        })
+    }
+
+    fn with(
+        case: &Case,
+        world: &World,
+        player: &Player,
+        more: &str,
+        kind: &str,
+        read: impl Fn(&str, Option<&str>) -> Result<Config, Diagnostics>,
+    ) -> Self {
         let host = format!("http://{}", player.address);
         let keys = more.lines().filter_map(|line| line.split_once(' ')).map(|(key, _)| key).collect::<Vec<_>>();
         let own = case.provider.replace("$host", &host);
         let own: Vec<_> = own.lines().filter(|line| !keys.iter().any(|key| line.starts_with(key))).collect();
         let base = format!("{host}{}", vendors_path(case, &own.join("\n")));
         let text = format!(
-            "[policy]\n{}\n[sources.golden]\nkind = \"workos\"\n[providers.{kind}]\nkind = \"{kind}\"\nsecret = \"{}\"\nbase_url = \"{base}\"\n{}\n{more}",
+            "[policy]\n{}\n[sources.golden]\nkind = \"workos\"\n[providers.{name}]\nkind = \"{kind}\"\nsecret = \"{}\"\nbase_url = \"{base}\"\n{}\n{more}",
             case.policy,
             secret_name(case),
             own.join("\n"),
-            kind = case.kind,
+            name = case.kind,
         );
-        let mut config = Config::parse(&text, (!case.policy.contains("mode")).then_some("live"))
-            .unwrap_or_else(|faults| panic!("{}: {faults}", case.name));
+        let mut config = read(&text, (!case.policy.contains("mode")).then_some("live"))
+            .unwrap_or_else(|faults| panic!("{}/{}: {faults}", case.kind, case.name));
         let engine = Engine::new(&mut config, world.client.clone());
         Self { config, engine }
     }
@@ -180,7 +200,16 @@ pub fn leaks(entry: &ProviderResult) -> Option<String> {
 /// Plays a case from its first request to its last. `Err` tells what differs.
 pub async fn whole(case: &Case, world: &World) -> Result<(), String> {
     let player = Player::start().await;
-    let stage = Stage::new(case, world, &player, "");
+    on(&Stage::new(case, world, &player, ""), case, world, &player).await
+}
+
+/// The same with the kind in the file `providers/mutant.toml` of `folder` in place of the case's.
+pub async fn whole_of_mutant(case: &Case, world: &World, folder: &Path) -> Result<(), String> {
+    let player = Player::start().await;
+    on(&Stage::of_mutant(case, world, &player, folder), case, world, &player).await
+}
+
+async fn on(stage: &Stage, case: &Case, world: &World, player: &Player) -> Result<(), String> {
     for run in &case.runs {
         player.load(&run.exchanges);
         let entry = stage.run(run, world, PATIENCE).await;

@@ -5,10 +5,7 @@ use std::{
     time::Duration,
 };
 
-use offboard::{
-    outcome::{AccountResult, FailureKind, Outcome, ProviderResult},
-    providers::KINDS,
-};
+use offboard::outcome::{AccountResult, FailureKind, Outcome, ProviderResult};
 use tokio::time::Instant;
 
 use crate::{
@@ -21,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The clean deletion of every kind, with one of its answers changed by `change`: what each comes to, and what was asked.
 async fn changed(keys: &str, change: impl Fn(&Exchange) -> Answer) -> Vec<(String, AccountResult, Vec<Request>)> {
-    let cases: Vec<_> = KINDS.iter().map(|kind| Case::named(kind.name, "deleted")).collect();
+    let cases: Vec<_> = crate::rust_kinds().map(|kind| Case::named(kind.name, "deleted")).collect();
     let world = World::of(&cases).await;
     let mut ends = Vec::new();
     for case in &cases {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use offboard::{config::Config, judgement::Veto, source::KINDS};
+use offboard::{config::Config, judgement::Veto, providers::ProviderKind, source::KINDS};
 
 fn text(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
@@ -31,7 +31,7 @@ fn pages() -> Vec<(String, String)> {
         let names: Vec<_> = files.map(|file| format!("{folder}/{}", file.to_str().unwrap())).collect();
         names.into_iter().filter(|name| name.ends_with(".md")).collect::<Vec<_>>()
     };
-    let names = [of("."), of("docs"), of("docs/sources"), of("events")].concat();
+    let names = [of("."), of("docs"), of("docs/sources"), of("docs/providers"), of("events")].concat();
     names.into_iter().map(|name| (name.clone(), text(&name))).collect()
 }
 
@@ -115,6 +115,24 @@ fn every_path_that_a_page_for_contributors_names_exists() {
         }
     }
     assert!(paths > 40, "only {paths} paths were found");
+}
+
+#[test]
+fn page_on_a_product_of_ones_own_describes_every_key_of_the_language() {
+    let page = text("docs/add-a-provider.md");
+    for (heading, keys) in ProviderKind::file_keys() {
+        let section = page.split("\n### ").find(|section| section.lines().next() == Some(heading));
+        let section = section.unwrap_or_else(|| panic!("docs/add-a-provider.md: no section {heading}"));
+        // The first cell of a table row names one key, or several.
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+        let described: Vec<_> = rows.flat_map(|cell| cell.split("`, `")).map(|key| key.trim_end_matches('`')).collect();
+        for key in keys {
+            assert!(described.contains(key), "docs/add-a-provider.md: {heading} has no row of `{key}`");
+        }
+        for key in described {
+            assert!(keys.contains(&key), "docs/add-a-provider.md: {heading} has a row of `{key}`, which is no key");
+        }
+    }
 }
 
 /// Whether a page has a table row that begins with this name.

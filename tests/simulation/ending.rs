@@ -64,6 +64,7 @@ impl Driver {
         }
         for pause in PAUSES {
             self.pass(Duration::from_secs(pause));
+            self.confirm_all().await;
             for _ in 0..MESSAGES_OF_ONE {
                 if self.world.state().violation.is_some() || !self.pump(0, None).await {
                     break;

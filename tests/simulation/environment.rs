@@ -36,6 +36,8 @@ use crate::{
 pub const RETENTION: Duration = Duration::from_secs(400 * 86_400);
 pub const MAX_EVENT_AGE: Duration = Duration::from_secs(86_400);
 const SECRET: &str = "offboard/providers/product";
+/// The product without an API.
+pub const WIKI: &str = "wiki";
 
 /// Only the sources' names, their coverage and `settle` count: deliveries are not read, they are made.
 const SOURCE_TABLES: &str = r#"
@@ -63,6 +65,7 @@ kind = "instaply"
 [providers.gamma]
 kind = "instaply"
 "#;
+const WIKI_TABLE: &str = "[providers.wiki]\nkind = \"manual\"\ninstructions = \"Delete the user\"\n";
 
 pub fn source(n: usize) -> &'static Source {
     static SOURCES_READ: OnceLock<Config> = OnceLock::new();
@@ -95,7 +98,7 @@ pub fn flow(world: &Arc<World>, place: usize, setup: &Setup, now: &world::Policy
     let provider = |provider: usize| ProviderConfig {
         name: PROVIDERS[provider].to_owned(),
         kind: ProviderKind::named("instaply").unwrap(),
-        secret: SECRET.to_owned(),
+        secret: Some(SECRET.to_owned()),
         base_url: None,
         limits: Limits { timeout: Duration::from_secs(10), attempts: 1 },
         confirm: true,
@@ -109,10 +112,16 @@ pub fn flow(world: &Arc<World>, place: usize, setup: &Setup, now: &world::Policy
         http: HttpSettings::default(),
         ledger: LedgerSettings { retention: RETENTION },
         sources: sources.collect(),
-        providers: (0..PROVIDERS.len()).map(provider).collect(),
+        providers: (0..PROVIDERS.len()).map(provider).chain(setup.has_wiki.then(wiki)).collect(),
     };
     let engine = Engine::new(&mut config, client());
     Flow::new(&config, engine, secrets(), ledger(world, place), None)
+}
+
+fn wiki() -> ProviderConfig {
+    let mut config = Config::parse(&format!("{SOURCE_TABLES}{WIKI_TABLE}"), None).unwrap();
+    config.providers.retain(|provider| provider.name == WIKI);
+    config.providers.remove(0)
 }
 
 /// Nothing is sent with it.

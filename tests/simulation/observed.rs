@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 
 use offboard::{
     judgement::Veto,
-    ledger::{Record, millis, store::Change},
-    outcome::Outcome,
+    ledger::{Record, State as RecordState, millis, store::Change},
+    outcome::{AccountResult, Outcome, Proof},
 };
 
 use crate::{
+    environment::WIKI,
     steps::PER,
     truth::{BETA, GAMMA, Millis, PROVIDERS},
-    world::{State, World},
+    world::{OPERATOR, State, World},
 };
 
 /// Sees changes that were made.
@@ -28,6 +29,7 @@ pub fn written(world: &World, place: usize, changes: &[Change]) {
         let now = state.now(world);
         state.note(|| format!("  [{place}] {}: {} {}", record.id, record.state, shown(&record)));
         check_gone(&mut state, before.as_ref(), &record, place);
+        check_by_hand(&mut state, before.as_ref(), &record, place);
         check_safeguard(&mut state, &record, now);
     }
 }
@@ -70,6 +72,34 @@ fn check_gone(state: &mut State, before: Option<&Record>, record: &Record, place
         {
             state.violate(format!("{} says that nobody is left at {name}, but {account} is there", record.id));
         }
+    }
+}
+
+/// Returns whether a person has to remove the account by hand.
+pub fn is_manual(record: &Record) -> bool {
+    record.providers.get(WIKI).is_some_and(|result| result.found.worst.outcome == Outcome::Manual)
+}
+
+/// Only an operator makes `by_hand` of `manual`, and nothing is done before they did. A machine may only ask for it again.
+fn check_by_hand(state: &mut State, before: Option<&Record>, record: &Record, place: usize) {
+    let wiki = |record: &Record| record.providers.get(WIKI).map(|result| result.found.worst.clone());
+    let Some(now) = wiki(record) else { return };
+    let was = before.and_then(wiki);
+    let is_by_hand = |result: &AccountResult| (result.outcome, result.proof) == (Outcome::Deleted, Some(Proof::ByHand));
+    let (was_by_hand, was_manual) =
+        (was.as_ref().is_some_and(is_by_hand), was.as_ref().is_some_and(|was| was.outcome == Outcome::Manual));
+    let id = &record.id;
+    if is_by_hand(&now) && !was_by_hand && !(was_manual && place == OPERATOR) {
+        state.violate(format!("{id} says by_hand at {WIKI}, and no operator confirmed it"));
+    }
+    if was_by_hand && !is_by_hand(&now) && now.outcome != Outcome::Manual {
+        state.violate(format!("{id} says {} at {WIKI} after it was confirmed", now.outcome));
+    }
+    if record.state == RecordState::Done && !is_by_hand(&now) {
+        state.violate(format!("{id} is done, and {WIKI} is {}", now.outcome));
+    }
+    if record.intent.contains(WIKI) {
+        state.violate(format!("{id} announces a removal at {WIKI}"));
     }
 }
 

@@ -3,14 +3,15 @@
 use offboard::{
     judgement::{Rules, Veto},
     ledger::{Pause, Record},
-    operator::{Decision, Shown},
+    operator::{Confirmation, Decision, Note, Shown},
 };
 
 use crate::{
     driver::{Driver, picked},
-    environment::{self, RETENTION},
+    environment::{self, RETENTION, WIKI},
+    observed,
     steps::{Action, Decide, Fault, FaultKind},
-    truth::{SOURCES, utc},
+    truth::{PROVIDERS, SOURCES, utc},
     world::OPERATOR,
 };
 
@@ -67,6 +68,9 @@ impl Driver {
     /// Decides on what was shown, also if that was a while ago.
     async fn decide(&mut self, pick: u8, what: Decide) {
         let Some(id) = self.open_departure(pick) else { return };
+        if what == Decide::Confirm {
+            return self.confirm(&id).await;
+        }
         if !self.reviews.contains_key(&id) {
             self.review(&id).await;
         }
@@ -80,10 +84,36 @@ impl Driver {
             }
             Decide::Dismiss => Decision::Dismiss,
             Decide::Replay => Decision::Replay,
+            Decide::Confirm => return,
         };
+        self.carry_out(&id, &decision).await;
+    }
+
+    /// Says that the account at the product without an API was removed by hand.
+    async fn confirm(&mut self, id: &str) {
+        let reached = SOURCES.into_iter().position(|name| id.starts_with(name)).map(environment::source);
+        let reached = PROVIDERS.into_iter().chain([WIKI]).filter(|name| reached.is_some_and(|one| one.covers(name)));
+        let reached = reached.map(str::to_owned).collect();
+        let note = Note::parse("deleted").unwrap();
+        let confirmation = Confirmation { provider: WIKI.to_owned(), note, reached };
+        self.carry_out(id, &Decision::Confirm(confirmation)).await;
+    }
+
+    /// Confirms whatever can be confirmed.
+    pub async fn confirm_all(&mut self) {
+        let open: Vec<_> = {
+            let state = self.world.state();
+            let open = state.records.values().filter(|record| observed::is_manual(record));
+            open.map(|record| record.id.clone()).collect()
+        };
+        for id in open {
+            self.confirm(&id).await;
+        }
+    }
+
+    async fn carry_out(&mut self, id: &str, decision: &Decision) {
         let now = utc(self.world.now());
-        let decided =
-            environment::ledger(&self.world, OPERATOR).decide(&id, &decision, "operator", RETENTION, now).await;
+        let decided = environment::ledger(&self.world, OPERATOR).decide(id, decision, "operator", RETENTION, now).await;
         self.world.state().note(|| format!("  {} {id}: {:?}", decision.name(), decided.map(|record| record.state)));
     }
 

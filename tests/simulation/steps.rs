@@ -26,6 +26,8 @@ pub struct Setup {
     pub staff: Vec<(u8, bool)>,
     /// Whether what is still on its way arrives in the end.
     pub arrives: bool,
+    /// Whether there is a product without an API as well.
+    pub has_wiki: bool,
 }
 
 /// What goes wrong at a call of the store or of a provider.
@@ -56,6 +58,8 @@ pub enum Decide {
     ReleaseOnly(u8),
     Dismiss,
     Replay,
+    /// The account is removed by hand.
+    Confirm,
 }
 
 /// Something that happens. Numbers pick among what is there.
@@ -189,6 +193,7 @@ impl Setup {
                 .map(|_| (*random.choice(&[0, 1, 3, 3, 3, 2, 4, 5, 7]).unwrap_or(&3), random.u8(..6) > 0))
                 .collect(),
             arrives: random.u8(..4) > 0,
+            has_wiki: random.bool(),
         }
     }
 }
@@ -292,6 +297,7 @@ fn decision(random: &mut Rng) -> Decide {
         0..4 => Decide::Release,
         4 => Decide::ReleaseOnly(random.u8(..)),
         5 => Decide::Replay,
+        6 => Decide::Confirm,
         _ => Decide::Dismiss,
     }
 }

@@ -1,7 +1,10 @@
 //! Warnings about settings that are valid and cost safety.
 
-use offboard::config::{Config, ProviderConfig};
-use offboard::source::Source;
+use offboard::{
+    config::{Config, ProviderConfig},
+    providers::Confidence,
+    source::Source,
+};
 use offboard_sandbox::screen::plural;
 
 use super::CheckResult;
@@ -19,7 +22,7 @@ pub(super) fn check(config: &Config) -> Vec<CheckResult> {
     let counts = [plural(sources.len(), "source"), plural(providers.len(), "provider")].join(", ");
     let note = format!("{counts}, mode = \"{}\"", policy.mode);
     let sources = sources.values().flat_map(source);
-    let providers = providers.iter().filter_map(provider);
+    let providers = providers.iter().flat_map(|one| [confidence(one), provider(one)]).flatten();
     [CheckResult::ok("configuration", note)].into_iter().chain(sources).chain(providers).collect()
 }
 
@@ -32,6 +35,13 @@ fn source(source: &Source) -> Vec<CheckResult> {
 fn provider(provider: &ProviderConfig) -> Option<CheckResult> {
     let is_blind = provider.kind.looks_up && provider.canary.is_none();
     is_blind.then(|| CheckResult::warning(format!("provider {}", provider.name), NO_CANARY))
+}
+
+/// Says what the facts of a provider's kind rest on, unless the vendor documents them all.
+fn confidence(provider: &ProviderConfig) -> Option<CheckResult> {
+    let kind = provider.kind;
+    let note = || format!("{} is {}", kind.name, kind.status.in_words());
+    (kind.status == Confidence::PartlyInferred).then(|| CheckResult::ok(format!("provider {}", provider.name), note()))
 }
 
 #[cfg(test)]
@@ -72,5 +82,14 @@ mod tests {
         let flashduty = "[sources.workos]\nkind = \"workos\"\n[providers.flashduty]\nkind = \"flashduty\"\n";
         assert_eq!(warnings(flashduty), ["provider flashduty has no `canary`"]);
         assert_eq!(warnings(&format!("{flashduty}canary = \"ops@example.com\"\n")), [""; 0]);
+    }
+
+    #[test]
+    fn provider_of_a_kind_that_is_partly_inferred_is_named() {
+        let slack =
+            "[sources.workos]\nkind = \"workos\"\n[providers.chat]\nkind = \"slack\"\ncanary = \"a@example.com\"\n";
+        assert_eq!(warnings(slack), ["provider chat slack is partly inferred"]);
+        let linear = slack.replace("\"slack\"", "\"linear\"");
+        assert_eq!(warnings(&linear), [""; 0]);
     }
 }

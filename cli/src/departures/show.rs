@@ -8,6 +8,7 @@ use offboard::{
     config::{Policy, duration_in_words},
     judgement::{RaisedVeto, Veto, VetoFact},
     ledger::{OperatorAction, Record, State, StoredResult},
+    outcome::{Outcome, Status},
     person::{mask_addresses, mask_departure_id},
 };
 use serde_json::json;
@@ -70,8 +71,9 @@ fn show(screen: &Screen, record: &Record, standing: &[RaisedVeto], policy: &Poli
     if !record.history.is_empty() {
         screen.section("Decisions", record.history.iter().map(action));
     }
-    if let Some(next) = next(record) {
-        screen.section("Next", [next]);
+    let next = next(record);
+    if !next.is_empty() {
+        screen.section("Next", next);
     }
 }
 
@@ -101,16 +103,46 @@ fn attributes(record: &Record) -> Vec<String> {
 }
 
 /// Returns what a person can do about a departure that waits for one.
-fn next(record: &Record) -> Option<String> {
+fn next(record: &Record) -> Vec<String> {
     let id = mask_departure_id(&record.id);
-    let dismiss = format!("`offboard departures dismiss {id}` ends it without any");
+    let dismiss = format!("`offboard departures dismiss {id}` ends it without a removal");
+    let mut lines = by_hand(record, &id);
     match record.state {
-        State::Held => Some(format!("`offboard departures release {id}` lets the removals go on; {dismiss}")),
-        State::NeedsAttention => Some(format!(
-            "act at the providers that are not done, then `offboard departures replay {id}` tries them again; {dismiss}"
-        )),
-        _ => None,
+        State::Held => vec![format!("`offboard departures release {id}` lets the removals go on; {dismiss}")],
+        State::NeedsAttention => {
+            if lines.is_empty()
+                || outcomes(record).any(|outcome| !matches!(outcome, Outcome::Manual) && is_open(outcome))
+            {
+                let others = if lines.is_empty() { "" } else { "other " };
+                lines.push(format!(
+                    "act at the {others}providers that are not done, then `offboard departures replay {id}` tries them again"
+                ));
+            }
+            lines.into_iter().chain([dismiss]).collect()
+        }
+        State::Pending => lines,
+        State::Done | State::Dismissed => Vec::new(),
     }
+}
+
+fn outcomes(record: &Record) -> impl Iterator<Item = Outcome> {
+    record.providers.values().map(|result| result.found.worst.outcome)
+}
+
+fn is_open(outcome: Outcome) -> bool {
+    outcome.status() != Status::Done
+}
+
+/// A line for each provider at which a person has to remove the account by hand.
+fn by_hand(record: &Record, id: &str) -> Vec<String> {
+    let results = record.providers.values().map(|result| &result.found);
+    let manual = results.filter(|found| found.worst.outcome == Outcome::Manual);
+    let line = |provider: &str| {
+        format!(
+            "remove the account at {provider} by hand, then `offboard departures confirm {id} {provider} --note \"…\"`"
+        )
+    };
+    manual.map(|found| line(&found.provider)).collect()
 }
 
 /// Returns a veto with the facts that raise it.
@@ -159,7 +191,9 @@ fn action(action: &OperatorAction) -> String {
         [] => String::new(),
         reasons => format!(" ({})", names(reasons)),
     };
-    format!("{}  {}{reasons} by {}", timestamps::table(action.at), action.what, action.who)
+    let provider = action.provider.as_ref().map(|provider| format!(" of {provider}")).unwrap_or_default();
+    let note = action.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+    format!("{}  {}{reasons}{provider} by {}{note}", timestamps::table(action.at), action.what, action.who)
 }
 
 #[cfg(test)]

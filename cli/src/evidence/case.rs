@@ -48,6 +48,8 @@ pub struct ProviderRow {
     pub request_ids: String,
     pub reason: String,
     pub detail: String,
+    /// Whether a person's word alone says that the account is gone; `detail` is who they are, and what they did.
+    pub is_by_hand: bool,
     pub attempts: u32,
     pub runs: u32,
 }
@@ -113,6 +115,7 @@ impl ProviderRow {
             request_ids: together(entry.all().map(|result| &result.request_id)),
             reason: text(&worst.reason),
             detail: text(&worst.detail),
+            is_by_hand: worst.proof == Some(Proof::ByHand),
             attempts: entry.attempts,
             runs: result.runs,
         }
@@ -139,12 +142,14 @@ fn proof(outcome: Outcome, proof: Option<Proof>) -> &'static str {
 
 /// Describes an operator's decision, with the reasons that a release overrode.
 fn decision(action: &OperatorAction) -> String {
-    let OperatorAction { at, who, what, reasons } = action;
+    let OperatorAction { at, who, what, reasons, provider, note } = action;
+    let provider = provider.as_ref().map(|provider| format!(" of {provider}")).unwrap_or_default();
+    let note = note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
     let overridden = match names(reasons.iter().copied()) {
         reasons if reasons.is_empty() => String::new(),
         reasons => format!(" of {reasons}"),
     };
-    format!("{} UTC: {what}{overridden} by {who}", timestamps::table(*at))
+    format!("{} UTC: {what}{overridden}{provider} by {who}{note}", timestamps::table(*at))
 }
 
 fn names(vetoes: impl Iterator<Item = Veto>) -> String {
@@ -171,9 +176,16 @@ mod tests {
     #[test]
     fn decision_says_who_overrode_what_and_when() {
         let at = datetime!(2026-01-31 18:42 UTC);
-        let action = |what: &str, reasons| OperatorAction { at, who: "arn:ann".into(), what: what.into(), reasons };
+        let action = |what: &str, reasons| {
+            let (provider, note) = (None, None);
+            OperatorAction { at, who: "arn:ann".into(), what: what.into(), reasons, provider, note }
+        };
         let released = decision(&action("release", vec![Veto::EventTooOld, Veto::PersonReturned]));
         assert_eq!(released, "2026-01-31 18:42:00 UTC: release of event_too_old, person_returned by arn:ann");
         assert_eq!(decision(&action("dismiss", vec![])), "2026-01-31 18:42:00 UTC: dismiss by arn:ann");
+        let note = Some("deleted in Settings".into());
+        let confirmed = OperatorAction { provider: Some("wiki".into()), note, ..action("confirm", vec![]) };
+        let expected = "2026-01-31 18:42:00 UTC: confirm of wiki by arn:ann: deleted in Settings";
+        assert_eq!(decision(&confirmed), expected);
     }
 }

@@ -4,7 +4,7 @@ use std::{fs, io, net::IpAddr, path::Path};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use offboard::{
-    config::{Config, ProviderConfig},
+    config::{BaseUrl, Config, ProviderConfig},
     source::Source,
 };
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ impl Own {
     /// Starts what the configuration in this file needs.
     pub(super) async fn start(file: &Path, host: IpAddr) -> Result<Self, String> {
         let text = fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-        let config = Config::parse(&text, None).map_err(|errors| format!("{}: {errors}", file.display()))?;
+        let config = Config::load(file, None).map_err(|errors| format!("{}: {errors}", file.display()))?;
         let mut table: Table = text.parse().map_err(|error| format!("{}: {error}", file.display()))?;
         let failed = |error: io::Error| format!("cannot listen on {host}: {error}");
         let aws = Aws::start(host).await.map_err(failed)?;
@@ -82,6 +82,8 @@ impl Own {
         people.extend(provider.canary.as_ref().map(|canary| canary.expose()));
         let Some(given) = all.get_mut(&provider.name).and_then(toml::Value::as_table_mut) else { return Ok(()) };
         let text = |value: &toml::Value| value.as_str().map(str::to_owned);
+        // Without an API there is nothing to serve.
+        let Some(secret_name) = &provider.secret else { return Ok(()) };
         let (base, secret) = match provider.kind.name {
             "flashduty" => (serve("flashduty", host, world::flashduty(&people)).await?, world::FLASHDUTY.secret()),
             "instaply" => (serve("instaply", host, world::instaply(&people)).await?, world::INSTAPLY.secret()),
@@ -100,6 +102,12 @@ impl Own {
                 let ids: Vec<String> = ids.into_iter().flatten().filter_map(text).collect();
                 (serve("stytch", host, world::stytch(&people, &ids)).await?, world::STYTCH.secret())
             }
+            _ if provider.base_url.as_ref().is_some_and(BaseUrl::is_loopback) => {
+                let secret = made_up(provider);
+                let why = format!("it is called where its base_url says, with a made-up secret: {secret}");
+                self.notes.push(format!("providers.{}: {why}", provider.name));
+                (given.get("base_url").and_then(text).unwrap_or_default(), secret)
+            }
             kind => {
                 let why = format!("the sandbox has no mock service of the kind {kind}, so it is left out");
                 self.notes.push(format!("providers.{}: {why}", provider.name));
@@ -108,10 +116,16 @@ impl Own {
             }
         };
         given.insert("base_url".into(), base.clone().into());
-        self.aws.secrets.with(|secrets| secrets.put(&provider.secret, secret.clone()));
+        self.aws.secrets.with(|secrets| secrets.put(secret_name, secret.clone()));
         self.providers.push((provider.name.clone(), base, secret));
         Ok(())
     }
+}
+
+/// Returns a secret with the keys that a provider's kind needs.
+fn made_up(provider: &ProviderConfig) -> Value {
+    let keys = provider.kind.secret.first().into_iter().flat_map(|set| set.iter());
+    Value::Object(keys.map(|it| (it.key.to_owned(), format!("sandbox-{}", it.key).into())).collect())
 }
 
 /// Starts a service and returns its URL.

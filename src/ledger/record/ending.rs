@@ -1,6 +1,6 @@
 //! How a run of a departure ends: done, or due again.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use time::OffsetDateTime;
 
@@ -25,17 +25,32 @@ impl Record {
     pub fn close(&mut self, verdict: &Verdict, worst: Status, retention: Duration, now: OffsetDateTime) {
         self.lease = None;
         let now = now.unix_timestamp();
+        let is_over = matches!(worst, Status::Done | Status::NeedsAttention);
         (self.state, self.due_at) = match verdict.next {
             Next::Hold { due_at } => (State::Held, Some(due_at)),
             Next::Wait { due_at } => (State::Pending, Some(due_at)),
             Next::Attend => (State::NeedsAttention, Some(NEVER)),
             Next::LookUp => (State::Held, Some(NEVER)),
-            Next::Remove if worst == Status::Done && !self.late.is_empty() => (State::Pending, Some(now)),
+            // A person may take days: accounts under a late address are looked up before that.
+            Next::Remove if is_over && !self.late.is_empty() => (State::Pending, Some(now)),
             Next::Remove => self.after_removals(worst, now),
         };
         if self.state == State::Done {
             self.end(retention, now);
         }
+    }
+
+    /// Returns what needs most of the providers that its source reaches. One that it reached once, and that is not known to be
+    /// done, is for a person: no provider API is called any more.
+    pub fn worst(&self, reached: &BTreeSet<&str>) -> Status {
+        let status = |name: &str| match self.providers.get(name) {
+            Some(result) if !result.again => result.found.worst.outcome.status(),
+            _ => Status::Incomplete,
+        };
+        let tried = self.providers.keys().chain(&self.intent).map(String::as_str);
+        let is_left_behind = |name: &&str| !reached.contains(name) && status(name) != Status::Done;
+        let left_behind = tried.filter(is_left_behind).map(|_| Status::NeedsAttention);
+        reached.iter().map(|name| status(name)).chain(left_behind).max().unwrap_or(Status::Done)
     }
 
     fn after_removals(&mut self, worst: Status, now: i64) -> (State, Option<i64>) {

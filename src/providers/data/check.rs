@@ -1,15 +1,13 @@
 //! Whether a kind's file can work: everything in it that could only fail later is an error with its line.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::ops::Range;
 
-use http::HeaderName;
 use toml::de::DeTable;
 
 use super::{
-    call::Call,
     place::place,
-    spec::{AnyOf, Auth, Find, Sign, Spec, Statuses, Step},
-    template::{EMAIL, ID, PAGE, Template},
+    spec::{AnyOf, Find, Paging, Sign, Spec, Statuses, Step},
+    template::{EMAIL, ID, JOB, PAGE},
 };
 use crate::{
     providers::Action,
@@ -17,8 +15,11 @@ use crate::{
     source::rules::Conditions,
 };
 
+mod calls;
+mod connection;
+
 /// Names that variables of the engine's have.
-const RESERVED: [&str; 4] = [EMAIL, ID, PAGE, "token_url"];
+const RESERVED: [&str; 5] = [EMAIL, ID, JOB, PAGE, "token_url"];
 
 /// Gives the file of another kind by its name.
 type Like = fn(&str) -> Option<&'static str>;
@@ -72,7 +73,10 @@ enum Place {
     Find {
         paged: bool,
     },
-    Remove,
+    Remove {
+        /// Whether an earlier step may have begun a job.
+        job: bool,
+    },
 }
 
 impl Checker<'_, '_, '_> {
@@ -137,84 +141,23 @@ impl Checker<'_, '_, '_> {
         }
     }
 
-    fn connection(&mut self, spec: &Spec) {
-        if let Some(http) = &spec.http {
-            if let Some(base_url) = &http.base_url {
-                self.host(spec, &["http", "base_url"], base_url);
-            }
-            for (name, template) in &http.headers {
-                let usable = name.parse::<HeaderName>().is_ok() && *name == name.to_ascii_lowercase();
-                if !usable {
-                    self.add(&["http", "headers", name], "a header's name is in lower case");
-                }
-                self.template(spec, &["http", "headers", name], template, Place::Connection { secrets: true });
-            }
-        }
-        match &spec.auth {
-            Some(Auth::Bearer(key)) => self.secret(spec, &["auth", "bearer"], key),
-            Some(Auth::Basic { user, password }) => {
-                self.secret(spec, &["auth", "basic"], password);
-                self.template(spec, &["auth", "basic"], user, Place::Connection { secrets: true });
-            }
-            Some(Auth::Oauth(table)) => {
-                self.secret(spec, &["auth", "oauth"], "client_id");
-                self.secret(spec, &["auth", "oauth"], "client_secret");
-                self.host(spec, &["auth", "oauth", "token_url"], &table.token_url);
-                for (name, template) in &table.fields {
-                    let path = ["auth", "oauth", "fields", name.as_str()];
-                    self.template(spec, &path, template, Place::Connection { secrets: true });
-                }
-            }
-            None if !spec
-                .http
-                .as_ref()
-                .is_some_and(|http| http.headers.values().any(|header| names_secret(spec, header))) =>
-            {
-                self.add(&["auth"], "nothing authorizes the calls: add [auth], or a header with a secret");
-            }
-            None => {}
-        }
-    }
-
-    /// A URL that credentials are sent to. What may stand in it is listed or bounded, so that no setting moves the host.
-    fn host(&mut self, spec: &Spec, path: &[&str], url: &Template) {
-        if !url.starts_with_https() {
-            self.add(path, "a URL that credentials are sent to must be https");
-        }
-        self.template(spec, path, url, Place::Connection { secrets: false });
-        for variable in url.variables() {
-            if spec.settings.get(&variable.name).is_some_and(|it| it.one_of.is_empty() && it.characters.is_none()) {
-                self.add(path, format!("`{}` stands in a URL, so it needs `one_of` or `characters`", variable.name));
-            }
-        }
-    }
-
-    fn secret(&mut self, spec: &Spec, path: &[&str], key: &str) {
-        if !spec.secret.contains_key(key) {
-            self.add(path, format!("`{key}` is not a key of [secret]"));
-        }
-    }
-
     fn find(&mut self, spec: &Spec, name: &str, find: &Find) {
         let path = ["find", name];
-        let paged =
-            find.page.as_ref().is_some_and(|page| page.count.is_some() || page.next.is_some() || page.link.is_some());
+        let paged = find.page.as_ref().is_some_and(Paging::goes_on);
+        self.statuses(&path, &find.expect, 200..300);
         self.call(spec, &path, &find.call(), Place::Find { paged });
         if find.items.is_some() == find.object.is_some() {
             self.add(&path, "either `items` (a list) or `object` (one account) says where accounts stand");
         }
         if let Some(page) = &find.page {
-            let ways = [page.count.is_some(), page.next.is_some(), page.link.is_some()];
-            if ways.into_iter().filter(|given| *given).count() > 1 {
-                self.add(&["find", name, "page"], "a list goes on by one of `count`, `next` and `link`");
-            }
-            let asked = find.call().variables_used().any(|variable| variable.name == PAGE);
-            if paged && !asked {
-                self.add(
-                    &["find", name, "page"],
-                    "no `{page}` stands in the request: the first page would come for ever",
-                );
-            }
+            self.page(name, find, page);
+        }
+        let says = |page: &Paging| page.more.is_some() || page.total.is_some();
+        if find.left_out && !find.page.as_ref().is_some_and(says) {
+            self.add(
+                &["find", name, "left_out"],
+                "without `more` or `total` of its page, any answer would be an empty list",
+            );
         }
         if find.object.is_some() && find.page.is_some() {
             self.add(&["find", name, "page"], "the look-up of one object has no pages");
@@ -232,6 +175,24 @@ impl Checker<'_, '_, '_> {
             self.conditions(&["find", name, "blocked"], Some(&rule.r#where));
         }
         self.conditions(&["find", name, "where"], find.r#where.as_ref());
+        if let Some(other) = &find.canary
+            && (other == name || spec.find.get(other).is_none_or(|other| other.canary.is_some()))
+        {
+            self.add(
+                &["find", name, "canary"],
+                format!("`{other}` is not another look-up, which shows its own canary"),
+            );
+        }
+    }
+
+    fn page(&mut self, name: &str, find: &Find, page: &Paging) {
+        if page.ways() > 1 {
+            self.add(&["find", name, "page"], "a list goes on by one of `count`, `next`, `link` and `header`");
+        }
+        let asked = find.call().variables_used().any(|variable| variable.name == PAGE);
+        if page.goes_on() && !asked {
+            self.add(&["find", name, "page"], "no `{page}` stands in the request: the first page would come for ever");
+        }
     }
 
     fn action(&mut self, spec: &Spec, action: Action) {
@@ -252,7 +213,12 @@ impl Checker<'_, '_, '_> {
                 self.add(&["remove", named, name], format!("no look-up gives the id: there is no [find.{name}]"));
             }
             for (index, step) in steps.iter().enumerate() {
-                self.step(spec, &["remove", named, name, &index.to_string()], step);
+                let job = steps[..index].iter().any(|step| step.job.is_some());
+                self.step(spec, &["remove", named, name, &index.to_string()], step, job);
+            }
+            let asked = steps.iter().any(Step::asks_about_job);
+            if !asked && let Some(index) = steps.iter().position(|step| step.job.is_some()) {
+                self.add(&["remove", named, name, &index.to_string()], "no later step asks about the `{job}`");
             }
         }
         if action == Action::Deactivate && spec.find.values().all(|find| find.inactive.is_none()) {
@@ -260,77 +226,18 @@ impl Checker<'_, '_, '_> {
         }
     }
 
-    fn step(&mut self, spec: &Spec, path: &[&str], step: &Step) {
-        self.call(spec, path, &step.call(), Place::Remove);
+    fn step(&mut self, spec: &Spec, path: &[&str], step: &Step, job: bool) {
+        self.call(spec, path, &step.call(), Place::Remove { job });
         self.statuses(path, &step.expect, 200..300);
         self.conditions(path, step.r#where.as_ref());
         self.signs(path, &step.gone, false);
         let names = |name: &str| step.call().variables_used().any(|variable| variable.name == name);
-        if !names(ID) && !names(EMAIL) {
+        self.conditions(path, step.running.as_ref());
+        if step.running.is_some() && !step.asks_about_job() {
+            self.add(path, "only a call that asks about a `{job}` is repeated while it is `running`");
+        }
+        if !names(ID) && !names(EMAIL) && !names(JOB) {
             self.add(path, "neither `{id}` nor `{email}` stands in the call: whom does it remove?");
-        }
-    }
-
-    fn call(&mut self, spec: &Spec, path: &[&str], call: &Call<'_>, place: Place) {
-        match call.methods.as_slice() {
-            [(_, target)] if target.starts_with_slash() => {
-                self.template(spec, path, target, place);
-                if target.variables().any(|variable| variable.escape.is_some()) {
-                    self.add(path, "a path escapes by itself: take the escape out");
-                }
-            }
-            [_] => self.add(path, "a path begins with a /"),
-            _ => self.add(path, "a call has exactly one method"),
-        }
-        let bodies = usize::from(call.json.is_some()) + usize::from(call.graphql.is_some());
-        if bodies > 1 || (call.variables.is_some() && call.graphql.is_none()) {
-            self.add(path, "a body is either `json`, or `graphql` with `variables`");
-        }
-        for (name, template) in call.query {
-            let path = [path, &["query", name]].concat();
-            self.template(spec, &path, template, place);
-            self.escapes(&path, template);
-        }
-        for template in [call.json, call.variables].into_iter().flatten().flat_map(super::template::JsonTemplate::texts)
-        {
-            self.template(spec, path, template, place);
-            self.escapes(path, template);
-        }
-    }
-
-    /// A value within a longer text is within a language, which must not read it.
-    fn escapes(&mut self, path: &[&str], template: &Template) {
-        let theirs = |name: &str| [EMAIL, ID].contains(&name);
-        for (before, variable) in template.variables_in_context() {
-            let quoted = before.matches(['"', '\'']).count() % 2 == 1;
-            let name = &variable.name;
-            if variable.escape.is_none() && theirs(name) && !template.is_bare() {
-                self.add(path, format!("`{{{name}}}` stands in a longer text: name its escape, `{{{name}:scim}}` say"));
-            } else if quoted && variable.escape == Some(super::template::Escape::Plain) {
-                self.add(path, format!("`{{{name}}}` stands between quotes: name their escape"));
-            } else if !quoted && variable.escape.is_some_and(super::template::Escape::needs_quotes) {
-                self.add(path, format!("`{{{name}}}` has an escape for quotes, and stands between none"));
-            }
-        }
-    }
-
-    fn template(&mut self, spec: &Spec, path: &[&str], template: &Template, place: Place) {
-        for variable in template.variables() {
-            let name = variable.name.as_str();
-            let known = match (name, place) {
-                (PAGE, Place::Find { paged }) => paged,
-                (EMAIL, Place::Find { .. } | Place::Remove) | (ID, Place::Remove) => true,
-                (_, Place::Connection { secrets: true }) if spec.secret.contains_key(name) => true,
-                _ => spec.settings.contains_key(name),
-            };
-            if !known {
-                let message = match name {
-                    _ if spec.secret.contains_key(name) => "a secret stands in headers and [auth] alone".to_owned(),
-                    ID => "only a removal has an id, that of a look-up".to_owned(),
-                    _ => format!("unknown variable `{{{name}}}`"),
-                };
-                self.add(path, message);
-            }
         }
     }
 
@@ -352,7 +259,7 @@ impl Checker<'_, '_, '_> {
 
     fn signs(&mut self, path: &[&str], signs: &[Sign], needs_body: bool) {
         for sign in signs {
-            self.statuses(path, &sign.status, 400..500);
+            self.statuses(path, &sign.status, if needs_body { 200..500 } else { 400..500 });
             self.conditions(path, sign.r#where.as_ref());
             if needs_body && sign.r#where.is_none() {
                 self.add(path, "a status alone does not say that nobody is there: add `where`, the vendor's code");
@@ -365,39 +272,4 @@ impl Checker<'_, '_, '_> {
             self.add(path, format!("a status from {} to {} is meant", range.start, range.end - 1));
         }
     }
-
-    /// What is asked of an administrator must be of use.
-    fn used(&mut self, spec: &Spec) {
-        let mut used: BTreeSet<&str> = BTreeSet::new();
-        let http = spec.http.iter();
-        let connection = http.flat_map(|http| http.headers.values().chain(&http.base_url));
-        used.extend(connection.flat_map(Template::variables).map(|variable| variable.name.as_str()));
-        match &spec.auth {
-            Some(Auth::Bearer(key)) => used.extend([key.as_str()]),
-            Some(Auth::Basic { user, password }) => {
-                used.extend(user.variables().map(|variable| variable.name.as_str()).chain([password.as_str()]));
-            }
-            Some(Auth::Oauth(table)) => {
-                let templates = table.fields.values().chain([&table.token_url]);
-                used.extend(templates.flat_map(Template::variables).map(|variable| variable.name.as_str()));
-                used.extend(["client_id", "client_secret"]);
-            }
-            None => {}
-        }
-        let finds = spec.find.values().flat_map(|find| find.call().variables_used().collect::<Vec<_>>());
-        let steps = spec.remove.values().flat_map(|steps| steps.values().flatten());
-        let steps = steps.flat_map(|step| step.call().variables_used().collect::<Vec<_>>());
-        used.extend(finds.chain(steps).map(|variable| variable.name.as_str()));
-        let unused = |name: &&String| !used.contains(name.as_str());
-        for name in spec.settings.keys().filter(unused) {
-            self.add(&["settings", name], "nothing uses it");
-        }
-        for name in spec.secret.keys().filter(unused) {
-            self.add(&["secret", name], "nothing uses it");
-        }
-    }
-}
-
-fn names_secret(spec: &Spec, template: &Template) -> bool {
-    template.variables().any(|variable| spec.secret.contains_key(&variable.name))
 }

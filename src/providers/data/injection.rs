@@ -73,7 +73,7 @@ async fn sent(id: &str) -> (Vec<(String, Value)>, Result<Removal, Failure>) {
     let limits = Limits { timeout: Duration::from_secs(2), attempts: 1 };
     let client = Client::new(None, false).unwrap();
     let http = Http::new(client, base.parse().unwrap(), limits, Instant::now() + Duration::from_secs(9));
-    let account = Account { id: id.to_owned(), look_up: "user", ..Account::default() };
+    let account = Account { id: id.to_owned(), ..Account::default() };
     let removal = tenants[0].provider.remove(&http, &account).await;
     (server.await.unwrap(), removal)
 }

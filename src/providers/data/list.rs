@@ -69,9 +69,21 @@ impl Page {
             },
             None => None,
         };
+        if let Some(inner) = &paging.inner {
+            let says =
+                inner.all(body).filter(|says| !says.is_empty()).ok_or_else(|| silent("whether there is more"))?;
+            if !says.into_iter().all(is_end) {
+                return Err(incomplete("a list within it goes on"));
+            }
+        }
         let next = paging.cursor(response, body).map_err(|NoCursor| silent("how it goes on"))?;
         Ok(Self { keys, total, next, more })
     }
+}
+
+/// Whether a value says that a list goes no further.
+fn is_end(value: &Value) -> bool {
+    matches!(value, Value::Null | Value::Bool(false)) || value.as_str() == Some("")
 }
 
 /// The list goes on, and cannot be followed.
@@ -83,6 +95,13 @@ impl Paging {
         if let Some(parameter) = &self.link {
             let url = response.header("link").and_then(next_link);
             return url.map(|url| parameter_of(url, parameter).ok_or(NoCursor)).transpose();
+        }
+        if let Some(name) = &self.header {
+            return match response.header(name) {
+                None if response.status() == 206 => Err(NoCursor),
+                None | Some("") => Ok(None),
+                Some(cursor) => Ok(Some(cursor.to_owned())),
+            };
         }
         let Some(next) = &self.next else { return Ok(None) };
         let cursor = match next.find(body) {
@@ -176,6 +195,9 @@ fn incomplete(why: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, HeaderName};
+    use serde_json::json;
+
     use super::*;
 
     fn paging(toml: &str) -> Paging {
@@ -241,6 +263,38 @@ mod tests {
         assert_eq!(read(&cursor, same).1, Err("list_incomplete".to_owned()));
         let lost = paging("next = \"/next\"\nmore = \"/more\"");
         assert_eq!(read(&lost, vec![page(&["a"], None, None, Some(true))]).1, Err("list_incomplete".to_owned()));
+    }
+
+    #[test]
+    fn header_is_followed_until_it_is_empty_and_missed_in_a_partial_answer() {
+        let paging = paging("header = \"next-range\"");
+        let next = |status: u16, header: Option<&str>| {
+            let headers = header.map(|value| (HeaderName::from_static("next-range"), value.parse().unwrap()));
+            let response = Response::empty(status, headers.into_iter().collect());
+            Page::read(Some(&paging), Vec::new(), &response, &Value::Null).map(|page| page.next)
+        };
+        assert_eq!(next(206, Some("]a..; max=200")), Ok(Some("]a..; max=200".to_owned())));
+        for (status, header) in [(200, None), (200, Some("")), (206, Some(""))] {
+            assert_eq!(next(status, header), Ok(None), "{status} {header:?}");
+        }
+        assert_eq!(next(206, None).unwrap_err().reason, "not_understood");
+    }
+
+    #[test]
+    fn list_within_must_end() {
+        let paging = paging("next = \"/next\"\ninner = \"/domains/*/users/next\"");
+        let reason = |body: Value| {
+            let response = Response::empty(200, HeaderMap::new());
+            Page::read(Some(&paging), Vec::new(), &response, &body).err().map(|failure| failure.reason)
+        };
+        let domains = |next: Value| json!({"domains": [{"users": {"next": null}}, {"users": {"next": next}}]});
+        for end in [json!(null), json!(""), json!(false)] {
+            assert_eq!(reason(domains(end)), None);
+        }
+        assert_eq!(reason(domains(json!("x"))).as_deref(), Some("list_incomplete"));
+        for silent in [json!({}), json!({"domains": []}), json!({"domains": [{"users": {}}]})] {
+            assert_eq!(reason(silent.clone()).as_deref(), Some("not_understood"), "{silent}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::source::pointer::Pointer;
 #[serde(try_from = "String")]
 pub(super) struct Path(Vec<Pointer>);
 
-/// One path, or several: all of them are read.
+/// One path, or several.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "PathOrPaths")]
 pub(super) struct Paths(Vec<Path>);
@@ -62,22 +62,39 @@ impl Path {
         self.0.iter().enumerate().fold(vec![body], step)
     }
 
-    /// The elements of the lists that stand here; `None` if any of them is missing or not a list.
-    pub(super) fn elements<'a>(&self, body: &'a Value) -> Option<Vec<&'a Value>> {
-        let elements = |found: Vec<&'a Value>| -> Option<Vec<&'a Value>> {
-            let lists = found.into_iter().map(Value::as_array).collect::<Option<Vec<_>>>()?;
-            Some(lists.into_iter().flatten().collect())
-        };
+    /// Every value that stands here; `None` if one is missing, or what should be a list is none.
+    pub(super) fn all<'a>(&self, body: &'a Value) -> Option<Vec<&'a Value>> {
         let step = |found: Vec<&'a Value>, (index, pointer): (usize, &Pointer)| {
             let found = if index > 0 { elements(found)? } else { found };
             found.into_iter().map(|value| pointer.find(value)).collect::<Option<Vec<_>>>()
         };
-        elements(self.0.iter().enumerate().try_fold(vec![body], step)?)
+        self.0.iter().enumerate().try_fold(vec![body], step)
+    }
+
+    /// The elements of the lists that stand here; `None` if any of them is missing or not a list.
+    pub(super) fn elements<'a>(&self, body: &'a Value) -> Option<Vec<&'a Value>> {
+        elements(self.all(body)?)
     }
 }
 
+/// The elements of lists; `None` if any of them is none.
+fn elements(found: Vec<&Value>) -> Option<Vec<&Value>> {
+    let lists = found.into_iter().map(Value::as_array).collect::<Option<Vec<_>>>()?;
+    Some(lists.into_iter().flatten().collect())
+}
+
 impl Paths {
-    /// The texts that stand at any of the paths.
+    /// The elements at the first of the paths where there are lists.
+    pub(super) fn elements<'a>(&self, body: &'a Value) -> Option<Vec<&'a Value>> {
+        self.0.iter().find_map(|path| path.elements(body))
+    }
+
+    /// Whether nothing stands at any of the paths.
+    pub(super) fn are_missing(&self, body: &Value) -> bool {
+        self.0.iter().all(|path| path.all(body).is_none())
+    }
+
+    /// The texts that stand at all of the paths.
     pub(super) fn texts<'a>(&self, item: &'a Value) -> Vec<&'a str> {
         self.0.iter().flat_map(|path| path.values(item)).filter_map(Value::as_str).collect()
     }
@@ -103,6 +120,14 @@ mod tests {
             Path::try_from("plain".to_owned()),
             Err("`plain` is not a JSON Pointer: it begins with a /".to_owned())
         );
+    }
+
+    #[test]
+    fn first_list_that_is_there_counts() {
+        let paths = Paths(vec![path("/resources"), path("/Resources")]);
+        assert_eq!(paths.elements(&json!({"Resources": [1]})), Some(vec![&json!(1)]));
+        assert_eq!(paths.elements(&json!({"resources": [2], "Resources": [1]})), Some(vec![&json!(2)]));
+        assert_eq!(paths.elements(&json!({})), None);
     }
 
     #[test]

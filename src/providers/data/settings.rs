@@ -1,19 +1,20 @@
 //! What a provider's table says of a product as data: its settings and its action, and the connection made of them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
     Kind,
-    product::{DataProduct, Login},
-    spec::{Auth, OauthTable, Setting},
+    product::DataProduct,
+    spec::{Auth, Find, OauthTable, Send, Setting},
     template::{Template, Values},
+    vendor::{Login, Vendor},
 };
 use crate::{
-    oauth::{ClientCredentials, Tokens},
-    providers::{Action, Product, Tenant},
+    oauth::{Assertion, Client, SendClient, Shows, Tokens},
+    providers::{Action, Product, SecretKey, Setting as Described, SettingForm, Tenant},
     secrets::{Secret, SecretError},
     settings::{BaseUrl, Reporter, Section, nearest},
 };
@@ -75,7 +76,19 @@ impl Kind {
         errors.is_empty().then(|| Box::new(settings) as Box<dyn Product>)
     }
 
-    fn token_url(&self, given: &mut BTreeMap<String, Given>) -> Result<Option<String>, String> {
+    /// Returns the keys of its table, as the registry lists them.
+    pub(super) fn settings(&'static self) -> Vec<Described> {
+        let own = self.spec.settings.iter().map(|(name, setting)| setting.describe(name));
+        let token_url = matches!(self.spec.auth, Some(Auth::Oauth(_))).then_some(Described::TOKEN_URL);
+        own.chain(token_url).collect()
+    }
+
+    /// Returns the keys of its secret, as the registry lists them.
+    pub(super) fn secret_keys(&'static self) -> Vec<SecretKey> {
+        self.spec.secret.iter().map(|(key, description)| SecretKey { key, description }).collect()
+    }
+
+    fn token_url(&'static self, given: &mut BTreeMap<String, Given>) -> Result<Option<String>, String> {
         match (&self.spec.auth, given.remove("token_url")) {
             (_, None) => Ok(None),
             (Some(Auth::Oauth(_)), Some(Given::Text(url))) => {
@@ -85,23 +98,24 @@ impl Kind {
         }
     }
 
-    fn unknown(&self, name: &str) -> String {
-        let known: Vec<_> = self.spec.settings.keys().map(String::as_str).collect();
+    fn unknown(&'static self, name: &str) -> String {
+        let known: Vec<_> = self.settings().iter().map(|setting| setting.name).collect();
         format!("unknown key `{name}`: {}", nearest::suggestion(name, &known))
     }
 }
 
 impl Setting {
-    /// Returns a line of the configuration that sets it: a comment, where it may be left out.
-    pub(super) fn line(&self, name: &str) -> String {
-        let one_of = self.one_of.join(", ");
-        let choice = if one_of.is_empty() { String::new() } else { format!(": one of {one_of}") };
-        let about = format!("   # {}{choice}", self.description);
-        let example = self.example.as_deref().or(self.one_of.first().map(String::as_str)).unwrap_or("…");
-        match (&self.default, self.list) {
-            (Some(default), _) => format!("# {name} = \"{default}\"{about}"),
-            (None, true) => format!("{name} = [\"{example}\"]{about}"),
-            (None, false) => format!("{name} = \"{example}\"{about}"),
+    fn describe(&'static self, name: &'static str) -> Described {
+        Described {
+            name,
+            description: &self.description,
+            form: if self.list { SettingForm::Texts } else { SettingForm::Text },
+            required: self.default.is_none(),
+            default: self.default.as_deref(),
+            example: self.example.as_deref(),
+            one_of: Vec::leak(self.one_of.iter().map(String::as_str).collect()),
+            characters: self.characters.as_deref(),
+            longest: self.longest,
         }
     }
 
@@ -161,14 +175,47 @@ fn contains(class: &str, c: char) -> bool {
 impl Product for DataSettings {
     fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError> {
         match &self.tenants {
-            None => Ok(vec![self.tenant(secret, None)?]),
-            Some((name, values)) => values.iter().map(|value| self.tenant(secret, Some((name, value)))).collect(),
+            None => self.tenants(secret, None),
+            Some((name, values)) => {
+                let tenants = values.iter().map(|value| self.tenants(secret, Some((name, value))));
+                Ok(tenants.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+            }
         }
     }
 }
 
 impl DataSettings {
-    fn tenant(&self, secret: &Secret, own: Option<(&String, &String)>) -> Result<Tenant, SecretError> {
+    /// A tenant for each look-up.
+    fn tenants(&self, secret: &Secret, own: Option<(&String, &String)>) -> Result<Vec<Tenant>, SecretError> {
+        let (vendor, base_url) = self.vendor(secret, own)?;
+        let finds = &self.kind.spec.find;
+        let tenant = |(name, find): (&'static String, &'static Find)| {
+            let canary = find.canary.as_ref().and_then(|name| finds.get_key_value(name));
+            let canary = canary.map(|(name, find)| Arc::new(self.product(&vendor, name, find, None)));
+            let provider = Arc::new(self.product(&vendor, name, find, canary));
+            let name = Some(name).filter(|_| finds.len() > 1);
+            let scope: Vec<_> =
+                own.into_iter().map(|(_, value)| value.as_str()).chain(name.map(String::as_str)).collect();
+            let scope = Some(scope.join(" · ")).filter(|scope| !scope.is_empty());
+            Tenant { scope, base_url: base_url.clone().into(), provider }
+        };
+        Ok(finds.iter().map(tenant).collect())
+    }
+
+    fn product(
+        &self,
+        vendor: &Arc<Vendor>,
+        name: &str,
+        find: &'static Find,
+        canary: Option<Arc<DataProduct>>,
+    ) -> DataProduct {
+        let spec = &self.kind.spec;
+        let steps = spec.remove.get(&self.action).and_then(|steps| steps.get(name)).map_or(&[][..], Vec::as_slice);
+        DataProduct { vendor: vendor.clone(), find, steps, makes: spec.makes(self.action, find), canary }
+    }
+
+    /// The vendor, connected, and its base URL; empty if the configuration has it.
+    fn vendor(&self, secret: &Secret, own: Option<(&String, &String)>) -> Result<(Arc<Vendor>, String), SecretError> {
         let spec = &self.kind.spec;
         let mut settings = self.values.clone();
         settings.extend(own.map(|(name, value)| (name.clone(), value.clone())));
@@ -197,9 +244,7 @@ impl DataSettings {
             Some(Auth::Oauth(table)) => Login::Oauth(self.tokens(table, secret, &render)?),
         };
         let headers = headers.collect::<Result<_, SecretError>>()?;
-        let product = DataProduct { spec, action: self.action, settings: settings.clone(), headers, login };
-        let provider = std::sync::Arc::new(product);
-        Ok(Tenant { scope: own.map(|(_, value)| value.clone()), base_url: base_url.into(), provider })
+        Ok((Arc::new(Vendor { spec, settings: settings.clone(), headers, login }), base_url))
     }
 
     fn tokens(
@@ -212,9 +257,25 @@ impl DataSettings {
             Some(url) => url.clone(),
             None => render(&table.token_url)?,
         };
-        let fields = table.fields.iter().map(|(name, value)| Ok((name.clone(), render(value)?)));
-        let client = ClientCredentials::new(&url, secret.text("client_id")?, secret.text("client_secret")?);
-        Ok(Tokens::Fetched(client.sending(table.send, fields.collect::<Result<_, SecretError>>()?)))
+        let client = |send| {
+            let (id, secret) = (secret.text("client_id")?, secret.text("client_secret")?);
+            Ok(Shows::Secret { id, secret, send })
+        };
+        let shows = match (table.send, &table.assertion) {
+            (Send::Basic, _) => client(SendClient::Basic)?,
+            (Send::Form, _) => client(SendClient::Form)?,
+            (Send::Json, _) => client(SendClient::Json)?,
+            (Send::Assertion, Some(assertion)) => {
+                let claims = assertion.claims.iter().map(|(name, value)| Ok((name.clone(), render(value)?)));
+                let claims = claims.collect::<Result<_, SecretError>>()?;
+                let signed = Assertion::new(&secret.text(&assertion.key)?, claims);
+                Shows::Assertion(signed.ok_or_else(|| secret.unusable(&assertion.key))?)
+            }
+            (Send::Assertion | Send::Fields, _) => Shows::Fields,
+        };
+        let fields = table.fields.iter().map(|(name, value)| Ok((name.clone(), render(value)?.into())));
+        let client = Client::new(&url, shows).with(fields.collect::<Result<_, SecretError>>()?);
+        Ok(Tokens::Fetched(client.lasting(Duration::from_secs(table.lasts))))
     }
 }
 

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+mod auth;
+
+pub(super) use auth::{Auth, OauthTable, Send};
+
 use super::{
     path::{Path, Paths},
     template::{JsonTemplate, Template},
 };
 use crate::{
-    oauth::SendClient,
     outcome::{FailureKind, Outcome},
     providers::{Action, Confidence},
     source::{pointer::Pointer, rules::Conditions},
@@ -45,7 +48,7 @@ pub(super) struct Spec {
     pub(super) secret: BTreeMap<String, String>,
     pub(super) auth: Option<Auth>,
     pub(super) http: Option<HttpTable>,
-    /// The look-ups, by name.
+    /// The look-ups, by name. Each is a place of its own: a person can have one account in each.
     #[serde(default)]
     pub(super) find: BTreeMap<String, Find>,
     /// The steps of an action for what each look-up shows. The one that makes an account inactive comes last: after it the
@@ -75,28 +78,6 @@ pub(super) struct Setting {
     /// Whether it is a list of texts, each of which is a tenant of its own.
     #[serde(default)]
     pub(super) list: bool,
-}
-
-/// `[auth]`: how calls are authorized, if not by headers.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Auth {
-    /// The secret's key whose value is a bearer token.
-    Bearer(String),
-    /// User name and password (RFC 7617).
-    Basic { user: Template, password: String },
-    /// OAuth client credentials.
-    Oauth(OauthTable),
-}
-
-/// `[auth.oauth]`: the secret has the keys `client_id` and `client_secret`.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct OauthTable {
-    pub(super) token_url: Template,
-    pub(super) send: SendClient,
-    /// More fields of the token request; `grant_type` among them wins over `client_credentials`.
-    #[serde(default)]
-    pub(super) fields: BTreeMap<String, Template>,
 }
 
 /// `[http]`.
@@ -143,15 +124,24 @@ pub(super) struct Find {
     pub(super) post: Option<Template>,
     #[serde(default)]
     pub(super) query: BTreeMap<String, Template>,
+    /// Headers of this call alone.
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, Template>,
     pub(super) json: Option<JsonTemplate>,
+    /// The statuses of success; 200 unless given.
+    #[serde(default = "ok")]
+    pub(super) expect: Statuses,
     /// A GraphQL document; sent with `variables`.
     pub(super) graphql: Option<String>,
     pub(super) variables: Option<JsonTemplate>,
     pub(super) page: Option<Paging>,
     /// What else a list must say.
     pub(super) r#where: Option<Conditions>,
-    /// The list.
-    pub(super) items: Option<Path>,
+    /// The list; of several paths, the first one where there is a list.
+    pub(super) items: Option<Paths>,
+    /// Whether an empty list is left out of an answer, which says something else then.
+    #[serde(default)]
+    pub(super) left_out: bool,
     /// The one object, where the look-up answers with the account itself.
     pub(super) object: Option<Pointer>,
     pub(super) id: Pointer,
@@ -166,12 +156,19 @@ pub(super) struct Find {
     pub(super) skip_set: Vec<Pointer>,
     #[serde(default)]
     pub(super) blocked: Vec<BlockedRule>,
-    /// The refusals by which the look-up of one object says that there is none.
+    /// The answers by which the look-up of one object says that there is none.
     #[serde(default)]
     pub(super) absent: Vec<Sign>,
     /// Ids that mean something else, `me` say.
     #[serde(default)]
     pub(super) reserved: Vec<String>,
+    /// The look-up that shows the canary, where no account can stay in this one: nobody stays invited.
+    pub(super) canary: Option<String>,
+}
+
+/// What success is, unless a look-up says otherwise.
+fn ok() -> Statuses {
+    Statuses(vec![200])
 }
 
 /// How a list goes on. What `{page}` stands for in the request.
@@ -188,6 +185,10 @@ pub(super) struct Paging {
     pub(super) parameter: Option<String>,
     /// The parameter that is the cursor, in the `Link` header's URL with `rel="next"`.
     pub(super) link: Option<String>,
+    /// The header that is the cursor. There is no more where it is empty, or missing in an answer that is not partial (206).
+    pub(super) header: Option<String>,
+    /// Where lists within the answer say that they go on. They are not followed: each must say that it ends.
+    pub(super) inner: Option<Path>,
     /// Where the answer says how many items the whole list has.
     pub(super) total: Option<Pointer>,
     /// Where the answer says whether there is more: a truth value, or null where there is none.
@@ -231,6 +232,11 @@ pub(super) struct Step {
     /// Where a success has a value, whatever it is.
     #[serde(default)]
     pub(super) has: Vec<Pointer>,
+    /// Where a success names the job that it began: `{job}` in later steps. Those that ask about a job are left out where
+    /// there is none, since all is done.
+    pub(super) job: Option<Pointer>,
+    /// What shows that the job goes on: then it is asked about again, as long as time lasts. The second look decides.
+    pub(super) running: Option<Conditions>,
     /// Where a success names the account that was removed.
     pub(super) id: Option<Pointer>,
     /// The refusals that say that no such account is there.
@@ -328,6 +334,19 @@ impl TryFrom<Value> for AnyOf {
 impl AnyOf {
     pub(super) fn hold(&self, item: &Value) -> bool {
         self.0.iter().any(|conditions| conditions.hold(item))
+    }
+}
+
+impl Paging {
+    /// Whether there may be another page to ask for.
+    pub(super) fn goes_on(&self) -> bool {
+        self.ways() > 0
+    }
+
+    /// The ways in which the next page is named.
+    pub(super) fn ways(&self) -> usize {
+        let ways = [self.count.is_some(), self.next.is_some(), self.link.is_some(), self.header.is_some()];
+        ways.into_iter().filter(|given| *given).count()
     }
 }
 

@@ -14,6 +14,8 @@ use crate::outcome::{Failure, FailureKind};
 pub(super) const EMAIL: &str = "email";
 /// The id of the account that is removed.
 pub(super) const ID: &str = "id";
+/// The job that a step of a removal began.
+pub(super) const JOB: &str = "job";
 /// The page that is asked for: its number, its offset, or a cursor.
 pub(super) const PAGE: &str = "page";
 

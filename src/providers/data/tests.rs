@@ -1,7 +1,7 @@
 //! Files that cannot work, and providers that use a file in a way that cannot.
 
 use super::{check, known, names};
-use crate::{config::Config, secrets::Secret};
+use crate::{config::Config, providers::Tenant, secrets::Secret};
 
 /// A file in which nothing is wrong.
 const GOOD: &str = r#"title = "Acme: delete user"
@@ -110,6 +110,64 @@ fn file_that_cannot_work_is_refused_with_its_line() {
             "id = \"/id\"\nabsent = [{ status = 404, where = { \"/c\" = 1 } }]",
             "line 22: `find.user.absent`: a list that is refused says nothing",
         ),
+        (
+            "id = \"/id\"",
+            "id = \"/id\"\ncanary = \"user\"",
+            "line 22: `find.user.canary`: `user` is not another look-up, which shows its own canary",
+        ),
+        (
+            "page = { count = \"pages\", from = 1, more = \"/more\" }",
+            "page = { count = \"pages\", from = 1 }\nleft_out = true",
+            "line 20: `find.user.left_out`: without `more` or `total` of its page",
+        ),
+        // Jobs.
+        (
+            "expect = 204",
+            "expect = 204, job = \"/job\"",
+            "line 24: `remove.delete.user.0`: no later step asks about the `{job}`",
+        ),
+        ("/users/{id}", "/jobs/{job}", "line 24: `remove.delete.user.0`: no earlier step has a `job`"),
+        (
+            "expect = 204",
+            "expect = 204, running = { \"/state\" = \"running\" }",
+            "line 24: `remove.delete.user.0`: only a call that asks about a `{job}` is repeated",
+        ),
+        // Token requests.
+        (
+            "bearer = \"key\"",
+            "oauth = { token_url = \"https://acme.example.com/token\", send = \"assertion\" }",
+            "line 13: `auth.oauth`: `send = \"assertion\"` and the table `assertion` go together",
+        ),
+        (
+            "bearer = \"key\"",
+            "oauth = { token_url = \"https://acme.example.com/token\", send = \"assertion\", assertion = { key = \"pem\", claims = { exp = \"1\" } } }",
+            "line 13: `auth.oauth.assertion`: `pem` is not a key of [secret]",
+        ),
+        (
+            "bearer = \"key\"",
+            "oauth = { token_url = \"https://acme.example.com/token\", send = \"assertion\", assertion = { key = \"key\", claims = { exp = \"1\" } } }",
+            "line 13: `auth.oauth.assertion.claims.exp`: `iat` and `exp` are added",
+        ),
+        (
+            "bearer = \"key\"",
+            "oauth = { token_url = \"https://acme.example.com/token\", send = \"fields\", fields = { user = \"{tenant}\" } }",
+            "line 13: `auth.oauth`: no field of the token request has a secret",
+        ),
+        (
+            "bearer = \"key\"",
+            "oauth = { token_url = \"https://acme.example.com/token\", send = \"form\" }",
+            "line 13: `auth.oauth`: `client_id` is not a key of [secret]",
+        ),
+        (
+            "items = \"/users\"",
+            "items = \"/users\"\nexpect = 404",
+            "line 16: `find.user`: a status from 200 to 299 is meant",
+        ),
+        (
+            "items = \"/users\"",
+            "items = \"/users\"\nheaders = { Range = \"{page}\" }",
+            "line 21: `find.user.headers.Range`: a header's name is in lower case",
+        ),
         // Settings, secrets, hosts.
         (
             "characters = \"a-z\"",
@@ -197,7 +255,7 @@ fn configured(test: &str, files: &[(&str, &str)], keys: &str) -> Result<Config, 
 fn file_beside_the_configuration_is_a_kind() {
     let config = configured("own", &[("acme.toml", GOOD)], "kind = \"acme\"\ntenant = \"blue\"").unwrap();
     let provider = &config.providers[0];
-    assert_eq!((provider.kind.name, provider.kind.secret_keys), ("acme", "`key`"));
+    assert_eq!((provider.kind.name, provider.kind.secret_keys().as_str()), ("acme", "`key`"));
     let tenants = provider.settings.connect(&Secret::parse("s", r#"{"key": "k"}"#).unwrap()).unwrap();
     assert_eq!((tenants.len(), &*tenants[0].base_url), (1, "https://blue.acme.example.com/api"));
     assert!(provider.settings.connect(&Secret::parse("s", "{}").unwrap()).is_err());
@@ -212,6 +270,20 @@ fn list_of_tenants_is_one_tenant_each() {
     let expected =
         [(Some("blue"), "https://blue.acme.example.com/api"), (Some("red"), "https://red.acme.example.com/api")];
     assert_eq!(places, expected);
+}
+
+#[test]
+fn look_up_is_a_tenant_of_its_own() {
+    let text = GOOD.replace("characters = \"a-z\"", "characters = \"a-z\"\nlist = true")
+        + "invitation = [{ delete = \"/invitations/{id}\", expect = 204 }]\n[find.invitation]\nget = \"/invitations\"\n\
+           items = \"\"\nid = \"/id\"\nemail = \"/email\"\ncanary = \"user\"\n";
+    let config =
+        configured("look_ups", &[("acme.toml", &text)], "kind = \"acme\"\ntenant = [\"blue\", \"red\"]").unwrap();
+    let tenants = config.providers[0].settings.connect(&Secret::parse("s", r#"{"key": "k"}"#).unwrap()).unwrap();
+    let scopes: Vec<_> = tenants.iter().map(|tenant| tenant.scope.as_deref().unwrap_or_default()).collect();
+    assert_eq!(scopes, ["blue · invitation", "blue · user", "red · invitation", "red · user"]);
+    let elsewhere = |tenant: &Tenant| tenant.provider.look_up().unwrap().shows_canary().is_some();
+    assert_eq!(tenants.iter().map(elsewhere).collect::<Vec<_>>(), [true, false, true, false]);
 }
 
 #[test]

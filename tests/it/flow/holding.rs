@@ -262,7 +262,7 @@ async fn close_that_meets_a_conflict_keeps_both_changes() {
             record = ledger.get("idp/1").await.unwrap().unwrap();
         }
         let (who, what) = ("op".to_owned(), "confirm".to_owned());
-        record.note(OperatorAction { at: clock.now(), who, what, reasons: Vec::new() });
+        record.note(OperatorAction { at: clock.now(), who, what, reasons: Vec::new(), provider: None, note: None });
         assert!(ledger.save(&mut record).await.unwrap());
     });
     world.leave("idp", "1", by_email(ANN)).await;

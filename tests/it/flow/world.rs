@@ -61,6 +61,9 @@ base_url = "VENDORS"
 attempts = 1
 "#;
 
+/// A product without an API: of every test whose policy says `# with wiki`.
+const WIKI: &str = "[providers.wiki]\nkind = \"manual\"\ninstructions = \"Delete the user\"\n";
+
 /// The wall clock, in milliseconds after [`NOW`].
 #[derive(Clone, Default)]
 pub struct Clock(Arc<AtomicI64>);
@@ -251,6 +254,7 @@ fn build(policy: &str, endpoints: &Endpoints, ledger: &Ledger) -> (Config, Flow)
         true => text.split("[providers.instaply]").next().unwrap_or_default().to_owned(),
         false => text,
     };
+    let text = if policy.contains("# with wiki") { format!("{text}{WIKI}") } else { text };
     let text = format!("[policy]\n{policy}\n{text}");
     let mode = is_live.then_some("live");
     let mut config = Config::parse(&text, mode).unwrap_or_else(|faults| panic!("{faults}"));

@@ -1,0 +1,138 @@
+//! The connections to the providers: bounded in number, and not trusted after a pause.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use rustls::ClientConfig;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
+
+use crate::tls;
+
+/// The most calls in flight: a process of Lambda's has 1,024 file descriptors.
+const CALLS: usize = 384;
+/// The most calls in flight to one provider: one that hangs must not take what the others need.
+const CALLS_TO_ONE: usize = 32;
+/// The most connections to one host that are kept for later calls.
+const KEPT: usize = 8;
+/// After so long a pause a connection may be dead without a sign: an environment that is frozen answers nobody.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long the first call after a pause may take. Then it is made again, on a new connection.
+pub(super) const FIRST_CALL: Duration = Duration::from_secs(1);
+
+/// The connections to all providers. Made once; cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+    own: Arc<Own>,
+}
+
+/// What all providers share.
+#[derive(Debug)]
+struct Shared {
+    tls: ClientConfig,
+    proxy: bool,
+    http: Mutex<reqwest::Client>,
+    /// How often the connections were given up.
+    renewals: AtomicU64,
+    calls: Semaphore,
+}
+
+/// What one provider has to itself.
+#[derive(Debug)]
+struct Own {
+    calls: Semaphore,
+    answered: Mutex<Option<(Instant, SystemTime)>>,
+}
+
+impl Default for Own {
+    fn default() -> Self {
+        Self { calls: Semaphore::new(CALLS_TO_ONE), answered: Mutex::default() }
+    }
+}
+
+/// A place among the calls in flight.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    pub(super) http: reqwest::Client,
+    renewals: u64,
+    _permits: [Option<SemaphorePermit<'a>>; 2],
+}
+
+impl Client {
+    /// Makes the client. Certificate roots are compiled in; `extra_ca` is one more authority, in PEM. With
+    /// `proxy`, the proxy that the environment names is used.
+    ///
+    /// # Errors
+    /// If `extra_ca` holds no usable certificate.
+    pub fn new(extra_ca: Option<&[u8]>, proxy: bool) -> Result<Self, String> {
+        let tls = tls::config(extra_ca)?;
+        let http = Mutex::new(connect(tls.clone(), proxy)?);
+        let shared = Shared { tls, proxy, http, renewals: AtomicU64::new(0), calls: Semaphore::new(CALLS) };
+        Ok(Self { shared: Arc::new(shared), own: Arc::default() })
+    }
+
+    /// Returns the same connections for another provider: what it has in flight is bounded by itself.
+    pub fn for_provider(&self) -> Self {
+        Self { shared: self.shared.clone(), own: Arc::default() }
+    }
+
+    /// Waits for a place among the calls in flight.
+    pub(super) async fn place(&self) -> Place<'_> {
+        // Neither is ever closed.
+        let own = self.own.calls.acquire().await.ok();
+        let all = self.shared.calls.acquire().await.ok();
+        let renewals = self.shared.renewals.load(Ordering::Acquire);
+        let http = self.shared.http.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Place { http, renewals, _permits: [own, all] }
+    }
+
+    /// Whether so long passed since this provider's last answer that its connections may be dead. The clock of a machine
+    /// that is frozen may stand still: the wall clock counts, too.
+    pub(super) fn is_after_pause(&self) -> bool {
+        let answered = *self.own.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.is_some_and(|(at, wall)| at.elapsed() > PAUSE || wall.elapsed().is_ok_and(|since| since > PAUSE))
+    }
+
+    /// Notes that the provider answered.
+    pub(super) fn answered(&self) {
+        *self.own.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), SystemTime::now()));
+    }
+
+    /// Gives up the connections that were made after so many `renewals`, unless another call did that already. Calls in
+    /// flight keep theirs.
+    pub(super) fn renew(&self, renewals: u64) {
+        let mut http = self.shared.http.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.shared.renewals.load(Ordering::Acquire) == renewals
+            && let Ok(new) = connect(self.shared.tls.clone(), self.shared.proxy)
+        {
+            *http = new;
+            self.shared.renewals.store(renewals + 1, Ordering::Release);
+        }
+    }
+}
+
+impl Place<'_> {
+    /// Tells its connections from those after a renewal.
+    pub(super) fn renewals(&self) -> u64 {
+        self.renewals
+    }
+}
+
+fn connect(tls: ClientConfig, proxy: bool) -> Result<reqwest::Client, String> {
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .pool_max_idle_per_host(KEPT)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .user_agent(concat!("offboard/", env!("CARGO_PKG_VERSION")));
+    let builder = if proxy { builder } else { builder.no_proxy() };
+    builder.build().map_err(|error| error.without_url().to_string())
+}
