@@ -1,7 +1,7 @@
 // Deploys a release of offboard with your own configuration:
 //
 //   release/    offboard-stack-VERSION-ARCHITECTURE.zip of a release, unpacked
-//   config/     your offboard.toml
+//   config/     your offboard.toml, and in providers/ kinds of your own
 //
 //   npm ci && npm run build && npx cdk deploy --parameters AlarmEmail=you@example.com
 
@@ -15,7 +15,7 @@ import { Construct } from "constructs";
 interface OffboardProps extends cdk.StackProps {
   /** Folder of the unpacked release. */
   readonly release: string;
-  /** Folder with offboard.toml. Its content becomes the configuration layer. */
+  /** Folder with offboard.toml and providers/. All of it becomes the configuration layer. */
   readonly configuration: string;
   /** Values of the template's parameters. One that is not named has the template's default. */
   readonly parameters?: Record<string, string | number>;

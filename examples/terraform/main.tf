@@ -35,16 +35,12 @@ resource "aws_s3_object" "code" {
 data "archive_file" "configuration" {
   type        = "zip"
   output_path = "${path.root}/.terraform/${var.name}-configuration.zip"
-
-  source {
-    content  = file(var.configuration)
-    filename = "offboard.toml"
-  }
+  source_dir  = var.configuration
 }
 
 resource "aws_lambda_layer_version" "configuration" {
   layer_name               = "${var.name}-configuration"
-  description              = "offboard.toml"
+  description              = "offboard.toml, and providers/ with kinds of your own"
   filename                 = data.archive_file.configuration.output_path
   source_code_hash         = data.archive_file.configuration.output_base64sha256
   compatible_runtimes      = ["provided.al2023"]

@@ -9,7 +9,7 @@ variable "release" {
 }
 
 variable "configuration" {
-  description = "Your offboard.toml."
+  description = "Folder with your offboard.toml, and in providers/ kinds of your own. Nothing else: all of it becomes a layer."
   type        = string
 }
 
