@@ -23,6 +23,7 @@ use crate::{
     source::Source,
 };
 
+mod provisioning;
 mod removal;
 mod reporting;
 mod tick;

@@ -16,9 +16,10 @@ use crate::{
     metrics,
     queue::Queue,
     report::Report,
+    scim::{self, ScimError},
     secrets::Secrets,
-    source::{Challenge, Source, Unreadable},
-    webhook::key_sets::KeySets,
+    source::{Challenge, Protocol, Source, Unreadable},
+    webhook::{Verified, key_sets::KeySets},
 };
 
 mod authenticator;
@@ -77,6 +78,9 @@ impl App {
 
     /// Answers one request.
     pub(crate) async fn handle(&self, request: &Request<Vec<u8>>, invocation: &Invocation) -> Response<String> {
+        if let Some(route) = scim::route(request.uri().path()) {
+            return self.provision(&route, request, invocation).await;
+        }
         let answered = match self.source(request) {
             Ok(source) if request.method() == Method::GET => challenge(source, request),
             Ok(source) => self.deliver(source, request, invocation).await,
@@ -88,19 +92,49 @@ impl App {
         })
     }
 
-    async fn deliver(
+    /// Answers a SCIM request.
+    async fn provision(
+        &self,
+        route: &scim::Route,
+        request: &Request<Vec<u8>>,
+        invocation: &Invocation,
+    ) -> Response<String> {
+        let source = self.sources.get(&route.source).filter(|source| source.protocol == Protocol::Scim);
+        let verified = match source {
+            None => Err(Problem::NotFound),
+            Some(source) => self.verified(source, request, invocation).await.map(|verified| (source, verified)),
+        };
+        let verified = verified.map_err(|problem| {
+            metrics::refused(&problem);
+            ScimError::from(&problem)
+        });
+        let worker = invocation.worker(invocation.deadline);
+        scim::answer(route, request, verified, &self.flow, worker).await
+    }
+
+    /// Authenticates a request.
+    async fn verified(
         &self,
         source: &Source,
         request: &Request<Vec<u8>>,
         invocation: &Invocation,
-    ) -> Result<Response<String>, Problem> {
+    ) -> Result<Verified, Problem> {
         if request.body().len() > self.max_body {
             return Err(Problem::TooLarge(self.max_body));
         }
         let log = |refusal: &dyn std::fmt::Display, what: &str| {
             tracing::warn!(request_id = invocation.request_id, source = source.name, reason = %refusal, "{what}");
         };
-        let verified = self.authenticator.verify(source, request, invocation, &log).await?;
+        self.authenticator.verify(source, request, invocation, &log).await
+    }
+
+    async fn deliver(
+        &self,
+        source: &Source,
+        request: &Request<Vec<u8>>,
+        invocation: &Invocation,
+    ) -> Result<Response<String>, Problem> {
+        let verified = self.verified(source, request, invocation).await?;
         // Some senders never repeat what was refused: who left is then known from this line alone.
         let cannot_read = |error: &Unreadable, what: &str| {
             metrics::count("Unreadable");
@@ -112,7 +146,8 @@ impl App {
         })?;
         delivery.unreadable.iter().for_each(|error| cannot_read(error, "an event could not be read"));
         let report = self.act(source, delivery, invocation).await.map_err(|why| {
-            log(&why, "a delivery could not be recorded");
+            let (request_id, source) = (&invocation.request_id, &source.name);
+            tracing::warn!(request_id, source, reason = %why, "a delivery could not be recorded");
             Problem::NotRecorded
         })?;
         report.log();
@@ -159,7 +194,8 @@ impl App {
             ["webhooks", name] | [_, "webhooks", name] => name,
             _ => return Err(Problem::NotFound),
         };
-        let source = self.sources.get(name).ok_or(Problem::NotFound)?;
+        let source = self.sources.get(name).filter(|source| source.protocol == Protocol::Webhook);
+        let source = source.ok_or(Problem::NotFound)?;
         match (request.method(), &source.challenge) {
             (&Method::POST, _) | (&Method::GET, Some(_)) => Ok(source),
             (_, Some(_)) => Err(Problem::MethodNotAllowed("GET, POST")),

@@ -69,6 +69,7 @@ fn raised(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTime,
         Veto::PersonReturned => !returned.is_empty(),
         Veto::ActiveElsewhere => !elsewhere.is_empty(),
         Veto::EventIdReused => record.event_id_reused,
+        Veto::RemovedRightAfterCreation => record.right_after_creation,
         Veto::Settling => at < received.saturating_add(length(rules.settle.unwrap_or_default())),
     };
     let standing = |veto: Veto| {

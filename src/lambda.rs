@@ -45,7 +45,7 @@ pub async fn start(variable: impl Fn(&str) -> Option<String>, clock: fn() -> Off
     // What is set to nothing is not set: deployment tools write such variables.
     let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     logging::init(variable("AWS_LAMBDA_LOG_FORMAT").as_deref(), variable("AWS_LAMBDA_LOG_LEVEL").as_deref());
-    metrics::init(variable("AWS_LAMBDA_FUNCTION_NAME"));
+    metrics::init(variable("OFFBOARD_METRICS_FUNCTION").or_else(|| variable("AWS_LAMBDA_FUNCTION_NAME")));
     let app = build(variable).await.inspect_err(|error| {
         for error in error.to_string().lines() {
             tracing::error!(error, "the configuration cannot be used");
@@ -78,15 +78,17 @@ async fn invoke(
         return Ok(Value::Null);
     }
     let mut request: LambdaRequest = serde_json::from_str(payload.get())?;
+    let beside = envelope::read(&request);
     if !envelope::mend(&mut request) {
         let request_id = invocation.request_id.as_str();
         tracing::warn!(request_id, "the envelope's body is not the base64 that it should be, and is dropped");
     }
     let app = app.clone();
     let mut http = Adapter::from(service_fn(move |request: lambda_http::Request| {
-        let (app, invocation) = (app.clone(), invocation.clone());
+        let (app, invocation, beside) = (app.clone(), invocation.clone(), beside.clone());
         async move {
-            let (parts, body) = request.into_parts();
+            let (mut parts, body) = request.into_parts();
+            parts.extensions.insert(beside);
             let request = Request::from_parts(parts, body.to_vec());
             Ok::<_, Error>(app.handle(&request, &invocation).await.map(Body::from))
         }

@@ -24,6 +24,7 @@ pub use facts::{Facts, Pause};
 pub use holders::{Holder, Holders};
 pub use identities::KnownIdentity;
 pub use identity::{Held, Holding, IdentityRecord, MAX_EMAILS, StoredIdentity};
+pub(crate) use key::short;
 pub use key::{DepartureRef, IdentityKey, TraitKey};
 pub use record::{Lease, NEVER, OperatorAction, Record, SKEW, State, StoredPerson, StoredResult, millis};
 
@@ -80,22 +81,43 @@ impl Ledger {
         now: OffsetDateTime,
         prepare: impl Fn(&mut Record),
     ) -> Result<Recorded, LedgerError> {
+        self.record_with(departure, now, prepare, &[]).await?.ok_or(LedgerError::Contention)
+    }
+
+    /// Records a departure, as [`Ledger::record`] does, in one transaction with the changes `beside` it. Returns `None` if
+    /// those cannot be made any more: then nothing was written. With a known departure they are not made either.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used; then all may be written.
+    pub(crate) async fn record_with(
+        &self,
+        departure: &Departure,
+        now: OffsetDateTime,
+        prepare: impl Fn(&mut Record),
+        beside: &[Change],
+    ) -> Result<Option<Recorded>, LedgerError> {
         let rank = self.rank(departure, now).await?;
         let mut record = Record::new(departure, now, rank);
         prepare(&mut record);
-        if self.create(&mut record).await? {
-            return Ok(Recorded::New(record));
+        match self.create(&mut record, beside).await? {
+            Created::Yes => return Ok(Some(Recorded::New(record))),
+            Created::Conflict => return Ok(None),
+            Created::Exists => {}
         }
         match self.get(&record.id).await? {
-            Some(known) if known.is_of(departure) => return Ok(Recorded::Known(known)),
+            Some(known) if known.is_of(departure) => return Ok(Some(Recorded::Known(known))),
             Some(_) => {}
             None => return Err(LedgerError::Contention),
         }
         record.id = Record::reused_id(departure);
         record.event_id_reused = true;
-        match self.create(&mut record).await? {
-            true => Ok(Recorded::New(record)),
-            false => self.get(&record.id).await?.map(Recorded::Known).ok_or(LedgerError::Contention),
+        match self.create(&mut record, beside).await? {
+            Created::Yes => Ok(Some(Recorded::New(record))),
+            Created::Conflict => Ok(None),
+            Created::Exists => {
+                let known = self.get(&record.id).await?.ok_or(LedgerError::Contention)?;
+                Ok(Some(Recorded::Known(known)))
+            }
         }
     }
 
@@ -121,17 +143,20 @@ impl Ledger {
         Ok(last.map_or(received, |last| received.max(last + 1)))
     }
 
-    /// Writes a new record and its references. Returns `false` if there is one of this id.
-    async fn create(&self, record: &mut Record) -> Result<bool, LedgerError> {
-        let mut changes = vec![Change::Swap { item: record.item()?, expected: 0 }];
-        changes.extend(self.references(record).into_iter().take(store::MAX_CHANGES - 1).map(Change::Merge));
+    /// Writes a new record and its references, and the changes `beside` them.
+    async fn create(&self, record: &mut Record, beside: &[Change]) -> Result<Created, LedgerError> {
+        let mut changes = beside.to_vec();
+        changes.push(Change::Swap { item: record.item()?, expected: 0 });
+        let room = store::MAX_CHANGES - changes.len();
+        changes.extend(self.references(record).into_iter().take(room).map(Change::Merge));
         for _ in 0..MAX_CAS_ATTEMPTS {
             match self.store.change(&changes).await? {
                 Changed::All => {
                     record.version = 1;
-                    return Ok(true);
+                    return Ok(Created::Yes);
                 }
-                Changed::None(refused) if refused.contains(&0) => return Ok(false),
+                Changed::None(refused) if refused.iter().any(|n| *n < beside.len()) => return Ok(Created::Conflict),
+                Changed::None(refused) if refused.contains(&beside.len()) => return Ok(Created::Exists),
                 Changed::None(refused) => mark_crowded(&mut changes, &refused),
             }
         }
@@ -238,6 +263,19 @@ impl Ledger {
         Ok((items.iter().map(Record::read).collect::<Result<_, _>>()?, next))
     }
 
+    /// Returns the store, for items that are not departures or identity facts.
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// Returns the number of users of a SCIM source. The index may lag behind.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used.
+    pub async fn count_users(&self, source: &str) -> Result<usize, LedgerError> {
+        Ok(self.store.by_source(source).await?.len())
+    }
+
     async fn item(&self, id: &str) -> Result<Option<Item>, LedgerError> {
         Ok(self.store.read(&BTreeSet::from([id.to_owned()])).await?.remove(id))
     }
@@ -258,6 +296,15 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+/// What became of an attempt to write a new record.
+enum Created {
+    Yes,
+    /// There is a record of this id.
+    Exists,
+    /// What was to be written beside it has changed.
+    Conflict,
 }
 
 /// Returns the time that a source gave, in milliseconds since 1970; `None` where the time is our own clock's, as that of a day

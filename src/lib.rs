@@ -27,6 +27,7 @@
 //! - `handler` takes one request through the flow; `answer` is what its sender gets.
 //! - [`webhook`] authenticates deliveries: HMAC signatures, JWTs, static tokens.
 //! - [`source`] reads authenticated deliveries, by rules for each kind of sender.
+//! - [`scim`] is the endpoint to which identity providers provision their people.
 //!
 //! A departure:
 //!
@@ -72,6 +73,7 @@ pub mod person;
 pub mod providers;
 pub mod queue;
 pub mod report;
+pub mod scim;
 pub mod secrets;
 mod settings;
 pub mod source;

@@ -74,8 +74,10 @@ pub trait LookUp: Send + Sync {
 pub struct Account {
     /// The id by which it is removed.
     pub id: String,
-    /// Its address, if it has one.
+    /// Its own address, if it has one.
     pub email: Option<String>,
+    /// Its other addresses. One may be another person's: of somebody whose mail its owner took over.
+    pub aliases: Vec<String>,
     /// The organization's own id of the person, if the product keeps one.
     pub external_id: Option<String>,
     /// Why this account must not be removed by a machine: an emergency account, say.
@@ -88,9 +90,14 @@ impl Account {
     /// Whether this is the person's account.
     pub fn is_of(&self, person: Identity<'_>) -> bool {
         match person {
-            Identity::Email(email) => self.email.as_deref().is_some_and(|other| email.is(other)),
+            Identity::Email(email) => self.addresses().any(|other| email.is(other)),
             Identity::ExternalId(id) => self.external_id.as_deref() == Some(id),
         }
+    }
+
+    /// All its addresses, its own first.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.email.iter().chain(&self.aliases).map(String::as_str).filter(|address| !address.is_empty())
     }
 
     /// Whether its own e-mail address is this one.
@@ -356,11 +363,12 @@ mod tests {
 
     #[test]
     fn settings_of_a_kind_in_rust_are_the_keys_that_it_reads() {
-        let read: [&[&str]; 5] = [
+        let read: [&[&str]; 6] = [
             known_keys::<aerospike_cloud::Settings>(&[]),
             known_keys::<cloudflare_access::Settings>(&[]),
             known_keys::<flashduty::Settings>(&[]),
             known_keys::<instaply::Settings>(&[]),
+            known_keys::<manual::Settings>(&[]),
             known_keys::<stytch_b2b::Settings>(&[]),
         ];
         assert_eq!(read.len(), KINDS.len());

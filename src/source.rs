@@ -17,20 +17,22 @@ use crate::{
 
 mod coverage;
 mod delivery;
-mod json;
+pub(crate) mod json;
 mod kinds;
 pub(crate) mod pointer;
 mod reading;
 pub(crate) mod rules;
 mod sample;
+mod scim;
 
 pub use crate::departure::Unreadable;
 use coverage::Coverage;
 use kinds::Samples;
-pub use kinds::{KINDS, KindSpec, SourceKind};
+pub use kinds::{KINDS, KindSpec, Protocol, SourceKind};
 use reading::Reader;
 use rules::{EventTable, PersonTable};
 pub use sample::Subject;
+pub use scim::SCIM_SAMPLES;
 
 /// One identity source.
 #[derive(Clone, Debug)]
@@ -39,6 +41,8 @@ pub struct Source {
     pub name: String,
     /// What it is.
     pub kind: &'static SourceKind,
+    /// What it speaks.
+    pub protocol: Protocol,
     /// Where the keys are that its deliveries are checked with.
     pub keys: KeySource,
     /// How it proves that a delivery is its own.
@@ -107,7 +111,7 @@ struct Table {
     #[serde(default, deserialize_with = "crate::settings::duration::option")]
     response_timeout: Option<Duration>,
     #[serde(default, deserialize_with = "settle")]
-    settle: Duration,
+    settle: Option<Duration>,
     /// The providers that this source covers, and no other.
     providers: Option<Vec<String>>,
     /// The providers that this source does not cover.
@@ -130,8 +134,8 @@ struct Table {
     person: Option<PersonTable>,
 }
 
-fn settle<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    duration::within(deserializer, Duration::ZERO, duration::DAY)
+fn settle<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration::within(deserializer, Duration::ZERO, duration::DAY).map(Some)
 }
 
 /// Returns the keys of a source's tables, by the path of each.
@@ -189,24 +193,30 @@ impl Source {
         })?;
         let spec = known.spec().map_err(|why| vec![("kind", why)])?;
         let mut errors = Vec::new();
+        if spec.protocol == Protocol::Scim {
+            errors.extend(scim::check(&given));
+        }
         let authentication = authentication(name, known, &spec, &mut given).map_err(|why| errors.push(("", why)));
         let coverage = Coverage::new(given.providers.take(), given.except.take(), providers);
         let coverage = coverage.map_err(|wrong| errors.extend(wrong));
         // A sender's own samples no longer fit a body that is read otherwise, unless code of ours lies between.
         let is_remapped = known.normalize.is_none() && (given.event.is_some() || given.person.is_some());
         let reader = reader(known, &mut given, &spec, &mut errors);
-        let (Ok((scheme, keys)), Ok(coverage), Some(reader)) = (authentication, coverage, reader) else {
+        let (Ok((scheme, keys)), Ok(coverage), Some(reader), true) =
+            (authentication, coverage, reader, errors.is_empty())
+        else {
             return Err(errors);
         };
         let reader = Reader { id_is_signed: matches!(scheme, Scheme::Hmac(_)), ..reader };
         Ok(Self {
             name: name.to_owned(),
             kind: known,
+            protocol: spec.protocol,
             keys,
             scheme,
             reply: given.reply.unwrap_or(spec.reply),
             response_timeout: given.response_timeout.unwrap_or(spec.response_timeout),
-            settle: given.settle,
+            settle: given.settle.unwrap_or(spec.settle),
             challenge: spec.challenge,
             coverage,
             reader,

@@ -37,13 +37,15 @@ pub enum Veto {
     ActiveElsewhere,
     /// The event id is known with another person or another time.
     EventIdReused,
+    /// A SCIM client removed the person within an hour of creating them.
+    RemovedRightAfterCreation,
     /// The source's `settle` has not passed.
     Settling,
 }
 
 impl Veto {
     /// All of them, in the order of a report.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Paused,
         Self::DryRun,
         Self::Protected,
@@ -53,6 +55,7 @@ impl Veto {
         Self::PersonReturned,
         Self::ActiveElsewhere,
         Self::EventIdReused,
+        Self::RemovedRightAfterCreation,
         Self::Settling,
     ];
 
@@ -68,6 +71,7 @@ impl Veto {
             Self::PersonReturned => "person_returned",
             Self::ActiveElsewhere => "active_elsewhere",
             Self::EventIdReused => "event_id_reused",
+            Self::RemovedRightAfterCreation => "removed_right_after_creation",
             Self::Settling => "settling",
         }
     }

@@ -86,8 +86,9 @@ impl Check {
         if self.offline {
             return Ok(());
         }
-        if self.stack.is_named() {
-            results.extend(ledger::check(&self.stack).await);
+        match self.stack.is_named() {
+            true => results.extend(ledger::check(&self.stack).await),
+            false => results.extend(configuration::without_ledger(&config)),
         }
         results.extend(secrets::check(&mut config, self.live).await?);
         Ok(())

@@ -1,5 +1,7 @@
 //! `offboard send`: a sample departure, signed as its source would sign it.
 
+mod scim;
+
 use std::{
     io::{IsTerminal, stdin},
     process::ExitCode,
@@ -10,7 +12,7 @@ use clap::Args;
 use offboard::{
     config::{BaseUrl, Config, suggestion},
     person::Email,
-    source::{KINDS, Source, SourceKind, Subject},
+    source::{KINDS, Protocol, Source, SourceKind, Subject},
 };
 use reqwest::Url;
 use secrecy::SecretString;
@@ -92,14 +94,14 @@ impl Send {
             print(&format!("{key_set:#}"));
             return Ok(ExitCode::SUCCESS);
         }
+        if source.protocol == Protocol::Scim {
+            return scim::run(self, &source, &secret).await;
+        }
         let at = self.at.unwrap_or(now);
         let signed = Delivery::sample(&source, &self.sample, &secret, self.subject(), &id, at);
         let delivery = signed.map_err(Error::msg)?;
         let url = self.to.as_ref().map(|to| self.webhook(to.url()).to_string());
-        if let Some(to) = self.to.as_ref().filter(|_| !self.print_curl && !self.print_event)
-            && !self.is_confirmed(to)?
-        {
-            Screen::new(self.configured.json).line("nothing was sent");
+        if !self.may_send()? {
             return Ok(ExitCode::SUCCESS);
         }
         match url {
@@ -133,6 +135,17 @@ impl Send {
         Source::of_kind(name).unwrap_or_else(|why| {
             wrong_usage(&format!("{name} must be configured: {why}. `offboard sources {name}` shows what to configure"))
         })
+    }
+
+    /// Asks, unless nothing is to be sent. Says so if nothing is.
+    fn may_send(&self) -> anyhow::Result<bool> {
+        if let Some(to) = self.to.as_ref().filter(|_| !self.print_curl && !self.print_event)
+            && !self.is_confirmed(to)?
+        {
+            Screen::new(self.configured.json).line("nothing was sent");
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     /// Asks before anything is sent beyond this machine.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 use clap::{Args, builder::PossibleValuesParser};
-use offboard::source::{KINDS, KindSpec, Reply, SourceKind};
+use offboard::source::{KINDS, KindSpec, Protocol, Reply, SourceKind};
 use serde_json::{Value, json};
 
 use offboard_sandbox::screen::{Ink, Screen, print};
@@ -79,6 +79,10 @@ impl Sources {
             screen.section("Limitations", [spec.limitations.clone()]);
         }
         let answer = match spec.reply() {
+            _ if spec.protocol == Protocol::Scim => {
+                return screen
+                    .section("Answer", ["as SCIM 2.0 says; a write is refused for no reason of ours".to_owned()]);
+            }
             Reply::Report => "the report",
             Reply::Empty => "an empty 200",
             Reply::Accepted => "an empty 202",
@@ -88,7 +92,7 @@ impl Sources {
 
     /// Returns the steps to take in the sender's settings.
     fn steps(&self, kind: &SourceKind, spec: &KindSpec) -> Vec<String> {
-        let url = format!("{}/webhooks/{}", self.url.trim_end_matches('/'), kind.name);
+        let url = format!("{}{}", self.url.trim_end_matches('/'), spec.protocol.path(kind.name));
         spec.setup.iter().map(|step| step.replace("{url}", &url)).collect()
     }
 

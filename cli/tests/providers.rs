@@ -72,7 +72,7 @@ fn section_that_is_shown_of_a_kind_is_valid_also_with_what_may_be_left_out() {
     for kind in ProviderKind::all() {
         let text = stdout(&providers(&["show", kind.name]));
         let (_, rest) = text.split_once("\nIn offboard.toml\n").expect("a section");
-        let (section, rest) = rest.split_once("\n\n").expect("more of them");
+        let (section, rest) = rest.split_once("\n\n").unwrap_or((rest, ""));
         let secret = format!("offboard/providers/{}, a JSON object with {}", kind.name, kind.secret_keys());
         assert_ne!(rest.contains(&secret), kind.is_manual(), "{rest}");
         let optional = section.lines().map(|line| line.trim().trim_start_matches("# ")).collect::<Vec<_>>().join("\n");

@@ -36,8 +36,12 @@ impl Served {
 
     /// Runs `offboard send` in the environment that the sandbox asks for, behind a proxy that does not answer.
     fn send(&self, arguments: &[&str]) -> Output {
+        self.run(&[&["send"], arguments].concat())
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(BINARY);
-        command.arg("send").args(arguments);
+        command.args(arguments);
         command.env("HTTP_PROXY", "http://127.0.0.1:1").env("http_proxy", "http://127.0.0.1:1");
         for (name, value) in self.given["environment"].as_object().expect("an environment") {
             command.env(name, value.as_str().expect("text"));
@@ -85,6 +89,41 @@ fn every_source_is_signed_as_it_signs() {
 }
 
 #[test]
+fn user_of_a_scim_source_is_created_updated_disabled_and_deleted() {
+    let served = Served::start();
+    let base = served.text("/webhooks/entra").strip_suffix("/scim/v2/entra").expect("a SCIM endpoint").to_owned();
+    let send = |sample: &str, code| {
+        let to = ["entra", "eve@example.com", "--json", "--to", &base, "--sample", sample];
+        let text = stdout(&served.send(&to), code);
+        serde_json::from_str::<Value>(&text).unwrap_or_default()
+    };
+    assert_eq!(send("updated", 1), Value::Null, "there is no such user yet");
+    let created = send("created", 0);
+    assert_eq!((&created["userName"], &created["active"]), (&"eve@example.com".into(), &true.into()));
+    assert_eq!(send("created", 1)["scimType"], "uniqueness");
+    let shown = stdout(&served.run(&["identities", "show", "entra", "eve@example.com", "--json"]), 0);
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!((&shown["emails"][0]["value"], shown["active_at"].is_string()), (&"e…@example.com".into(), true));
+    assert_eq!(send("updated", 0)["displayName"], "A sample user");
+    let disabled = send("departure", 0);
+    assert_eq!((&disabled["id"], &disabled["active"]), (&created["id"], &false.into()));
+    send("deleted", 0);
+    // Nobody is there: somebody is created first.
+    let other = send("departure", 0);
+    assert!(other["active"] == false && other["id"] != created["id"], "{other}");
+    let id = created["id"].as_str().expect("an id");
+    let arguments = ["entra", "eve@example.com", "--print-curl", "--to", &base];
+    let unnamed = served.send(&arguments);
+    assert!(String::from_utf8_lossy(&unnamed.stderr).contains("--person-id"));
+    stdout(&unnamed, 2);
+    let curl = stdout(&served.send(&[&arguments[..], &["--person-id", id]].concat()), 0);
+    assert!(curl.contains("-X PATCH") && curl.contains(&format!("'{base}/scim/v2/entra/Users/{id}'")), "{curl}");
+    let unknown = served.send(&["entra", "eve@example.com", "--to", &base, "--sample", "departed"]);
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("is not a sample of a SCIM source"));
+    stdout(&unknown, 2);
+}
+
+#[test]
 fn event_id_that_was_used_at_another_time_is_held() {
     let served = Served::start();
     let webhook = served.text("/webhooks/workos").to_owned();
@@ -128,7 +167,7 @@ fn what_cannot_be_sent_is_told() {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let unknown = errors(&["nosuch", "lee@example.com", "--to", &webhook], 2);
-    assert!(unknown.contains("directory, hr, payroll, workos"), "{unknown}");
+    assert!(unknown.contains("directory, entra, hr, payroll, workos"), "{unknown}");
     let misspelt = errors(&["wrokos", "lee@example.com", "--to", &webhook], 2);
     assert!(misspelt.contains("did you mean `workos`?"), "{misspelt}");
     let unasked = errors(&["workos", "lee@example.com", "--to", "https://api.example.com"], 2);
@@ -162,9 +201,13 @@ fn every_kind_is_listed_and_signs_for_itself_unless_it_must_be_configured() {
     for kind in listed.as_array().expect("a list") {
         let name = kind["kind"].as_str().expect("a name");
         let text = stdout(&offboard(&["sources", name, "--url", "https://api.example.com/"], ""), 0);
-        assert!(text.contains(&format!("https://api.example.com/webhooks/{name}")), "{text}");
+        let is_scim = name == "scim";
+        let path = if is_scim { "/scim/v2/scim".to_owned() } else { format!("/webhooks/{name}") };
+        assert!(text.contains(&format!("https://api.example.com{path}")), "{text}");
+        // Which user is disabled, a SCIM client has to find out first.
+        let sample = if is_scim { "created" } else { "departure" };
         let sent = offboard(
-            &["send", name, "lee@example.com", "--print-event", "--config", OTHER],
+            &["send", name, "lee@example.com", "--print-event", "--config", OTHER, "--sample", sample],
             "whsec_c2VjcmV0LXNlY3JldA==",
         );
         if !sent.status.success() {
@@ -175,7 +218,7 @@ fn every_kind_is_listed_and_signs_for_itself_unless_it_must_be_configured() {
             continue;
         }
         let event: Value = serde_json::from_slice(&sent.stdout).expect("an event");
-        assert_eq!(event["rawPath"], format!("/webhooks/{name}"));
+        assert_eq!(event["rawPath"], if is_scim { path + "/Users" } else { path });
         let headers = event["headers"].as_object().expect("headers");
         let proof = ["signature", "authorization", "webhook", "token", "s256"];
         assert!(headers.keys().any(|header| proof.iter().any(|part| header.contains(part))), "{name}: {headers:?}");

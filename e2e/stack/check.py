@@ -40,6 +40,7 @@ def check(function):
 
 for function in (
     definition.the_template_agrees_with_itself,
+    definition.the_scim_endpoint_is_the_same_function_with_concurrency_of_its_own,
     definition.a_plain_deployment_sets_no_parameter,
     definition.the_table_has_its_indexes,
     definition.the_tick_calls_the_function_every_minute,

@@ -18,6 +18,17 @@ def the_template_agrees_with_itself(world):
     assert reserved["Default"] == 0 and min(filter(None, reserved["AllowedValues"])) >= most + 1 + 2, reserved
 
 
+def the_scim_endpoint_is_the_same_function_with_concurrency_of_its_own(world):
+    function, scim = (dict(TEMPLATE["Resources"][name]["Properties"]) for name in ("Function", "Provisioning"))
+    routes = [(event["Properties"]["Method"], event["Properties"]["Path"]) for event in scim.pop("Events").values()]
+    assert routes == [("ANY", "/scim/v2/{source}/{proxy+}")], routes
+    environments = [one.pop("Environment")["Variables"] for one in (function, scim)]
+    assert environments[1] == environments[0] | {"OFFBOARD_METRICS_FUNCTION": {"Ref": "Function"}}, environments
+    for name in ("Description", "ReservedConcurrentExecutions"):
+        assert function.pop(name) != scim.pop(name), name
+    assert {key: value for key, value in function.items() if key not in ("Events", "EventInvokeConfig")} == scim, scim
+
+
 def a_plain_deployment_sets_no_parameter(world):
     saved = tomllib.loads((ROOT / "samconfig.toml").read_text())
     assert set(saved) == {"version", "default"} and set(saved["default"]) == {"deploy"}, saved
@@ -28,9 +39,9 @@ def the_table_has_its_indexes(world):
     table = world.aws.client("dynamodb").describe_table(TableName=world.stack.resources["Ledger"])["Table"]
     indexes = table["GlobalSecondaryIndexes"]
     keys = {index["IndexName"]: [key["AttributeName"] for key in index["KeySchema"]] for index in indexes}
-    assert keys == {"by_state": ["state", "due_at"], "by_month": ["month", "received_at"]}, keys
+    assert keys == {"by_state": ["state", "due_at"], "by_month": ["month", "received_at"], "by_source": ["source", "id"]}, keys
     types = {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]}
-    assert types == {"id": "S", "state": "S", "due_at": "N", "month": "S", "received_at": "N"}, types
+    assert types == {"id": "S", "state": "S", "due_at": "N", "month": "S", "received_at": "N", "source": "S"}, types
     properties = TEMPLATE["Resources"]["Ledger"]["Properties"]
     assert properties["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     assert properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
@@ -63,6 +74,7 @@ def every_alarm_watches_an_existing_metric_and_notifies_the_topic(world):
         ("offboard", "function", function),
         ("offboard", "api", api),
         ("AWS/Lambda", "FunctionName", function),
+        ("AWS/Lambda", "FunctionName", made["Provisioning"]),
         ("AWS/ApiGateway", "ApiId", api),
     }, named
     filters = world.aws.client("logs").describe_metric_filters(logGroupName=made["AccessLogs"])["metricFilters"]

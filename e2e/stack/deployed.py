@@ -122,7 +122,8 @@ class Stack:
         s3.put_object(Bucket=name, Key="layer.zip", Body=zipped("offboard.toml", config.read_bytes()))
         resources = copy.deepcopy(TEMPLATE["Resources"])
         resources = {key: value for key, value in resources.items() if key not in ALARMS_WITH_MATH}
-        resources["Function"]["Properties"]["CodeUri"] = {"Bucket": name, "Key": "function.zip"}
+        for function in ("Function", "Provisioning"):
+            resources[function]["Properties"]["CodeUri"] = {"Bucket": name, "Key": "function.zip"}
         resources["Configuration"]["Properties"]["ContentUri"] = {"Bucket": name, "Key": "layer.zip"}
         parameters = {"Architecture": ARCHITECTURE} | parameters
         cloudformation.create_stack(

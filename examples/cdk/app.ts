@@ -29,8 +29,10 @@ class Offboard extends cdk.Stack {
     const code = new assets.Asset(this, "Code", { path: path.join(props.release, "function.zip") });
     const configuration = new assets.Asset(this, "OwnConfiguration", { path: props.configuration });
 
-    const lambda = template.getResource("Function") as sam.CfnFunction;
-    lambda.codeUri = { bucket: code.s3BucketName, key: code.s3ObjectKey };
+    for (const name of ["Function", "Provisioning"]) {
+      const lambda = template.getResource(name) as sam.CfnFunction;
+      lambda.codeUri = { bucket: code.s3BucketName, key: code.s3ObjectKey };
+    }
     const layer = template.getResource("Configuration") as sam.CfnLayerVersion;
     layer.contentUri = { bucket: configuration.s3BucketName, key: configuration.s3ObjectKey };
 

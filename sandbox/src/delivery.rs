@@ -7,7 +7,7 @@ use offboard::{
     webhook::Scheme,
 };
 use reqwest::{
-    Url,
+    Method, Url,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 use secrecy::SecretString;
@@ -60,10 +60,18 @@ impl Delivery {
 
     /// The same delivery as a command line that can be pasted into a shell.
     pub fn curl(&self, url: &str) -> String {
+        self.curl_by(&Method::POST, url)
+    }
+
+    /// The same request by this method as a command line.
+    pub fn curl_by(&self, method: &Method, url: &str) -> String {
         let headers = self.headers.iter().filter(|(name, _)| name != "user-agent");
         let headers = headers.map(|(name, value)| format!(" -H {}", quoted(&format!("{name}: {value}"))));
         let body = String::from_utf8_lossy(&self.body);
-        format!("curl -sS{} --data-binary {} {}", headers.collect::<String>(), quoted(&body), quoted(url))
+        // With a body, curl posts by itself.
+        let method = if *method == Method::POST { String::new() } else { format!(" -X {method}") };
+        let body = if body.is_empty() { String::new() } else { format!(" --data-binary {}", quoted(&body)) };
+        format!("curl -sS{method}{}{body} {}", headers.collect::<String>(), quoted(url))
     }
 
     /// The same delivery as it goes over the wire; the body pretty-printed if it is JSON.
@@ -77,8 +85,13 @@ impl Delivery {
         lines.chain(body.lines().map(str::to_owned)).collect()
     }
 
-    /// Sends it and reads the whole answer.
+    /// Posts it and reads the whole answer.
     pub async fn send(&self, url: &str) -> Result<Reply, String> {
+        self.send_by(Method::POST, url).await
+    }
+
+    /// Sends it by this method and reads the whole answer.
+    pub async fn send_by(&self, method: Method, url: &str) -> Result<Reply, String> {
         let url = Url::parse(url).map_err(|error| format!("{url} is not a URL: {error}"))?;
         let client = client(&url)?;
         let mut headers = HeaderMap::new();
@@ -88,7 +101,7 @@ impl Delivery {
         }
         let begun = Instant::now();
         let failed = |error: reqwest::Error| format!("{} does not answer: {}", at(&url), root(&error));
-        let sent = client.post(url.clone()).headers(headers).body(self.body.clone()).send().await;
+        let sent = client.request(method, url.clone()).headers(headers).body(self.body.clone()).send().await;
         let response = sent.map_err(failed)?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();

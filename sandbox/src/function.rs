@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use offboard::source::Source;
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::{
@@ -93,9 +94,14 @@ impl Function {
         tick(&self.api).await
     }
 
-    /// The address of a source's webhook.
-    pub fn webhook(&self, source: &str) -> String {
-        format!("http://{}/webhooks/{source}", reachable(self.gateway))
+    /// The URL of the API.
+    pub fn url(&self) -> String {
+        format!("http://{}", reachable(self.gateway))
+    }
+
+    /// The URL of a source's webhook, or SCIM endpoint.
+    pub fn endpoint(&self, source: &Source) -> String {
+        self.url() + &source.protocol.path(&source.name)
     }
 
     /// Waits until the function ends by itself, which it should not.

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// The sources of the sandbox's configuration.
-const SOURCES: [&str; 4] = ["directory", "workos", "hr", "payroll"];
+const SOURCES: [&str; 5] = ["directory", "workos", "hr", "payroll", "entra"];
 /// The policy of the story: the mass departure is more than it allows.
 const POLICY: &str = "\n[policy]\nmode = \"live\"\nmax_departures = { count = 20, per = \"1h\" }\n";
 /// The providers of the sandbox's configuration, in the order of a report.

@@ -134,14 +134,14 @@ impl Removing<'_> {
         });
         let canary = self.config.canary.as_ref();
         Some(match () {
-            () if own.is_some_and(|own| self.policy.protects(own)) => {
+            () if account.addresses().any(|address| self.policy.protects(address)) => {
                 AccountResult::of(Outcome::Protected).reason("protected")
             }
-            () if own.is_some_and(|own| canary.is_some_and(|canary| canary.is(own))) => {
+            () if canary.is_some_and(|canary| account.addresses().any(|address| canary.is(address))) => {
                 AccountResult::of(Outcome::Protected).reason("canary").detail("this account is the canary")
             }
             () if another => {
-                let detail = "the id is the person's, the address is another";
+                let detail = "the account's own address is another than the person's";
                 AccountResult::of(Outcome::Ambiguous).reason("address_differs").detail(detail)
             }
             () if former.is_some() => AccountResult::of(Outcome::Ambiguous).reason(former.unwrap_or_default()),

@@ -3,12 +3,15 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, header};
 use lambda_http::{aws_lambda_events::query_map::QueryMap, request::LambdaRequest};
+use percent_encoding::percent_decode_str;
+
+use crate::scim::Envelope;
 
 /// The longest path that becomes a URI; a longer one is no route of ours.
 const LONGEST_PATH: usize = 4096;
 
 /// Makes an envelope harmless; says whether it was whole. A body that is no base64, though the envelope says so, is
-/// dropped: no signature fits what is left. Nothing here reads the query, and the host only serves to build a URI that is not read.
+/// dropped: no signature fits what is left. Query and host only serve to build a URI that is not read; [`read`] keeps them.
 pub(super) fn mend(request: &mut LambdaRequest) -> bool {
     match request {
         LambdaRequest::ApiGatewayV2(event) => {
@@ -45,6 +48,47 @@ pub(super) fn mend(request: &mut LambdaRequest) -> bool {
         }
         _ => true,
     }
+}
+
+/// Returns what SCIM needs of an envelope, and [`mend`] takes out.
+pub(super) fn read(request: &LambdaRequest) -> Envelope {
+    match request {
+        LambdaRequest::ApiGatewayV2(event) => {
+            let query = event.raw_query_string.as_deref().unwrap_or_default();
+            let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+            let host = event.request_context.domain_name.clone();
+            Envelope { query, host: host.filter(|host| is_host(host)), stage: String::new() }
+        }
+        LambdaRequest::ApiGatewayV1(event) => {
+            let whole = event.request_context.path.as_deref().unwrap_or_default();
+            let stage = event.path.as_deref().and_then(|path| whole.strip_suffix(path)).unwrap_or_default();
+            let host = event.request_context.domain_name.clone();
+            let query = pairs(&event.multi_value_query_string_parameters, &event.query_string_parameters);
+            Envelope { query, host: host.filter(|host| is_host(host)), stage: stage.to_owned() }
+        }
+        LambdaRequest::Alb(event) => {
+            let headers = event.headers.get(header::HOST).or(event.multi_value_headers.get(header::HOST));
+            let host = headers.and_then(|host| host.to_str().ok()).map(str::to_owned);
+            let encoded = pairs(&event.multi_value_query_string_parameters, &event.query_string_parameters);
+            // A load balancer hands the query over as it was sent.
+            let decoded = |text: String| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+            let query = encoded.into_iter().map(|(name, value)| (decoded(name), decoded(value)));
+            Envelope { query: query.collect(), host: host.filter(|host| is_host(host)), stage: String::new() }
+        }
+        _ => Envelope::default(),
+    }
+}
+
+fn pairs(several: &QueryMap, single: &QueryMap) -> Vec<(String, String)> {
+    let all = if several.is_empty() { single } else { several };
+    all.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// A host is shown to the caller in addresses: nothing but a name and a port.
+fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() < 256
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte))
 }
 
 fn mend_body(is_base64: bool, body: &mut Option<String>) -> bool {

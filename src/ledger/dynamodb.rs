@@ -1,4 +1,4 @@
-//! The store in Amazon DynamoDB: consistent reads, conditional updates, transactions, two indexes. No scan.
+//! The store in Amazon DynamoDB: consistent reads, conditional updates, transactions, three indexes. No scan.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -32,7 +32,7 @@ const MAX_ATTEMPTS: u32 = 8;
 /// The first pause between them; each is twice the one before.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A table with the key `id` and the indexes `by_state` and `by_month`.
+/// A table with the key `id` and the indexes `by_state`, `by_month` and `by_source`.
 #[derive(Clone, Debug)]
 pub struct DynamoDb {
     client: Client,
@@ -193,6 +193,24 @@ impl Store for DynamoDb {
             Ok::<_, LedgerError>(Cursor { id: text(last, "id")?, received_at: attributes::count(last, "received_at")? })
         });
         Ok((page.items().iter().map(item).collect::<Result<_, _>>()?, next.transpose()?))
+    }
+
+    async fn by_source(&self, source: &str) -> Result<Vec<String>, LedgerError> {
+        let (mut found, mut start): (Vec<String>, Option<Attributes>) = (Vec::new(), None);
+        loop {
+            let request = self.client.query().table_name(&self.table).index_name("by_source");
+            let request = request.key_condition_expression("#source = :source");
+            let request = request.expression_attribute_names("#source", "source");
+            let request = request.expression_attribute_values(":source", AttributeValue::S(source.to_owned()));
+            let page = request.set_exclusive_start_key(start).send().await.map_err(unavailable)?;
+            for attributes in page.items() {
+                found.push(text(attributes, "id")?);
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(found);
+            }
+        }
     }
 }
 

@@ -62,7 +62,7 @@ impl Holders {
     }
 
     /// Reads an item.
-    pub(super) fn read(item: &Item) -> Result<Self, LedgerError> {
+    pub(crate) fn read(item: &Item) -> Result<Self, LedgerError> {
         let mut holders = Self { crowded: item.fields.contains_key(CROWDED), ..Self::default() };
         for (name, text) in &item.fields {
             let Some(key) = name.strip_prefix("h:") else { continue };

@@ -41,6 +41,25 @@ pub struct KnownIdentity {
     pub departures: Vec<DepartureRef>,
 }
 
+/// Facts about one id.
+#[derive(Clone, Copy)]
+struct Said<'a> {
+    facts: &'a [&'a IdentityFact],
+    /// The last word about the person by whatever id, where a fact's time is our own clock's.
+    last_word: Option<i64>,
+    /// Changes that are made together with them.
+    beside: &'a [Change],
+}
+
+/// What became of an attempt to write an id's item.
+enum Swapped {
+    Yes,
+    /// The item has changed.
+    Stale,
+    /// What was to be written beside it has changed.
+    Conflict,
+}
+
 impl Ledger {
     /// Stores what a source said about its ids. Said again, nothing changes: an interrupted call goes on where it stopped.
     ///
@@ -64,11 +83,33 @@ impl Ledger {
             let last_words = self.last_words(part, &items, now).await?;
             let mut writes = Vec::new();
             for ((id, facts), last_word) in part.iter().zip(last_words) {
-                writes.push(self.store_facts_of(id, facts, items.get(&id.item()), last_word, now));
+                let (item, said) = (items.get(&id.item()), Said { facts, last_word, beside: &[] });
+                writes.push(self.store_facts_of(id, item, said, now));
             }
             stream::iter(writes).buffer_unordered(CONCURRENT_WRITES).try_collect::<Vec<_>>().await?;
         }
         Ok(())
+    }
+
+    /// Stores what a source said about one id, in one transaction with the changes `beside` it. Returns `false` if those
+    /// cannot be made any more: then nothing was stored.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used; then all may be written.
+    pub(crate) async fn store_fact_with(
+        &self,
+        source: &str,
+        fact: &IdentityFact,
+        beside: &[Change],
+        now: OffsetDateTime,
+    ) -> Result<bool, LedgerError> {
+        let Some(id) = IdentityKey::of(source, &fact.person) else { return Ok(false) };
+        let items = self.store.read(&BTreeSet::from([id.item()])).await?;
+        let part = [(id, vec![fact])];
+        let last_word = self.last_words(&part, &items, now).await?.into_iter().max().flatten();
+        let [(id, facts)] = &part;
+        let said = Said { facts, last_word, beside };
+        self.store_facts_of(id, items.get(&id.item()), said, now).await
     }
 
     /// Returns the last word about each person by whatever id of the source, where a fact's time is our own clock's.
@@ -97,24 +138,25 @@ impl Ledger {
     async fn store_facts_of(
         &self,
         id: &IdentityKey,
-        facts: &[&IdentityFact],
         item: Option<&Item>,
-        last_word: Option<i64>,
+        said: Said<'_>,
         now: OffsetDateTime,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<bool, LedgerError> {
         let mut stored = item.map(StoredIdentity::read).transpose()?.unwrap_or_default();
         for attempt in 0..MAX_CAS_ATTEMPTS {
             let mut identity = stored.identity.clone();
-            for fact in facts {
-                let at = said_at(fact, last_word.max(stored.last_word()).max(identity.last_word()), now);
+            for fact in said.facts {
+                let at = said_at(fact, said.last_word.max(stored.last_word()).max(identity.last_word()), now);
                 identity.record(fact, at);
             }
-            if identity == stored.identity {
-                return self.reopen(id, &stored, now).await;
-            }
             let after = StoredIdentity { identity, ..stored.clone() };
-            if self.swap_identity(id, &stored, &after, attempt > 0).await? {
-                return self.reopen(id, &after, now).await;
+            match self.swap_identity(id, &stored, &after, said.beside, attempt > 0).await? {
+                Swapped::Yes => {
+                    self.reopen(id, &after, now).await?;
+                    return Ok(true);
+                }
+                Swapped::Conflict => return Ok(false),
+                Swapped::Stale => {}
             }
             let item = self.item(&id.item()).await?;
             stored = item.as_ref().map(StoredIdentity::read).transpose()?.unwrap_or_default();
@@ -122,15 +164,21 @@ impl Ledger {
         Err(LedgerError::Contention)
     }
 
-    /// Writes an id's item and what changes in those of its traits: in one transaction, as far as it has room. Returns whether
-    /// it was unchanged since.
+    /// Writes an id's item and what changes in those of its traits: in one transaction, as far as it has room, with the changes
+    /// `beside` them.
     async fn swap_identity(
         &self,
         id: &IdentityKey,
         before: &StoredIdentity,
         after: &StoredIdentity,
+        beside: &[Change],
         is_retry: bool,
-    ) -> Result<bool, LedgerError> {
+    ) -> Result<Swapped, LedgerError> {
+        let mut changes = beside.to_vec();
+        if after.identity == before.identity {
+            let is_made = changes.is_empty() || self.store.change(&changes).await? == Changed::All;
+            return Ok(if is_made { Swapped::Yes } else { Swapped::Conflict });
+        }
         let document = serde_json::to_string(&after.identity).map_err(|_| LedgerError::Unreadable("identity"))?;
         let item = Item { id: id.item(), version: before.version + 1, document, ..Item::default() };
         let mut known = before.identity.holdings(id.source());
@@ -145,14 +193,15 @@ impl Ledger {
         let news = news.into_iter().filter(|(of, holding)| known.get(of) != Some(holding));
         merges.extend(news.map(|(of, holding)| holders::holds(&of, id, &holding, &before.departures)));
         // What finds no room is written before: the id's item says that all is.
-        let last = merges.split_off(merges.len().saturating_sub(MAX_CHANGES - 1));
+        changes.push(Change::Swap { item, expected: before.version });
+        let last = merges.split_off(merges.len().saturating_sub(MAX_CHANGES - changes.len()));
         self.merge_all(merges).await?;
-        let mut changes = vec![Change::Swap { item, expected: before.version }];
         changes.extend(last.into_iter().map(Change::Merge));
         loop {
             match self.store.change(&changes).await? {
-                Changed::All => return Ok(true),
-                Changed::None(refused) if refused.contains(&0) => return Ok(false),
+                Changed::All => return Ok(Swapped::Yes),
+                Changed::None(refused) if refused.iter().any(|n| *n < beside.len()) => return Ok(Swapped::Conflict),
+                Changed::None(refused) if refused.contains(&beside.len()) => return Ok(Swapped::Stale),
                 Changed::None(refused) => mark_crowded(&mut changes, &refused),
             }
         }
@@ -184,6 +233,15 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    /// Returns a source's ids that have or had this e-mail address or external id.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used.
+    pub async fn ids_with(&self, source: &str, of: &TraitKey) -> Result<Vec<IdentityKey>, LedgerError> {
+        let Some(item) = self.item(of.item()).await? else { return Ok(Vec::new()) };
+        Ok(Holders::read(&item)?.ids.into_keys().filter(|id| id.source() == source).collect())
     }
 
     /// Returns what the identity map knows of an id; `None` if nothing.

@@ -33,7 +33,7 @@ pub struct DepartureRef {
 }
 
 /// A hash for what is personal, or too long for an id: 32 hexadecimal digits.
-pub(super) fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     hex::encode(&Sha256::digest(text)[..16])
 }
 
@@ -46,6 +46,11 @@ impl IdentityKey {
         let by_external_id = || person.external_id.as_deref().map(|id| key('x', id));
         let by_email = || person.emails().next().map(|email| key('e', &email.canonical()));
         by_id.or_else(by_external_id).or_else(by_email)
+    }
+
+    /// Returns the hash of the source's own id; `None` for a weak key.
+    pub(crate) fn id_hash(&self) -> Option<&str> {
+        self.0.split_once('/')?.1.strip_prefix("i-")
     }
 
     /// Returns the source's name.

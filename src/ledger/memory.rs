@@ -47,6 +47,7 @@ impl Store for Memory {
                     item.document.clone_from(&new.document);
                     item.expires_at = new.expires_at;
                     item.index.clone_from(&new.index);
+                    item.source.clone_from(&new.source);
                 }
                 Change::Merge(merge) => apply(item, merge),
             }
@@ -73,6 +74,12 @@ impl Store for Memory {
         let mut found: Vec<_> = items.values().filter(of_month).cloned().collect();
         found.sort_by_key(|item| std::cmp::Reverse(item.index.as_ref().map(|index| index.received_at)));
         Ok((found, None))
+    }
+
+    async fn by_source(&self, source: &str) -> Result<Vec<String>, LedgerError> {
+        let items = self.items();
+        let listed = items.values().filter(|item| item.source.as_deref() == Some(source));
+        Ok(listed.map(|item| item.id.clone()).collect())
     }
 }
 

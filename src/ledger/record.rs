@@ -67,6 +67,9 @@ pub struct Record {
     /// Whether its event id was known with another person or another time.
     #[serde(default)]
     pub event_id_reused: bool,
+    /// Whether it follows the person's creation by a SCIM client within an hour.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub right_after_creation: bool,
     /// Whether it waits for the identity facts of its delivery to be stored.
     #[serde(default)]
     pub awaits_facts: bool,
@@ -187,6 +190,7 @@ impl Record {
             expires_at: None,
             vetoes: None,
             event_id_reused: false,
+            right_after_creation: false,
             awaits_facts: false,
             planned: false,
             late: BTreeSet::new(),

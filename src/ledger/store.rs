@@ -39,6 +39,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// # Errors
     /// If the store cannot be reached.
     async fn by_month(&self, month: &str, after: Option<Cursor>) -> Result<(Vec<Item>, Option<Cursor>), LedgerError>;
+
+    /// Returns the ids of all items that are listed under a source, in order. The index may lag behind.
+    ///
+    /// # Errors
+    /// If the store cannot be reached.
+    async fn by_source(&self, source: &str) -> Result<Vec<String>, LedgerError>;
 }
 
 /// Result of [`Store::change`].
@@ -63,6 +69,8 @@ pub struct Item {
     pub expires_at: Option<i64>,
     /// Attributes for the indexes, on records only.
     pub index: Option<Index>,
+    /// The source under which the item is listed, on users of a SCIM source only.
+    pub source: Option<String>,
     /// Sets of texts. None is empty.
     pub sets: BTreeMap<String, BTreeSet<String>>,
     /// Texts beside the document.
@@ -107,7 +115,7 @@ pub struct Cursor {
 /// One change of one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Writes `document`, `expires_at` and `index` of the item if the stored version is still `expected` (0: no document
+    /// Writes `document`, `expires_at`, `index` and `source` of the item if the stored version is still `expected` (0: no document
     /// yet); sets and fields stay as they are.
     Swap {
         /// The item as it is to be, with its new version.

@@ -14,7 +14,7 @@ use super::Unreadable;
 ///
 /// An object that names a key twice is refused (RFC 7493 2.3): one reader takes the first value and another the last, so
 /// what a sender put there twice, perhaps out of somebody's own profile, has no certain class.
-pub(super) fn document(text: &[u8]) -> Result<Value, Unreadable> {
+pub(crate) fn document(text: &[u8]) -> Result<Value, Unreadable> {
     // serde_json itself distinguishes a text that is not JSON from one that we refuse: only our own errors are about data.
     let error = |error: serde_json::Error| if error.is_data() { Unreadable::KeyTwice } else { Unreadable::NotJson };
     serde_json::from_slice(text).map(|Certain(value)| value).map_err(error)

@@ -9,6 +9,7 @@ use super::{
     Challenge, Reply,
     reading::Normalize,
     rules::{EventTable, PersonTable, Rule},
+    scim::SCIM_SAMPLES,
 };
 use crate::webhook::{Jwt, Signature, Token};
 
@@ -62,6 +63,7 @@ pub const KINDS: &[SourceKind] = kinds![
     onelogin,
     pingone,
     scalekit,
+    scim,
     shared_signals shared_signals::normalize,
     standard_webhooks,
     stytch,
@@ -70,6 +72,27 @@ pub const KINDS: &[SourceKind] = kinds![
     workos,
     zitadel zitadel::normalize,
 ];
+
+/// What a kind of source speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// It delivers events.
+    #[default]
+    Webhook,
+    /// It provisions users by SCIM 2.0.
+    Scim,
+}
+
+impl Protocol {
+    /// Returns the path at which a source of this name is reached.
+    pub fn path(self, name: &str) -> String {
+        match self {
+            Self::Webhook => format!("/webhooks/{name}"),
+            Self::Scim => format!("/scim/v2/{name}"),
+        }
+    }
+}
 
 /// What is known of a kind: the file of its name.
 #[derive(Debug, Deserialize)]
@@ -82,7 +105,11 @@ pub struct KindSpec {
     pub authentication: String,
     /// What its events and its authentication lack: what an administrator has to know before relying on them.
     pub limitations: String,
-    /// What to enter in the sender's settings, a step a line. `{url}` stands for the webhook's address.
+    /// What the sender speaks.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// What to enter in the sender's settings, a step a line. `{url}` stands for the webhook's address, or that of the SCIM
+    /// endpoint.
     pub setup: Vec<String>,
     /// What its section in the configuration needs beside its `kind`, to be adapted; a comment where it may be left out.
     #[serde(default)]
@@ -99,6 +126,9 @@ pub struct KindSpec {
     pub(super) reply: Reply,
     #[serde(default = "ten_seconds", with = "crate::settings::duration")]
     pub(super) response_timeout: std::time::Duration,
+    /// How long a departure waits unless configured.
+    #[serde(default, with = "crate::settings::duration")]
+    pub settle: std::time::Duration,
     pub(super) challenge: Option<Challenge>,
     #[serde(default)]
     pub(super) accept_unreadable: bool,
@@ -155,6 +185,9 @@ impl KindSpec {
 
     /// The names of its samples.
     pub fn samples(&self) -> Vec<&str> {
+        if self.protocol == Protocol::Scim {
+            return SCIM_SAMPLES.to_vec();
+        }
         self.samples.iter().flatten().map(|(name, _)| name.as_str()).collect()
     }
 

@@ -149,6 +149,11 @@ fn only(list: &[Value], key: &str, is: &str) -> Option<usize> {
 }
 
 impl Pointers {
+    /// The pointers as they were written.
+    pub(super) fn texts(&self) -> Vec<&str> {
+        self.0.iter().map(Pointer::text).collect()
+    }
+
     /// Returns why one of the pointers, which start at an event, can point at nothing.
     pub(super) fn is_vain(&self, items: Option<&Self>) -> Option<String> {
         self.0.iter().find_map(|pointer| pointer.is_vain(items))

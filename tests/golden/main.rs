@@ -21,6 +21,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 mod case;
+mod fault;
 mod faults;
 mod play;
 mod player;
@@ -29,6 +30,7 @@ mod settings;
 mod wire;
 
 use case::Case;
+use futures_util::{StreamExt, stream};
 use offboard::providers::{KINDS, ProviderKind};
 use play::World;
 
@@ -78,16 +80,21 @@ async fn stytch_b2b() {
 
 #[tokio::test]
 async fn products_as_data() {
-    let mut all = Vec::new();
-    for kind in data_kinds() {
-        all.extend(differences(kind).await);
-    }
+    let all = data_kinds_abreast(PLAYED_ABREAST, differences).await;
     assert!(all.is_empty(), "{} cases differ\n{}", all.len(), all.join("\n"));
 }
 
 /// The kinds in Rust that have an API.
 fn rust_kinds() -> impl Iterator<Item = &'static ProviderKind> {
     KINDS.iter().filter(|kind| !kind.is_manual())
+}
+
+/// So many kinds at a time, in which answers are waited for.
+const PLAYED_ABREAST: usize = 8;
+
+/// What `of` says of each kind that is data, so many kinds at a time.
+async fn data_kinds_abreast(abreast: usize, of: impl AsyncFn(&'static str) -> Vec<String>) -> Vec<String> {
+    stream::iter(data_kinds()).map(|kind| of(kind)).buffered(abreast).concat().await
 }
 
 /// The kinds that are data.

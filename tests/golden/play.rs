@@ -1,6 +1,11 @@
 //! Plays a case through the engine.
 
-use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use offboard::{
@@ -78,10 +83,12 @@ impl Stage {
     /// Sets the case up at `player`. `more` are keys of the provider's table that win over the case's.
     pub fn new(case: &Case, world: &World, player: &Player, more: &str) -> Self {
         Self::with(case, world, player, more, &case.kind, Config::parse)
+            .unwrap_or_else(|faults| panic!("{}/{}: {faults}", case.kind, case.name))
     }
 
-    /// Sets the case up with the kind in the file `providers/mutant.toml` of `folder` in place of its own.
-    fn of_mutant(case: &Case, world: &World, player: &Player, folder: &Path) -> Self {
+    /// Sets the case up with the kind in the file `providers/mutant.toml` of `folder` in place of its own. `Err` if that cannot be
+    /// a kind.
+    fn of_mutant(case: &Case, world: &World, player: &Player, folder: &Path) -> Result<Self, Diagnostics> {
         let file = folder.join("offboard.toml");
         Self::with(case, world, player, "", "mutant", |text, mode| {
             std::fs::write(&file, text).unwrap();
@@ -96,12 +103,12 @@ impl Stage {
         more: &str,
         kind: &str,
         read: impl Fn(&str, Option<&str>) -> Result<Config, Diagnostics>,
-    ) -> Self {
+    ) -> Result<Self, Diagnostics> {
         let host = format!("http://{}", player.address);
         let keys = more.lines().filter_map(|line| line.split_once(' ')).map(|(key, _)| key).collect::<Vec<_>>();
         let own = case.provider.replace("$host", &host);
         let own: Vec<_> = own.lines().filter(|line| !keys.iter().any(|key| line.starts_with(key))).collect();
-        let base = format!("{host}{}", vendors_path(case, &own.join("\n")));
+        let base = format!("{host}{}", vendors_path(case));
         let text = format!(
             "[policy]\n{}\n[sources.golden]\nkind = \"workos\"\n[providers.{name}]\nkind = \"{kind}\"\nsecret = \"{}\"\nbase_url = \"{base}\"\n{}\n{more}",
             case.policy,
@@ -109,10 +116,9 @@ impl Stage {
             own.join("\n"),
             name = case.kind,
         );
-        let mut config = read(&text, (!case.policy.contains("mode")).then_some("live"))
-            .unwrap_or_else(|faults| panic!("{}/{}: {faults}", case.kind, case.name));
+        let mut config = read(&text, (!case.policy.contains("mode")).then_some("live"))?;
         let engine = Engine::new(&mut config, world.client.clone());
-        Self { config, engine }
+        Ok(Self { config, engine })
     }
 
     /// One departure.
@@ -149,7 +155,20 @@ fn assignment(person: &Person, config: &Config) -> Assignment {
 }
 
 /// The path of the vendor's own base URL.
-fn vendors_path(case: &Case, own: &str) -> String {
+fn vendors_path(case: &Case) -> String {
+    // A sweep asks thousands of times.
+    static KNOWN: Mutex<BTreeMap<(String, String), String>> = Mutex::new(BTreeMap::new());
+    let key = (case.kind.clone(), case.provider.clone());
+    let known = KNOWN.lock().unwrap().get(&key).cloned();
+    known.unwrap_or_else(|| {
+        let path = read_vendors_path(case);
+        KNOWN.lock().unwrap().insert(key, path.clone());
+        path
+    })
+}
+
+fn read_vendors_path(case: &Case) -> String {
+    let own = case.provider.replace("$host", "https://product.example.com");
     assert!(ProviderKind::named(&case.kind).is_some(), "no kind {}", case.kind);
     let text = format!("[sources.golden]\nkind = \"workos\"\n[providers.p]\nkind = \"{}\"\n{own}", case.kind);
     // A kind without an address of its own must be given one, and then has no path either.
@@ -206,7 +225,8 @@ pub async fn whole(case: &Case, world: &World) -> Result<(), String> {
 /// The same with the kind in the file `providers/mutant.toml` of `folder` in place of the case's.
 pub async fn whole_of_mutant(case: &Case, world: &World, folder: &Path) -> Result<(), String> {
     let player = Player::start().await;
-    on(&Stage::of_mutant(case, world, &player, folder), case, world, &player).await
+    let stage = Stage::of_mutant(case, world, &player, folder).map_err(|faults| faults.to_string())?;
+    on(&stage, case, world, &player).await
 }
 
 async fn on(stage: &Stage, case: &Case, world: &World, player: &Player) -> Result<(), String> {

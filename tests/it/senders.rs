@@ -157,7 +157,7 @@ fn every_sender_shows_its_proof_where_its_page_says_and_is_answered_in_time() {
     }
     let signals = source(&table("shared_signals"));
     assert_eq!((signals.response_timeout.as_secs(), signals.reply), (10, Reply::Accepted));
-    assert_eq!(SENDERS.len() + ["hmac", "token", "shared_signals"].len(), KINDS.len());
+    assert_eq!(SENDERS.len() + ["hmac", "token", "shared_signals", "scim"].len(), KINDS.len());
 }
 
 /// What the kind's own file makes of a signature that the sender's own library made, or its page shows.

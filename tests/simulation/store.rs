@@ -55,4 +55,8 @@ impl Store for FaultyStore {
     async fn by_month(&self, month: &str, after: Option<Cursor>) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
         self.world.memory.by_month(month, after).await
     }
+
+    async fn by_source(&self, source: &str) -> Result<Vec<String>, LedgerError> {
+        self.world.memory.by_source(source).await
+    }
 }

@@ -3,7 +3,7 @@
 use offboard::{
     config::{Config, ProviderConfig},
     providers::Confidence,
-    source::Source,
+    source::{Protocol, Source},
 };
 use offboard_sandbox::screen::plural;
 
@@ -16,6 +16,16 @@ const NEITHER_TIME_NOR_ID: &str = "gives its events neither a time nor an id: a 
 const NO_CANARY: &str = "has no `canary`: where a look-up shows nothing, the person is taken for absent, even if it could see \
                          nobody at all. Name the e-mail address of an account that is always there";
 
+const UNDERSCORE: &str = "has an underscore in its name: Okta refuses a base URL with one. Use a hyphen";
+const NO_LEDGER: &str = "keeps its users in the ledger: without the ledger's table they are forgotten with the process. Name the \
+                         stack with --stack to have the table checked";
+
+/// Warns of SCIM sources where no stack, and so no ledger, is named.
+pub(super) fn without_ledger(config: &Config) -> Vec<CheckResult> {
+    let sources = config.sources.values().filter(|source| source.protocol == Protocol::Scim);
+    sources.map(|source| CheckResult::warning(format!("source {}", source.name), NO_LEDGER)).collect()
+}
+
 /// Reports on a configuration that was read.
 pub(super) fn check(config: &Config) -> Vec<CheckResult> {
     let Config { policy, sources, providers, .. } = config;
@@ -27,7 +37,12 @@ pub(super) fn check(config: &Config) -> Vec<CheckResult> {
 }
 
 fn source(source: &Source) -> Vec<CheckResult> {
-    let warnings = [(!source.knows_ids(), BY_ADDRESS_ALONE), (!source.identifies_events(), NEITHER_TIME_NOR_ID)];
+    let is_refused = source.protocol == Protocol::Scim && source.name.contains('_');
+    let warnings = [
+        (!source.knows_ids(), BY_ADDRESS_ALONE),
+        (!source.identifies_events(), NEITHER_TIME_NOR_ID),
+        (is_refused, UNDERSCORE),
+    ];
     let warnings = warnings.into_iter().filter(|(is_so, _)| *is_so);
     warnings.map(|(_, warning)| CheckResult::warning(format!("source {}", source.name), warning)).collect()
 }
@@ -75,6 +90,15 @@ mod tests {
             let person = "person = { email = \"/e\", external_id = \"/x\" }\n";
             assert_eq!(warnings(&format!("{HMAC}{table}{person}{INSTAPLY}")), [""; 0], "{key}");
         }
+    }
+
+    #[test]
+    fn scim_source_is_warned_of_an_underscore_and_of_a_missing_ledger() {
+        let text = format!("[sources.okta-scim]\nkind = \"scim\"\n{INSTAPLY}");
+        assert_eq!(warnings(&text), [""; 0]);
+        assert_eq!(warnings(&text.replace('-', "_")), ["source okta_scim has an underscore in its name"]);
+        let config = Config::parse(&text, None).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(without_ledger(&config).len(), 1);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Checks of the ledger: its table, its two indexes, and the pause.
+//! Checks of the ledger: its table, its three indexes, and the pause.
 
 use offboard::ledger::State;
 
@@ -10,6 +10,9 @@ use crate::{
 
 /// A month in which nothing was received.
 const EMPTY_MONTH: &str = "0000-01";
+
+/// A name that no source has.
+const NO_SOURCE: &str = "-";
 
 /// Checks the ledger of a stack.
 pub(super) async fn check(stack: &Stack) -> Vec<CheckResult> {
@@ -32,12 +35,14 @@ async fn ledger(connected: &Connected) -> Vec<CheckResult> {
     };
     let by_state = ledger.due(State::Pending, 0, 1).await.map(drop);
     let by_month = ledger.of_month(EMPTY_MONTH, None).await.map(drop);
-    let indexes = [("by_state", by_state), ("by_month", by_month)].map(|(name, read)| match read {
-        Ok(()) => CheckResult::ok(format!("index {name}"), "can be read"),
-        Err(error) => CheckResult::error(
-            format!("index {name}"),
-            format!("{error}; deploy template.yaml, which has it, and allow dynamodb:Query on it"),
-        ),
-    });
+    let by_source = ledger.count_users(NO_SOURCE).await.map(drop);
+    let indexes =
+        [("by_state", by_state), ("by_month", by_month), ("by_source", by_source)].map(|(name, read)| match read {
+            Ok(()) => CheckResult::ok(format!("index {name}"), "can be read"),
+            Err(error) => CheckResult::error(
+                format!("index {name}"),
+                format!("{error}; deploy template.yaml, which has it, and allow dynamodb:Query on it"),
+            ),
+        });
     [paused].into_iter().chain(indexes).collect()
 }

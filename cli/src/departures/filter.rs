@@ -147,6 +147,9 @@ mod tests {
         for veto in Veto::ALL {
             assert_eq!(reason(veto.as_str()), Ok(veto));
         }
-        assert!(reason("tired").is_err_and(|error| error.ends_with("event_id_reused, settling")));
+        assert!(
+            reason("tired")
+                .is_err_and(|error| error.ends_with("event_id_reused, removed_right_after_creation, settling"))
+        );
     }
 }

@@ -1,11 +1,11 @@
 //! `offboard identities show`.
 
-use std::process::ExitCode;
+use std::{collections::BTreeSet, process::ExitCode};
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use clap::Args;
 use offboard::{
-    ledger::{Held, IdentityKey, KnownIdentity, Ledger},
+    ledger::{Held, IdentityKey, KnownIdentity, Ledger, TraitKey},
     person::{Email, Person, mask_addresses, mask_departure_id},
 };
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use offboard_sandbox::screen::{Screen, print};
 pub struct Show {
     /// The source, as the configuration names it
     source: String,
-    /// The id by which its events name the person; of a source without ids the external id, else the e-mail address
+    /// The id by which its events name the person, the external id, or the e-mail address
     id: String,
     #[command(flatten)]
     stack: Stack,
@@ -51,14 +51,24 @@ impl Show {
         let by_id = Person { idp_id: Some(self.id.clone()), ..Person::default() };
         let by_external_id = Person { external_id: Some(self.id.clone()), ..Person::default() };
         let by_email = Email::parse(&self.id).map(|email| Person { email: Some(email), ..Person::default() });
-        for person in [by_id, by_external_id].into_iter().chain(by_email) {
-            let Some(key) = IdentityKey::of(&self.source, &person) else { continue };
+        let people: Vec<Person> = [by_id, by_external_id].into_iter().chain(by_email).collect();
+        for key in people.iter().filter_map(|person| IdentityKey::of(&self.source, person)) {
             let known = ledger.known(&key).await?;
             if known.is_some() {
                 return Ok(known);
             }
         }
-        Ok(None)
+        // A source's own id of the person may be one that only its sender and the ledger know.
+        let mut ids = BTreeSet::new();
+        for of in people.iter().flat_map(|person| TraitKey::all_of(&self.source, person)) {
+            ids.extend(ledger.ids_with(&self.source, &of).await?);
+        }
+        let mut ids = ids.into_iter();
+        match (ids.next(), ids.len()) {
+            (Some(only), 0) => Ok(ledger.known(&only).await?),
+            (Some(_), more) => bail!("{} ids of {} have or had it: name one of them", more + 1, self.source),
+            (None, _) => Ok(None),
+        }
     }
 
     fn document(&self, known: &KnownIdentity) -> Value {

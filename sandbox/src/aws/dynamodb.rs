@@ -1,4 +1,4 @@
-//! Amazon DynamoDB, as far as offboard uses it: consistent reads, conditional updates, transactions, two indexes.
+//! Amazon DynamoDB, as far as offboard uses it: consistent reads, conditional updates, transactions, three indexes.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB.html>
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ const MAX_PAGE: usize = 1024 * 1024;
 /// What the template projects into the index `by_state`, beside the keys.
 const PROJECTED: [&str; 5] = ["id", "state", "due_at", "attempts", "dry_run"];
 
-/// One table with the key `id` and the template's two indexes.
+/// One table with the key `id` and the template's three indexes.
 pub struct DynamoDb {
     table: String,
     items: BTreeMap<String, Item>,
@@ -216,6 +216,7 @@ impl DynamoDb {
         let (hash, range) = match query.index_name.as_str() {
             "by_state" => ("state", "due_at"),
             "by_month" => ("month", "received_at"),
+            "by_source" => ("source", "id"),
             _ => return Ok(Err(invalid("The table does not have the specified index"))),
         };
         let placeholders =
@@ -227,7 +228,10 @@ impl DynamoDb {
         let mut parser = Parser::new(&placeholders);
         let condition = parser.condition(&query.key_condition_expression)?;
         parser.end()?;
-        let place = |item: &Item| Some((number(item.get(range)?)?, item.get("id")?["S"].as_str()?.to_owned()));
+        let place = |item: &Item| {
+            let at = if range == "id" { 0 } else { number(item.get(range)?)? };
+            Some((at, item.get("id")?["S"].as_str()?.to_owned()))
+        };
         let indexed = self.items.values().filter(|item| item.contains_key(hash) && condition.holds(item));
         let mut rows: Vec<_> = indexed.filter_map(|item| Some((place(item)?, item))).collect();
         rows.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -273,7 +277,7 @@ impl DynamoDb {
             }
             action.apply(&mut item);
         }
-        for (name, kind) in [("state", "S"), ("due_at", "N"), ("month", "S"), ("received_at", "N")] {
+        for (name, kind) in [("state", "S"), ("due_at", "N"), ("month", "S"), ("received_at", "N"), ("source", "S")] {
             if item.get(name).is_some_and(|value| value.get(kind).is_none()) {
                 return Ok(Err(invalid("Type mismatch for Index Key")));
             }
@@ -313,7 +317,11 @@ fn page(rows: &[&Item], hash: &str, range: &str, limit: Option<usize>) -> Answer
     let (mut items, mut bytes) = (Vec::new(), 0);
     for item in rows {
         bytes += size(item);
-        let is_shown = |name: &str| hash == "month" || PROJECTED.contains(&name);
+        let is_shown = |name: &str| match hash {
+            "month" => true,
+            "source" => ["id", "source"].contains(&name),
+            _ => PROJECTED.contains(&name),
+        };
         items.push(item.iter().filter(|(name, _)| is_shown(name)).collect::<BTreeMap<_, _>>());
         if bytes > MAX_PAGE || Some(items.len()) == limit {
             break;

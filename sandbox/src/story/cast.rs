@@ -21,7 +21,10 @@ pub(super) const RIA: &str = "ria@example.com";
 /// Leaves during a dry run, after a forged departure.
 pub(super) const PAT: &str = "pat@example.com";
 
-const LEAVERS: [&str; 9] = [LEE, DANA, ANN, MAX, KIM, SAM, NOA, TOM, PAT];
+/// Leaves at an identity provider that provisions by SCIM.
+pub(super) const EVE: &str = "eve@example.com";
+
+const LEAVERS: [&str; 10] = [LEE, DANA, ANN, MAX, KIM, SAM, NOA, TOM, PAT, EVE];
 
 /// Stay whatever happens: each contains an address that leaves, or looks like one.
 pub(super) const NEIGHBORS: [&str; 4] =

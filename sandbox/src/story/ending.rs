@@ -59,6 +59,7 @@ pub(super) enum What {
     /// The departure's record after the queue was empty.
     Record(Value),
     Tick,
+    Messages,
 }
 
 /// The accounts that remain at one provider.

@@ -45,6 +45,7 @@ pub(super) fn done(screen: &Screen, done: &Done) {
             format!("after the queue: {}", record["state"].as_str().unwrap_or("no record"))
         }
         What::Tick => "the tick".to_owned(),
+        What::Messages => "the queue".to_owned(),
     };
     let summary = format!("{summary}, {} ms", done.elapsed_ms);
     screen.verdict(&done.mismatches, &format!("{summary}: as expected"), &summary);

@@ -80,6 +80,7 @@ impl Story<'_> {
                 }
                 Act::Deliver(deliver, expected) => self.deliver(deliver, expected).await,
                 Act::Command(command, expected) => self.command(command, expected).await,
+                Act::Messages => mapping.drain().await.map(|()| (What::Messages, Vec::new())),
                 Act::Tick => self.function.tick().await.map(|_| (What::Tick, Vec::new())),
                 Act::Queue(id, expected) => self.record(id, expected, mapping).await,
             };
@@ -101,7 +102,8 @@ impl Story<'_> {
             Twist::DryRun => Some(Function::start(Start { mode: Some("dry_run"), ..self.start }).await?),
             _ => None,
         };
-        let url = dry_run.as_ref().unwrap_or(self.function).webhook(deliver.source);
+        let source = self.config.sources.get(deliver.source).ok_or("no such source")?;
+        let url = dry_run.as_ref().unwrap_or(self.function).endpoint(source);
         let delivery = self.sent.get(deliver.event).ok_or("it was not delivered before")?;
         let reply = delivery.send(&url).await?;
         let request = (deliver.twist == Twist::Shown).then(|| delivery.lines(&url));
@@ -151,9 +153,15 @@ impl Story<'_> {
     }
 
     async fn command(&mut self, command: &str, expected: &str) -> Result<(What, Vec<String>), String> {
-        let evidence = self.evidence.display().to_string();
-        let arguments: Vec<&str> =
-            command.split(' ').map(|word| if word == "{evidence}" { evidence.as_str() } else { word }).collect();
+        let (evidence, api) = (self.evidence.display().to_string(), self.function.url());
+        let arguments: Vec<&str> = command
+            .split(' ')
+            .map(|word| match word {
+                "{evidence}" => evidence.as_str(),
+                "{api}" => api.as_str(),
+                word => word,
+            })
+            .collect();
         let (success, output) = self.offboard(&arguments).await?;
         let mut mismatches = Vec::new();
         if !success {

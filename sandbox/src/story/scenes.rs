@@ -30,6 +30,8 @@ pub(super) enum Act {
     Command(&'static str, &'static str),
     /// The schedule ticks.
     Tick,
+    /// The queue delivers what it has.
+    Messages,
     /// The queue delivers what it has, and this departure's record must then be in this state.
     Queue(&'static str, Expected),
 }
@@ -126,7 +128,7 @@ const fn leaves(source: &'static str, event: &'static str, email: &'static str) 
 }
 
 /// All scenes, in order. The mass departure comes last: the safeguard then holds everything for an hour.
-pub(super) const ALL: [Scene; 14] = [
+pub(super) const ALL: [Scene; 15] = [
     Scene {
         title: "A clean leaver",
         text: "lee@example.com leaves and has an account everywhere, at Stytch in two organizations. This is the whole \
@@ -251,6 +253,25 @@ pub(super) const ALL: [Scene; 14] = [
             ),
             Act::Command("departures release directory/msg_pat", "release: 1 departure"),
             Act::Queue("directory/msg_pat", Expected::DONE),
+        ],
+    },
+    Scene {
+        title: "An identity provider that provisions",
+        text: "Entra and others send no webhook: they provision users by SCIM. eve@example.com is created, updated and \
+               un-assigned. So soon after the creation her departure is held, because it may be the identity provider's \
+               own test; a person releases it.",
+        acts: &[
+            Act::Command("send entra eve@example.com --to {api} --sample created", "HTTP 201"),
+            Act::Command("send entra eve@example.com --to {api} --sample updated", "HTTP 200"),
+            Act::Command("send entra eve@example.com --to {api}", "active: false"),
+            Act::Messages,
+            Act::Command("departures list --source entra", "removed_right_after_creation"),
+            Act::Command(
+                "departures release --source entra --reason removed_right_after_creation --all --yes",
+                "release: 1 departure",
+            ),
+            Act::Messages,
+            Act::Command("departures list --source entra --all", "1 departure: 1 done"),
         ],
     },
     Scene {

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use offboard::config::Config;
+use offboard::{config::Config, source::Protocol};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
@@ -77,10 +77,12 @@ impl<'a> Served<'a> {
         let _mapping = Mapping::start(self.aws.sqs.clone(), function.api().clone());
         let schedule = tokio::spawn(schedule(function.api().clone()));
         let sample = self.sample(config, &function)?;
+        let endpoint =
+            |name: &str| config.sources.get(name).map(|source| function.endpoint(source)).unwrap_or_default();
         if options.json {
-            print(&self.document(&function, path, sample).to_string());
+            print(&self.document(&endpoint, path, sample).to_string());
         } else {
-            self.describe(&function, path, sample, screen);
+            self.describe(&endpoint, path, sample, screen);
         }
         function.ended().await;
         schedule.abort();
@@ -95,25 +97,28 @@ impl<'a> Served<'a> {
     }
 
     /// A departure, ready to be pasted; `None` if no source can sign one.
-    fn sample(&self, config: &Config, function: &Function) -> Result<Option<String>, String> {
-        let is_timeless = |(name, _): &&(String, String)| name == TIMELESS;
-        let Some((name, secret)) = self.secrets.iter().find(is_timeless).or(self.secrets.first()) else {
+    fn sample(&'a self, config: &Config, function: &Function) -> Result<Option<String>, String> {
+        let delivers = |(name, secret): &'a (String, String)| {
+            let source = config.sources.get(name).filter(|source| source.protocol == Protocol::Webhook);
+            source.map(|source| (source, secret))
+        };
+        let all: Vec<_> = self.secrets.iter().filter_map(delivers).collect();
+        let Some((source, secret)) = all.iter().find(|(source, _)| source.name == TIMELESS).or(all.first()) else {
             return Ok(None);
         };
-        let source = config.sources.get(name).ok_or_else(|| format!("no source {name}"))?;
         let (secret, now) = (secret.as_str().into(), OffsetDateTime::now_utc());
         let delivery = Delivery::sample(source, "departure", &secret, cast::LEE, "sandbox-sample", now)?;
-        Ok(Some(delivery.curl(&function.webhook(name))))
+        Ok(Some(delivery.curl(&function.endpoint(source))))
     }
 
-    fn document(&self, function: &Function, path: &Path, sample: Option<String>) -> Value {
+    fn document(&self, endpoint: &dyn Fn(&str) -> String, path: &Path, sample: Option<String>) -> Value {
         let by_source = |value: &dyn Fn(&str, &str) -> String| {
             let pairs = self.secrets.iter().map(|(source, secret)| (source.clone(), value(source, secret).into()));
             Value::Object(pairs.collect::<Map<_, _>>())
         };
         let environment = self.environment(path).into_iter().map(|(name, value)| (name.to_owned(), value.into()));
         json!({
-            "webhooks": by_source(&|source, _| function.webhook(source)),
+            "webhooks": by_source(&|source, _| endpoint(source)),
             "signing_secrets": by_source(&|_, secret| secret.to_owned()),
             "base_urls": self.base_urls,
             "credentials": self.credentials,
@@ -125,11 +130,11 @@ impl<'a> Served<'a> {
         })
     }
 
-    fn describe(&self, function: &Function, path: &Path, sample: Option<String>, screen: &Screen) {
+    fn describe(&self, endpoint: &dyn Fn(&str) -> String, path: &Path, sample: Option<String>, screen: &Screen) {
         if !self.notes.is_empty() {
             screen.section("Not as in your configuration", self.notes.iter().cloned());
         }
-        let webhooks = self.secrets.iter().map(|(source, _)| format!("{source:<10} {}", function.webhook(source)));
+        let webhooks = self.secrets.iter().map(|(source, _)| format!("{source:<10} {}", endpoint(source)));
         screen.section("Webhooks", webhooks);
         let sample = sample.unwrap_or_else(|| "no source can sign one here".into());
         screen.section("A signed departure, ready to paste", [sample]);

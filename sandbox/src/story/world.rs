@@ -19,6 +19,7 @@ use crate::vendors::{
 const DIRECTORY_SECRET: &str = "whsec_c2FuZGJveC1kaXJlY3Rvcnktc2lnbmluZy1zZWNyZXQ=";
 const WORKOS_SECRET: &str = "sandbox-workos-signing-secret";
 const HR_SECRET: &str = "sandbox-hr-signing-secret";
+const ENTRA_TOKEN: &str = "sandbox-entra-token";
 const PAYROLL_SECRET: &str = "sandbox-payroll-signing-secret";
 
 const FLASHDUTY_KEY: &str = "sandbox-flashduty-app-key";
@@ -172,13 +173,15 @@ pub(super) fn signing_secret(source: &str) -> &'static str {
         "directory" => DIRECTORY_SECRET,
         "workos" => WORKOS_SECRET,
         "payroll" => PAYROLL_SECRET,
+        "entra" => ENTRA_TOKEN,
         _ => HR_SECRET,
     }
 }
 
 fn put_secrets(aws: &Aws) {
     for source in super::SOURCES {
-        let value = json!({ "signing_secret": signing_secret(source) });
+        let key = if source == "entra" { "token" } else { "signing_secret" };
+        let value = json!({ key: signing_secret(source) });
         aws.secrets.with(|secrets| secrets.put(&format!("offboard/sources/{source}"), value));
     }
     let providers = [

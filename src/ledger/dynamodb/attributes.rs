@@ -10,8 +10,8 @@ use super::super::{
 };
 
 /// The attributes that are no set and no field of an item.
-const OWN: [&str; 9] =
-    ["id", "version", "document", "expires_at", "state", "due_at", "month", "received_at", "dry_run"];
+const OWN: [&str; 10] =
+    ["id", "version", "document", "expires_at", "state", "due_at", "month", "received_at", "dry_run", "source"];
 
 pub(super) type Attributes = HashMap<String, AttributeValue>;
 
@@ -31,6 +31,7 @@ pub(super) fn item(attributes: &Attributes) -> Result<Item, LedgerError> {
         version: optional(attributes, "version").unwrap_or(0),
         document: text(attributes, "document").unwrap_or_default(),
         expires_at: optional(attributes, "expires_at"),
+        source: text(attributes, "source").ok(),
         ..Item::default()
     };
     if attributes.contains_key("state") {

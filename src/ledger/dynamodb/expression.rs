@@ -39,6 +39,7 @@ impl Expression {
             ("month", index.map(|index| AttributeValue::S(index.month.clone()))),
             ("received_at", index.map(|index| number(index.received_at))),
             ("dry_run", index.map(|index| AttributeValue::Bool(index.dry_run))),
+            ("source", item.source.clone().map(AttributeValue::S)),
         ];
         let (mut set, mut remove) = (Vec::new(), Vec::new());
         for (name, value) in attributes {
@@ -155,19 +156,25 @@ mod tests {
                 Item { expires_at: Some(9), ..item(index(Some(5))) },
                 format!(
                     "SET version = <4>, document = <{{}}>, expires_at = <9>, {rest}, due_at = <5>, month = <2026-01>, \
-                     received_at = <7>, dry_run = <true>"
+                     received_at = <7>, dry_run = <true> REMOVE source"
                 ),
             ),
             (
                 item(index(None)),
                 format!(
                     "SET version = <4>, document = <{{}}>, {rest}, month = <2026-01>, received_at = <7>, dry_run = <true> \
-                     REMOVE expires_at, due_at"
+                     REMOVE expires_at, due_at, source"
                 ),
             ),
             (
                 item(None),
-                "SET version = <4>, document = <{}> REMOVE expires_at, state, due_at, month, received_at, dry_run"
+                "SET version = <4>, document = <{}> REMOVE expires_at, state, due_at, month, received_at, dry_run, source"
+                    .into(),
+            ),
+            (
+                Item { source: Some("idp".into()), ..item(None) },
+                "SET version = <4>, document = <{}>, source = <idp> REMOVE expires_at, state, due_at, month, received_at, \
+                 dry_run"
                     .into(),
             ),
         ] {

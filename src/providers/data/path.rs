@@ -94,9 +94,13 @@ impl Paths {
         self.0.iter().all(|path| path.all(body).is_none())
     }
 
-    /// The texts that stand at all of the paths.
-    pub(super) fn texts<'a>(&self, item: &'a Value) -> Vec<&'a str> {
-        self.0.iter().flat_map(|path| path.values(item)).filter_map(Value::as_str).collect()
+    /// The texts that stand at all of the paths: at those without a `*`, and at those with one.
+    pub(super) fn texts<'a>(&self, item: &'a Value) -> (Vec<&'a str>, Vec<&'a str>) {
+        let (single, listed): (Vec<_>, Vec<_>) = self.0.iter().partition(|path| path.0.len() == 1);
+        let texts = |paths: Vec<&Path>| {
+            paths.into_iter().flat_map(|path| path.values(item)).filter_map(Value::as_str).collect()
+        };
+        (texts(single), texts(listed))
     }
 }
 
@@ -113,9 +117,12 @@ mod tests {
     #[test]
     fn star_stands_for_every_element_of_a_list() {
         let item = json!({"emails": [{"value": "a"}, {"type": "work"}, {"value": "b"}], "plain": "c"});
-        let texts = |paths: &[&str]| Paths(paths.iter().map(|text| path(text)).collect()).texts(&item).join(" ");
-        assert_eq!(texts(&["/emails/*/value"]), "a b");
-        assert_eq!(texts(&["/plain", "/nowhere", "/emails/0/value"]), "c a");
+        let texts = |paths: &[&str]| Paths(paths.iter().map(|text| path(text)).collect()).texts(&item);
+        assert_eq!(texts(&["/emails/*/value"]), (vec![], vec!["a", "b"]));
+        assert_eq!(
+            texts(&["/emails/*/value", "/plain", "/nowhere", "/emails/0/value"]),
+            (vec!["c", "a"], vec!["a", "b"])
+        );
         assert_eq!(
             Path::try_from("plain".to_owned()),
             Err("`plain` is not a JSON Pointer: it begins with a /".to_owned())

@@ -141,18 +141,13 @@ impl DataProduct {
             let body = reading.accepted(response)?;
             let object = find.object.as_ref().and_then(|pointer| pointer.find(&body)).filter(|value| value.is_object());
             let object = object.ok_or_else(|| Failure::not_understood("an answer without the account"))?;
-            let account = self.account(email, object)?;
-            if account.as_ref().is_some_and(|account| !account.is_of(Identity::Email(email))) {
-                // One was asked for, so this is no list without the person: whether they are there is not known.
-                return Err(Failure::not_understood("another account than the one asked for"));
-            }
-            Ok(account)
+            self.account(email, object)
         };
         Ok(self.vendor.send(http, &find.call(), &values, read).await?.into_iter().collect())
     }
 
     /// The account that an item is; `None` if it is none, or can no longer be used and that is all that is wanted.
-    fn account(&self, email: &Email, item: &Value) -> Result<Option<Account>, Failure> {
+    fn account(&self, asked: &Email, item: &Value) -> Result<Option<Account>, Failure> {
         let find = self.find;
         let is_set = |pointer: &Pointer| pointer.find(item).is_some_and(|value| !value.is_null());
         if find.skip.as_ref().is_some_and(|skip| skip.hold(item)) || find.skip_set.iter().any(is_set) {
@@ -162,29 +157,34 @@ impl DataProduct {
         if find.reserved.contains(&id) {
             return Err(Failure::not_understood("an account whose id means something else"));
         }
-        let addresses = find.email.texts(item).into_iter().filter(|text| Email::parse(text).is_some());
-        let addresses: Vec<_> = addresses.collect();
-        let own = addresses.iter().find(|address| email.is(address)).or(addresses.first());
-        let own = own.ok_or_else(|| Failure::not_understood("an account without an e-mail address"))?;
+        let (email, aliases) = self.addresses(asked, item)?;
         let inactive = find.inactive.as_ref().is_some_and(|inactive| inactive.hold(item));
-        if inactive && self.makes == Outcome::Deactivated {
-            // It must be the person's all the same where one object was asked for.
-            let other = find.object.is_some() && !email.is(own);
-            return if other {
-                Err(Failure::not_understood("another account than the one asked for"))
-            } else {
-                Ok(None)
-            };
-        }
         let blocked = find.blocked.iter().find(|rule| rule.r#where.hold(item));
         let external_id = find.external_id.as_ref().and_then(|pointer| pointer.find(item)).and_then(Value::as_str);
-        Ok(Some(Account {
+        let account = Account {
             id,
-            email: Some((*own).to_owned()),
+            email: Some(email),
+            aliases,
             external_id: external_id.filter(|id| !id.is_empty()).map(str::to_owned),
             hold: blocked.map(|rule| Hold { reason: &rule.reason, detail: &rule.detail }),
             managed_elsewhere: false,
-        }))
+        };
+        if find.object.is_some() && !account.is_of(Identity::Email(asked)) {
+            // One was asked for, so this is no list without the person: whether they are there is not known.
+            return Err(Failure::not_understood("another account than the one asked for"));
+        }
+        Ok((!inactive || self.makes != Outcome::Deactivated).then_some(account))
+    }
+
+    /// The account's own address, and its others. Where a list alone has addresses, the first is its own.
+    fn addresses(&self, asked: &Email, item: &Value) -> Result<(String, Vec<String>), Failure> {
+        let (mut own, mut listed) = self.find.email.texts(item);
+        own.retain(|text| Email::parse(text).is_some());
+        listed.retain(|text| Email::parse(text).is_some());
+        let email = own.iter().find(|address| asked.is(address)).or(own.first()).or(listed.first());
+        let email = *email.ok_or_else(|| Failure::not_understood("an account without an e-mail address"))?;
+        let others = own.iter().chain(&listed).filter(|other| **other != email).map(|other| (*other).to_owned());
+        Ok((email.to_owned(), others.collect()))
     }
 
     /// Makes one call of a removal; again and again, if it asks about a job that goes on.

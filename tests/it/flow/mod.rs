@@ -11,9 +11,9 @@ mod planned;
 mod safeguard;
 mod same_person;
 mod skew;
-mod store;
+pub mod store;
 mod stuck;
-mod world;
+pub mod world;
 
 use offboard::{
     judgement::Veto,

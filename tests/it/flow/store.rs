@@ -140,4 +140,8 @@ impl Store for Faulty {
     async fn by_month(&self, month: &str, after: Option<Cursor>) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
         self.call(self.memory.by_month(month, after)).await
     }
+
+    async fn by_source(&self, source: &str) -> Result<Vec<String>, LedgerError> {
+        self.call(self.memory.by_source(source)).await
+    }
 }

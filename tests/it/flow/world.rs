@@ -10,6 +10,7 @@ use std::{
 };
 
 use aws_smithy_http_client::Builder;
+use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use offboard::{
     config::Config,
     departure::{DeliveryEvents, Departure, Event, EventTime, IdentityFact, Verification, Word},
@@ -23,9 +24,11 @@ use offboard::{
     person::{Email, Person},
     queue::Queue,
     report::DepartureReport,
-    secrets::Secrets,
+    scim,
+    secrets::{Secret, Secrets},
     source::Source,
 };
+use serde_json::Value;
 use time::{OffsetDateTime, macros::datetime};
 use tokio::time::Instant;
 
@@ -39,6 +42,8 @@ pub const NOW: OffsetDateTime = datetime!(2026-01-31 12:00 UTC);
 pub const MINUTE: Duration = Duration::from_secs(60);
 pub const HOUR: Duration = Duration::from_secs(3600);
 pub const DAY: Duration = Duration::from_secs(86_400);
+/// Token of the SCIM sources.
+const TOKEN: &str = "a token of a SCIM client";
 const WHO: &str = "arn:aws:iam::123456789012:user/op";
 
 /// The sources and products of every test. `idp` and `hr` know the same people; `mail` knows them by e-mail address alone.
@@ -50,6 +55,12 @@ kind = "workos"
 settle = "SETTLE"
 [sources.mail]
 kind = "workos"
+[sources.scim]
+kind = "scim"
+[sources.scim2]
+kind = "scim"
+settle = "0s"
+person = { external_id = "/urn:ietf:params:scim:schemas:extension:enterprise:2.0:User/employeeNumber" }
 [providers.access]
 kind = "cloudflare_access"
 account_id = "023e105f4ecef8ad9ca31a8372d0c353"
@@ -234,6 +245,25 @@ impl World {
     pub async fn pause(&self, is_on: bool) {
         let pause = Pause { at: self.clock.now(), who: WHO.to_owned(), reason: None };
         self.ledger.set_pause(is_on.then_some(&pause)).await.unwrap();
+    }
+
+    /// Sends an authenticated request to a SCIM source: `GET /Users?count=2`.
+    pub async fn scim(&self, source: &str, request: &str, body: &Value) -> Response<String> {
+        let (name, clock) = (self.worker(), || self.clock.now());
+        let worker = Worker { name: &name, clock: &clock, deadline: Instant::now() + Duration::from_secs(10) };
+        let (method, target) = request.split_once(' ').expect("a method and a path");
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (path, body) = (format!("/scim/v2/{source}{path}"), body.to_string().into_bytes());
+        let route = scim::route(&path).expect("a path of SCIM");
+        let source = &self.config.sources[source];
+        let secret = Secret::parse("s", &format!("{{\"token\": \"{TOKEN}\"}}")).unwrap();
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {TOKEN}").parse().unwrap())]);
+        let verified = source.scheme.verify(&headers, &body, &source.scheme.keys(&secret).unwrap(), self.clock.now());
+        let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let envelope = scim::Envelope { query, host: Some("api.example.com".to_owned()), stage: String::new() };
+        let mut request = Request::builder().method(method).uri(path).body(body).unwrap();
+        request.extensions_mut().insert(envelope);
+        scim::answer(&route, &request, Ok((source, verified.unwrap())), &self.flow, worker).await
     }
 
     fn worker(&self) -> String {

@@ -2,6 +2,7 @@
 
 mod logs;
 mod messages;
+mod scim;
 mod secrets;
 mod world;
 

@@ -62,7 +62,9 @@ async fn table(endpoint: &str) -> DynamoDb {
     let request = request.attribute_definitions(attribute("state", S)).attribute_definitions(attribute("due_at", N));
     let request =
         request.attribute_definitions(attribute("month", S)).attribute_definitions(attribute("received_at", N));
+    let request = request.attribute_definitions(attribute("source", S));
     let request = request.global_secondary_indexes(index("by_state", "state", "due_at"));
+    let request = request.global_secondary_indexes(index("by_source", "source", "id"));
     request.global_secondary_indexes(index("by_month", "month", "received_at")).send().await.unwrap();
     DynamoDb::new(client, name)
 }
@@ -238,5 +240,24 @@ async fn index_by_month_lists_every_record_once_newest_first() {
             }
         }
         assert_eq!(ids, ["i8", "i7", "i6", "i5", "i3", "i2", "i1", "i0"]);
+    }
+}
+
+#[tokio::test]
+async fn index_by_source_lists_what_is_listed_under_it_in_order_until_it_is_taken_out() {
+    for store in stores().await {
+        let listed = |id: &str, expected: u64, source: Option<&str>| {
+            let item = Item { source: source.map(str::to_owned), ..item(id, expected + 1, "{}") };
+            Change::Swap { item, expected }
+        };
+        for (id, source) in [("#scim/a/2", Some("a")), ("#scim/a/1", Some("a")), ("#scim/b/1", Some("b")), ("c", None)]
+        {
+            assert_eq!(store.change(&[listed(id, 0, source)]).await.unwrap(), Changed::All);
+        }
+        assert_eq!(store.by_source("a").await.unwrap(), ["#scim/a/1", "#scim/a/2"]);
+        assert_eq!(read(&store, "#scim/b/1").await.unwrap().source.as_deref(), Some("b"));
+        assert_eq!(store.change(&[listed("#scim/a/1", 1, None)]).await.unwrap(), Changed::All);
+        assert_eq!(store.by_source("a").await.unwrap(), ["#scim/a/2"]);
+        assert_eq!(read(&store, "#scim/a/1").await.unwrap().source, None);
     }
 }

@@ -1,6 +1,8 @@
 //! What is wrong with a source's table, and what its pointers mean.
 
-use offboard::person::Email;
+use std::time::Duration;
+
+use offboard::{config::Config, person::Email};
 use serde_json::{Value, json};
 
 use super::{BATCH, HR, read};
@@ -125,4 +127,38 @@ fn a_condition_may_be_any_value_and_holds_only_for_the_same() {
     let sample: Value =
         serde_json::from_slice(&hr.sample("departure", "ann@example.com", "1", NOW).unwrap().1).unwrap();
     assert_eq!((&sample["data"]["active"], &sample["data"]["level"]), (&json!(false), &json!(3)));
+}
+
+#[test]
+fn scim_source_takes_what_goes_with_scim_and_nothing_else() {
+    let read = |rest: &str| {
+        Config::parse(
+            &format!("[sources.idm]\nkind = \"scim\"\n{rest}\n[providers.instaply]\nkind = \"instaply\""),
+            None,
+        )
+    };
+    let source_of = |rest: &str| read(rest).unwrap_or_else(|faults| panic!("{rest}: {faults}")).sources["idm"].clone();
+    assert_eq!(source_of("").settle, Duration::from_secs(120));
+    assert_eq!(source_of("settle = \"0s\"").settle, Duration::ZERO);
+    let number = "/urn:ietf:params:scim:schemas:extension:enterprise:2.0:User/employeeNumber";
+    for rest in [
+        format!("person = {{ external_id = \"{number}\" }}"),
+        "token = { header = \"authorization\", prefix = \"Basic \" }".to_owned(),
+        "secret = \"a/b\"".to_owned(),
+    ] {
+        source_of(&rest);
+    }
+    for (rest, told) in [
+        ("event = { departures = [\"x\"] }", "`event` does not go with kind `scim`"),
+        ("also = [\"x\"]", "`also` does not go with kind `scim`"),
+        ("reply = \"empty\"", "`reply` does not go with kind `scim`"),
+        ("accept_unverified = true", "`accept_unverified` does not go with kind `scim`"),
+        ("person = { email = \"/userName\" }", "`person` of kind `scim` may hold `external_id` alone"),
+        ("person = { external_id = \"/id\" }", "`person` of kind `scim` may hold `external_id` alone"),
+        ("jwks = \"https://id.example.com\"", "`jwks` goes with senders that sign JSON Web Tokens"),
+    ] {
+        let faults = read(rest).map(|_| String::new()).unwrap_or_else(|faults| faults.to_string());
+        assert!(faults.starts_with("line 3: ") || faults.starts_with("line 1: "), "{rest}: {faults}");
+        assert!(faults.contains(told), "{rest}: {faults}");
+    }
 }

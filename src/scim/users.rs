@@ -1,0 +1,249 @@
+//! What a request about a user does, and what it means for the ledger.
+//!
+//! Every write is one transaction: the user's item, the claims of its name and external id, and the departure or the
+//! identity fact that follows. If a part has changed since it was read, all is read again.
+
+use serde_json::Value;
+use time::{Duration, OffsetDateTime};
+
+use super::{
+    ScimError, User,
+    storage::{Claimed, Storage, StoredUser},
+};
+use crate::{
+    departure::{Departure, Event, IdentityFact, Verification, Word},
+    flow::{Flow, Worker},
+    ledger::{
+        MAX_CAS_ATTEMPTS, State,
+        store::{Change, Changed},
+    },
+    person::Person,
+    source::Source,
+};
+
+/// How soon after its creation the removal of a user is held: a client that is being set up tries both.
+const RIGHT_AFTER_CREATION: Duration = Duration::HOUR;
+
+/// The users of a source, as one request sees them.
+#[derive(Clone, Copy)]
+pub(super) struct Users<'a> {
+    pub(super) source: &'a Source,
+    pub(super) flow: &'a Flow,
+    pub(super) worker: Worker<'a>,
+}
+
+impl<'a> Users<'a> {
+    pub(super) fn storage(&self) -> Storage<'a> {
+        Storage::new(&self.flow.ledger, &self.source.name)
+    }
+
+    /// Creates a user, or makes an inactive one of the same user name or external id active again, with the same id.
+    ///
+    /// # Errors
+    /// [`ScimError::Uniqueness`] if an active user has the name.
+    pub(super) async fn create(&self, mut user: User) -> Result<StoredUser, ScimError> {
+        user.active = user.active.or(Some(true));
+        self.drop_unwanted(&mut user);
+        for _ in 0..MAX_CAS_ATTEMPTS {
+            if let Some(created) = self.try_create(&user).await? {
+                return Ok(created);
+            }
+        }
+        Err(ScimError::Unavailable)
+    }
+
+    /// Returns `None` if something that was read has changed.
+    async fn try_create(&self, user: &User) -> Result<Option<StoredUser>, ScimError> {
+        let claimed = self.storage().claimed(user).await?;
+        let now = self.worker.now();
+        let before = match claimed.named(&user.user_name) {
+            Some(known) if known.is_active => {
+                // Its sender takes the user for active: an identity fact that a crash kept back is stored now.
+                let is_stored = self.commit(Some(known), known.clone(), None).await?.is_some();
+                return if is_stored { Err(ScimError::Uniqueness) } else { Ok(None) };
+            }
+            Some(known) => Some(known),
+            None => claimed.users.iter().find(|known| {
+                !known.is_active && user.external_id.as_deref().is_some_and(|id| known.has_external_id(id))
+            }),
+        };
+        let is_active = user.active != Some(false);
+        let after = match before {
+            Some(known) => StoredUser { user: user.clone(), is_active, modified: now, posted: now, ..known.clone() },
+            None => StoredUser {
+                id: random_id(),
+                version: 0,
+                user: user.clone(),
+                is_active,
+                created: now,
+                modified: now,
+                posted: now,
+                departures: 0,
+            },
+        };
+        self.commit(before, after, Some(&claimed)).await
+    }
+
+    /// Changes a user.
+    ///
+    /// # Errors
+    /// [`ScimError::NotFound`], [`ScimError::Uniqueness`] of the name, or what `edit` says.
+    pub(super) async fn change(
+        &self,
+        id: &str,
+        edit: impl Fn(&mut User) -> Result<(), ScimError>,
+    ) -> Result<StoredUser, ScimError> {
+        for _ in 0..MAX_CAS_ATTEMPTS {
+            let before = self.storage().get(id).await?.ok_or(ScimError::NotFound)?;
+            let mut user = before.user.clone();
+            edit(&mut user)?;
+            self.drop_unwanted(&mut user);
+            let is_active = user.active.unwrap_or(before.is_active);
+            let is_renamed = !before.has_name(&user.user_name) || before.user.external_id != user.external_id;
+            let claimed = if is_renamed { Some(self.storage().claimed(&user).await?) } else { None };
+            let is_taken = |claimed: &Claimed| claimed.named(&user.user_name).is_some_and(|known| known.id != id);
+            if claimed.as_ref().is_some_and(is_taken) {
+                return Err(ScimError::Uniqueness);
+            }
+            let modified = if user == before.user { before.modified } else { self.worker.now() };
+            let after = StoredUser { user, is_active, modified, ..before.clone() };
+            if let Some(stored) = self.commit(Some(&before), after, claimed.as_ref()).await? {
+                return Ok(stored);
+            }
+        }
+        Err(ScimError::Unavailable)
+    }
+
+    /// Deletes a user: a departure, unless the user was inactive before.
+    ///
+    /// # Errors
+    /// [`ScimError::NotFound`].
+    pub(super) async fn delete(&self, id: &str) -> Result<(), ScimError> {
+        for _ in 0..MAX_CAS_ATTEMPTS {
+            let before = self.storage().get(id).await?.ok_or(ScimError::NotFound)?;
+            if self.flow.queue.is_none() {
+                // The user stays until the departure is done: the client has to come again.
+                let user = User { active: Some(false), ..before.user.clone() };
+                let after = StoredUser { user, is_active: false, ..before.clone() };
+                if self.commit(Some(&before), after, None).await?.is_none() || before.is_active {
+                    continue;
+                }
+            }
+            let deletes = [self.storage().deletes(&before, self.flow.retention(), self.worker.now())];
+            let is_made = match before.is_active {
+                true => self.depart(&before, "user.deleted", &before, &deletes).await?,
+                false => self.flow.ledger.store().change(&deletes).await? == Changed::All,
+            };
+            if is_made {
+                return Ok(());
+            }
+        }
+        Err(ScimError::Unavailable)
+    }
+
+    /// Writes a user, with what follows from it. Returns `None` if something that was read has changed.
+    async fn commit(
+        &self,
+        before: Option<&StoredUser>,
+        mut after: StoredUser,
+        claimed: Option<&Claimed>,
+    ) -> Result<Option<StoredUser>, ScimError> {
+        let was_active = before.is_some_and(|before| before.is_active);
+        if !after.is_active && before == Some(&after) {
+            self.go_on(&after).await?;
+            return Ok(Some(after));
+        }
+        if was_active && !after.is_active {
+            after.departures += 1;
+        }
+        let writes = self.storage().writes(&after, claimed)?;
+        let is_made = match before.filter(|_| was_active && !after.is_active) {
+            Some(before) => self.depart(before, "user.deactivated", &after, &writes).await?,
+            None => self.say(&after, &writes).await?,
+        };
+        Ok(is_made.then_some(after))
+    }
+
+    /// Stores what a write says of a user who does not leave by it.
+    async fn say(&self, user: &StoredUser, writes: &[Change]) -> Result<bool, ScimError> {
+        let word = if user.is_active { Word::Active } else { Word::Known };
+        let fact = IdentityFact { person: self.person(user), word, verified: Verification::Verified, at: None };
+        Ok(self.flow.ledger.store_fact_with(&self.source.name, &fact, writes, self.worker.now()).await?)
+    }
+
+    /// Records that a user left, who was active `before`.
+    async fn depart(
+        &self,
+        before: &StoredUser,
+        kind: &str,
+        after: &StoredUser,
+        writes: &[Change],
+    ) -> Result<bool, ScimError> {
+        let departure = self.departure(after, before.departures + 1, kind);
+        let is_new = self.worker.now() - before.posted < RIGHT_AFTER_CREATION;
+        let record = self.flow.record_with(self.source, &departure, is_new, writes, self.worker).await?;
+        let Some(record) = record else { return Ok(false) };
+        self.answerable(record.state)?;
+        Ok(true)
+    }
+
+    /// Without a queue nothing but the sender's repetition goes on with a departure.
+    async fn go_on(&self, user: &StoredUser) -> Result<(), ScimError> {
+        if self.flow.queue.is_some() || user.departures == 0 {
+            return Ok(());
+        }
+        let id = self.departure(user, user.departures, "").id;
+        match self.flow.advance(&id, self.worker).await? {
+            Some(record) => self.answerable(record.state),
+            None => Ok(()),
+        }
+    }
+
+    /// Without durable storage the sender must come again for what is left.
+    fn answerable(&self, state: State) -> Result<(), ScimError> {
+        let is_left = matches!(state, State::Pending | State::Held);
+        if self.flow.queue.is_none() && is_left { Err(ScimError::Unavailable) } else { Ok(()) }
+    }
+
+    /// The `count`th departure of a user: a repetition has the same id.
+    fn departure(&self, user: &StoredUser, count: u32, kind: &str) -> Departure {
+        let event_id = format!("{}.{count}", user.id);
+        Departure {
+            id: format!("{}/{event_id}", self.source.name),
+            source: self.source.name.clone(),
+            event: Event { id: event_id, kind: kind.to_owned(), occurred_at: None, organization: None },
+            person: self.person(user),
+        }
+    }
+
+    /// The person who a user is. An organization's administrators write its users: their addresses are verified.
+    fn person(&self, user: &StoredUser) -> Person {
+        let mut addresses = user.user.addresses().into_iter();
+        Person {
+            idp_id: Some(user.id.clone()),
+            external_id: self.source.external_id_of(&Value::Object(user.user.resource())),
+            email: addresses.next(),
+            other_emails: addresses.collect(),
+        }
+    }
+
+    /// Drops what nothing of the configuration needs.
+    fn drop_unwanted(&self, user: &mut User) {
+        if !self.source.keeps_employee_number() {
+            user.employee_number = None;
+        }
+    }
+}
+
+/// Returns a random id in the form of a UUID.
+fn random_id() -> String {
+    let hex = format!("{:032x}", fastrand::u128(..));
+    format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+}
+
+/// Returns a time as it is shown: RFC 3339 in milliseconds.
+pub(super) fn shown(at: OffsetDateTime) -> String {
+    use time::format_description::well_known::Rfc3339;
+    let at = at.replace_nanosecond(at.nanosecond() / 1_000_000 * 1_000_000).unwrap_or(at);
+    at.format(&Rfc3339).unwrap_or_default()
+}
