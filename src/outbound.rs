@@ -22,24 +22,24 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::{
     barrier::Pass,
     outcome::{Failure, FailureKind},
-    secrets::SHORTEST_SECRET,
+    secrets::{SHORTEST_SECRET, redact},
 };
 
 mod client;
+mod path;
 mod response;
 #[cfg(test)]
 mod tests;
 
 pub use client::Client;
 use client::FIRST_CALL;
+use path::below;
 pub use response::Response;
 
 /// The largest response that is read, in bytes.
 const LARGEST_RESPONSE: usize = 1024 * 1024;
 /// The largest list that is read, in bytes. The members of a large organization fit; a runaway body does not.
 const LARGEST_LIST: usize = 16 * 1024 * 1024;
-/// The longest id that may become a path segment, in bytes. The longest documented one has 36.
-const LONGEST_SEGMENT: usize = 256;
 /// The reason of a failure before anything was sent.
 const NO_CONNECTION: &str = "no_connection";
 /// A removal that waited longer than this for its place asks for permission again.
@@ -112,7 +112,7 @@ impl Http {
     /// `text` without any credential that was sent.
     pub fn redact(&self, text: &str) -> String {
         let sent = self.seen.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), "[secret]"))
+        sent.iter().fold(text.to_owned(), |text, secret| redact(&text, secret.expose_secret()))
     }
 
     fn sends(&self, secret: &str) {
@@ -163,7 +163,9 @@ impl Http {
         let wait = failure.retry_after.unwrap_or_else(|| backoff(attempt));
         let again = failure.kind.is_transient() && attempt < self.limits.attempts;
         // A vendor may ask for longer than a clock can count.
-        let fits = Instant::now().checked_add(wait).is_some_and(|then| then + LEAST_TIME < self.deadline);
+        let needed = wait.checked_add(LEAST_TIME);
+        let end = needed.and_then(|needed| Instant::now().checked_add(needed));
+        let fits = end.is_some_and(|end| end < self.deadline);
         (again && fits).then_some(wait)
     }
 }
@@ -173,25 +175,6 @@ fn backoff(attempt: u32) -> Duration {
     let (first, longest) = BACKOFF;
     let doubled = first.saturating_mul(1 << attempt.saturating_sub(1).min(20));
     doubled.min(longest).mul_f64(fastrand::f64())
-}
-
-/// The URL of `path` below `base`.
-fn below(base: &Url, path: &[&str]) -> Result<Url, Failure> {
-    let unusable = |segment: &str| matches!(segment, "" | "." | "..") || segment.len() > LONGEST_SEGMENT;
-    if path.iter().any(|segment| unusable(segment)) {
-        return Err(Failure::new(FailureKind::Rejected, "unusable_id").detail("an id cannot stand in a path"));
-    }
-    let mut url = base.clone();
-    match url.path_segments_mut() {
-        Ok(mut segments) => segments.pop_if_empty().extend(path),
-        Err(()) => return Err(Failure::new(FailureKind::Rejected, "unusable_base_url")),
-    };
-    // The WHATWG standard leaves them as they are, RFC 3986 does not know them.
-    if url.path().contains(['|', '^', '[', ']']) {
-        let path = url.path().replace('|', "%7C").replace('^', "%5E").replace('[', "%5B").replace(']', "%5D");
-        url.set_path(&path);
-    }
-    Ok(url)
 }
 
 /// One call, not yet sent.

@@ -180,7 +180,7 @@ impl Person {
     }
 }
 
-/// Masks every address in `text`, also where the `@` is escaped: `%40`, `%2540`, `\u0040`.
+/// Masks every address in `text`, also where the `@` is escaped or another sign for it: `%40`, `%2540`, `\u0040`, `&#64;`, `＠`.
 pub fn mask_addresses(text: &str) -> String {
     // With the mask itself: what is masked already stays as it is. With the backslash: other characters may be escaped, too.
     let part_of_address = |c: char| c.is_alphanumeric() || "@.!#$%&'*+-/=?^_`{|}~…\\".contains(c);
@@ -209,7 +209,7 @@ pub fn mask_departure_id(id: &str) -> String {
 fn unescape_at_signs(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(start) = rest.find(['%', '\\']) {
+    while let Some(start) = rest.find(['%', '\\', '&', '＠']) {
         let (before, from) = rest.split_at(start);
         plain.push_str(before);
         rest = match after_escaped_at(from) {
@@ -218,8 +218,9 @@ fn unescape_at_signs(text: &str) -> String {
                 after
             }
             None => {
-                plain.push_str(&from[..1]);
-                &from[1..]
+                let (first, after) = from.split_at(1);
+                plain.push_str(first);
+                after
             }
         };
     }
@@ -228,6 +229,10 @@ fn unescape_at_signs(text: &str) -> String {
 
 /// Returns what follows an escaped `@` at the start of `text`.
 fn after_escaped_at(text: &str) -> Option<&str> {
+    let signs = ["＠", "&#64;", "&#x40;", "&#X40;", "&commat;"];
+    if let Some(after) = signs.iter().find_map(|sign| text.strip_prefix(sign)) {
+        return Some(after);
+    }
     let mut percent = text.strip_prefix('%');
     while let Some(after) = percent {
         match after.strip_prefix("40") {
@@ -375,7 +380,7 @@ mod tests {
 
     #[test]
     fn escaped_addresses_are_masked() {
-        for escape in ["%40", "%2540", "%252540", "\\u0040", "\\\\u0040"] {
+        for escape in ["%40", "%2540", "%252540", "\\u0040", "\\\\u0040", "&#64;", "&#x40;", "&commat;", "＠"] {
             for text in ["q=ann{}example.com&x", "\\nann{}example.com", "an\\u002bn{}example.com", "5%ann{}example.com"]
             {
                 let masked = mask_addresses(&text.replace("{}", escape));

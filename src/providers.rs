@@ -4,6 +4,7 @@ use std::{borrow::Cow, fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
 
 use crate::{
     outbound::Http,
@@ -50,7 +51,7 @@ pub trait Provider: fmt::Debug + Send + Sync {
 /// Looks accounts up.
 #[async_trait]
 pub trait LookUp: Send + Sync {
-    /// The accounts this person may have here, those that can no longer be used left out. Read-only. The engine compares
+    /// The accounts this person may have here. Read-only. The engine compares
     /// each with the person and counts: a vendor's search is never trusted to be exact.
     ///
     /// # Errors
@@ -74,14 +75,20 @@ pub trait LookUp: Send + Sync {
 pub struct Account {
     /// The id by which it is removed.
     pub id: String,
+    /// Whether the id is a credential, such as the token of an invitation: it is not shown.
+    pub secret_id: bool,
     /// Its own address, if it has one.
     pub email: Option<String>,
+    /// Further addresses of its own. None may be a colleague's.
+    pub further: Vec<String>,
     /// Its other addresses. One may be another person's: of somebody whose mail its owner took over.
     pub aliases: Vec<String>,
     /// The organization's own id of the person, if the product keeps one.
     pub external_id: Option<String>,
     /// Why this account must not be removed by a machine: an emergency account, say.
     pub hold: Option<Hold>,
+    /// Whether it can no longer be used, and that is all that is wanted.
+    pub inactive: bool,
     /// Whether another system (single sign-on) manages it, so that the product may refuse its removal.
     pub managed_elsewhere: bool,
 }
@@ -95,9 +102,22 @@ impl Account {
         }
     }
 
-    /// All its addresses, its own first.
+    /// Its id, as it is shown and recorded: a digest of one that is secret.
+    pub(crate) fn shown_id(&self) -> String {
+        match self.secret_id {
+            true => format!("sha256:{}", hex::encode(&Sha256::digest(&self.id)[..8])),
+            false => self.id.clone(),
+        }
+    }
+
+    /// Its own addresses.
+    pub(crate) fn own(&self) -> impl Iterator<Item = &str> {
+        self.email.iter().chain(&self.further).map(String::as_str).filter(|address| !address.is_empty())
+    }
+
+    /// All its addresses.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = &str> {
-        self.email.iter().chain(&self.aliases).map(String::as_str).filter(|address| !address.is_empty())
+        self.own().chain(self.aliases.iter().map(String::as_str))
     }
 
     /// Whether its own e-mail address is this one.

@@ -1,6 +1,6 @@
 //! SCIM 2.0 (RFC 7643, RFC 7644), as identity providers speak it: `/scim/v2/{source}/…` of a source with `kind = "scim"`.
 //!
-//! An identity provider provisions its people here as to any other application. Whoever it deactivates or deletes has left:
+//! An identity provider provisions its people here as to any other application. A user whom it deactivates or deletes has left:
 //! a departure, recorded in one transaction with the user. A write that leaves a user active is a word "active".
 //!
 //! - [`Filter`] and [`Path`] read what clients write; [`Patch`] carries the operations of a PATCH out.

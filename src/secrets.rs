@@ -22,8 +22,8 @@ mod tests;
 mod value;
 
 use cache::{Cache, Reading, Stage, is_settled};
-pub(crate) use value::SHORTEST_SECRET;
 pub use value::{KeyText, Secret, SecretError};
+pub(crate) use value::{SHORTEST_SECRET, redact};
 
 /// Bad signatures may cost one extra read per source in this time, and no more.
 const SECOND_LOOK: Duration = Duration::from_secs(60);

@@ -41,9 +41,9 @@ class Exchange(NamedTuple):
 
 
 class Case:
-    """One file of golden exchanges."""
+    """One file of golden exchanges: those of its invitations, or the others."""
 
-    def __init__(self, kind, name):
+    def __init__(self, kind, name, invitations=False):
         text = (ROOT / "tests" / "golden" / kind / f"{name}.http").read_text()
         self.name = f"{kind}/{name}"
         parts = re.split(r"^(=== .*|>>> .*|<<< .*)\n", text, flags=re.MULTILINE)
@@ -55,8 +55,10 @@ class Case:
             elif mark == ">>>":
                 asked = (rest, *message(content))
             else:
-                method, target = asked[0].split(" ")
-                self.exchanges.append(Exchange(method, target, *asked[1:], int(rest), *message(content)))
+                # Look-ups of a product go side by side, each in its lane.
+                *lane, method, target = asked[0].split(" ")
+                if (lane == ["[invitation]"]) == invitations:
+                    self.exchanges.append(Exchange(method, target, *asked[1:], int(rest), *message(content)))
         self.secret = json.loads(self.sections["secret"])
         self.settings = tomllib.loads(self.sections.get("provider", ""))
         self.email = tomllib.loads(self.sections["person"])["email"]

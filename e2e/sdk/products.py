@@ -140,7 +140,8 @@ class Okta(Product):
         return value[0]
 
     def find(self, email):
-        found = self.wait(self.api.list_users(filter=f'profile.email eq "{email}"', limit=200))
+        either = f'profile.email eq "{email}" or profile.login eq "{email}"'
+        found = self.wait(self.api.list_users(filter=either, limit=200))
         gone = ("DEPROVISIONED", "SUSPENDED")
         return [Account(each.id, each.profile.email, each.status.value in gone) for each in found]
 
@@ -317,11 +318,11 @@ class SendGrid(Product):
         return [Account(each["token"], each["email"]) for each in self.api.pending.get().to_dict["result"]]
 
     def find(self, email):
-        pending, found, page = self.invitations(email), [], True
+        found, page = [], True
         while page:
             page = self.api.get(query_params={"limit": 500, "offset": len(found)}).to_dict["result"]
             found += [Account(each["username"], each["email"]) for each in page]
-        return pending + found
+        return found
 
     def remove_invitation(self, id):
         return self.api.pending._(id).delete().status_code == 204

@@ -13,10 +13,9 @@ function linear({ url, secret }) {
   return {
     invitations,
     find: async ({ email }) => {
-      const invited = await invitations();
       const filter = { email: { eqIgnoreCase: email } };
       const users = await client.users({ filter, includeDisabled: true, first: 50 });
-      return [...invited, ...users.nodes.map((each) => ({ ...account(each), inactive: !each.active }))];
+      return users.nodes.map((each) => ({ ...account(each), inactive: !each.active }));
     },
     remove: async ({ id }) => (await client.suspendUser(id)).success,
     remove_invitation: async ({ id }) => (await client.deleteOrganizationInvite(id)).success,

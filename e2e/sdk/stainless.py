@@ -43,8 +43,7 @@ class Anthropic(Stainless):
         return [Account(each.id, each.email) for each in map(strict, self.api.invites.list(email=email))]
 
     def find(self, email):
-        invitations, users = self.invitations(email), self.api.users.list(email=email, limit=1000)
-        return invitations + [Account(each.id, each.email) for each in map(strict, users)]
+        return [Account(each.id, each.email) for each in map(strict, self.api.users.list(email=email, limit=1000))]
 
     def remove_invitation(self, id):
         gone = strict(self.api.invites.delete(id))
@@ -77,8 +76,7 @@ class OpenAi(Stainless):
         return [Account(each.id, each.email) for each in map(strict, self.api.invites.list(limit=100))]
 
     def find(self, email):
-        invitations, users = self.invitations(email), self.api.users.list(limit=100)
-        return invitations + [Account(each.id, each.email) for each in map(strict, users)]
+        return [Account(each.id, each.email) for each in map(strict, self.api.users.list(limit=100))]
 
     def remove_invitation(self, id):
         gone = strict(self.api.invites.delete(id))

@@ -60,7 +60,7 @@ impl Removing<'_> {
                     met.extend(accounts.iter().map(|account| account.id.clone()));
                     results.push((name, self.found(sight, target, accounts).await));
                 }
-                Ok(Seen::NoAccount) => results.push((name, self.no_account(target))),
+                Ok(Seen::NoAccount | Seen::Inactive) => results.push((name, self.no_account(target))),
                 Ok(Seen::NotEvenCanary) => {
                     results.push((name, canary_not_found(AccountResult::of(Outcome::Unconfirmed))))
                 }
@@ -108,7 +108,7 @@ impl Removing<'_> {
         let several = accounts.len();
         let Some(account) = accounts.pop() else { return self.no_account(target) };
         if self.assignment.action == Action::Resolve {
-            return AccountResult { account_id: Some(account.id), ..held() };
+            return AccountResult { account_id: Some(account.shown_id()), ..held() };
         }
         if several > 1 {
             let detail = format!("{several} accounts match");
@@ -116,22 +116,19 @@ impl Removing<'_> {
         }
         let result = match self.objection(target, &account) {
             Some(objection) => objection,
-            None => match self.remove(&account, &account.id).await {
+            None => match self.remove(&account, &account.shown_id()).await {
                 Ok((removal, lost)) => self.prove(sight, target.identity.borrowed(), removal, lost).await,
                 Err(failure) => failed(failure),
             },
         };
-        AccountResult { account_id: Some(account.id), ..result }
+        AccountResult { account_id: Some(account.shown_id()), ..result }
     }
 
     /// Why this account is left alone.
     fn objection(&self, target: &Target, account: &Account) -> Option<AccountResult> {
-        let own = account.email.as_deref().filter(|own| !own.is_empty());
         let former = self.former(target, account);
-        let another = own.is_some_and(|own| {
-            let known = self.assignment.targets.iter().any(|target| target.email().is_some());
-            known && self.assignment.status_of(own).is_none()
-        });
+        let known = self.assignment.targets.iter().any(|target| target.email().is_some());
+        let another = known && self.is_anothers(account);
         let canary = self.config.canary.as_ref();
         Some(match () {
             () if account.addresses().any(|address| self.policy.protects(address)) => {
@@ -141,7 +138,7 @@ impl Removing<'_> {
                 AccountResult::of(Outcome::Protected).reason("canary").detail("this account is the canary")
             }
             () if another => {
-                let detail = "the account's own address is another than the person's";
+                let detail = "an own address of the account is not the person's";
                 AccountResult::of(Outcome::Ambiguous).reason("address_differs").detail(detail)
             }
             () if former.is_some() => AccountResult::of(Outcome::Ambiguous).reason(former.unwrap_or_default()),
@@ -153,12 +150,26 @@ impl Removing<'_> {
         })
     }
 
+    /// Whether an account may be another person's: its first own address is not this person's, or a further one is not, and is of
+    /// a domain of the organization's, or of one in which this person has an address. In other domains, products keep names that
+    /// only look like addresses.
+    fn is_anothers(&self, account: &Account) -> bool {
+        let is_unknown = |own: &&str| self.assignment.status_of(own).is_none();
+        let domain = |address: &str| address.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase());
+        let targets = self.assignment.targets.iter().filter_map(Target::email);
+        let configured = self.policy.domains.iter().map(|domain| domain.as_str().to_owned());
+        let domains: BTreeSet<_> = targets.filter_map(|email| domain(email.expose())).chain(configured).collect();
+        let is_colleagues = |own: &&str| is_unknown(own) && domain(own).is_some_and(|domain| domains.contains(&domain));
+        let mut own = account.own();
+        own.next().as_ref().is_some_and(is_unknown) || own.any(|own| is_colleagues(&own))
+    }
+
     /// The reason why an account is not removed under a former address.
     fn former(&self, target: &Target, account: &Account) -> Option<&'static str> {
-        let own = account.email.as_deref().and_then(|own| self.assignment.status_of(own));
-        match target.status.max(own.filter(|own| *own == AddressStatus::FormerInUse).unwrap_or(target.status)) {
+        let in_use = account.own().any(|own| self.assignment.status_of(own) == Some(AddressStatus::FormerInUse));
+        match if in_use { AddressStatus::FormerInUse } else { target.status } {
             AddressStatus::FormerInUse => Some("former_address_in_use"),
-            AddressStatus::Former if !self.assignment.is_released(&self.config.name, &account.id) => {
+            AddressStatus::Former if !self.assignment.is_released(&self.config.name, &account.shown_id()) => {
                 Some("former_address")
             }
             AddressStatus::Former | AddressStatus::Current => None,
@@ -192,7 +203,9 @@ impl Removing<'_> {
                 sleep(pause).await;
             }
             match sight.look(identity).await {
-                Ok(Seen::NoAccount) => return result.proof(proof),
+                // An account that is not shown any more was not seen to be inactive.
+                Ok(Seen::NoAccount) if proof == Proof::Status => return result.proof(Proof::SecondLook),
+                Ok(Seen::NoAccount | Seen::Inactive) => return result.proof(proof),
                 Ok(Seen::NotEvenCanary) => return canary_not_found(result),
                 Ok(Seen::Accounts(_)) => listed = true,
                 Err(failure) => return proof_failed(result, &failure),

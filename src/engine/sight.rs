@@ -17,8 +17,10 @@ pub(super) struct Sight<'a> {
 
 /// What a look-up showed.
 pub(super) enum Seen {
-    /// These accounts, at least one, each once, sorted by id.
+    /// These accounts, each once, sorted by id: at least one that can be used, and those that cannot.
     Accounts(Vec<Account>),
+    /// Only accounts that can no longer be used, and that is all that is wanted.
+    Inactive,
     /// No account, and the canary, if one is configured, was in sight.
     NoAccount,
     /// No account, and the canary was not in sight either.
@@ -28,14 +30,13 @@ pub(super) enum Seen {
 impl Sight<'_> {
     /// Looks for the accounts of an identity.
     pub(super) async fn look(&self, identity: Identity<'_>) -> Result<Seen, Failure> {
-        let (mut accounts, everybody) = self.find(identity).await?;
+        let (accounts, everybody) = self.find(identity).await?;
         let in_sight = self.canary.is_none_or(|canary| accounts.iter().any(|account| is_of(account, canary)));
-        accounts.retain(|account| account.is_of(identity));
-        accounts.sort_by(|a, b| a.id.cmp(&b.id));
-        accounts.dedup_by(|a, b| a.id == b.id);
+        let accounts = of(identity, accounts);
         Ok(match self.canary {
-            _ if !accounts.is_empty() => Seen::Accounts(accounts),
+            _ if accounts.iter().any(|account| !account.inactive) => Seen::Accounts(accounts),
             Some(canary) if !in_sight && !self.shows(canary, everybody).await? => Seen::NotEvenCanary,
+            _ if !accounts.is_empty() => Seen::Inactive,
             _ => Seen::NoAccount,
         })
     }
@@ -65,6 +66,27 @@ impl Sight<'_> {
             }
         }
     }
+}
+
+/// The accounts of an identity, each once, sorted by id. What is shown of one id is shown of one account, also where a row of it
+/// has another address, or must not be removed.
+fn of(identity: Identity<'_>, accounts: Vec<Account>) -> Vec<Account> {
+    let (theirs, others): (Vec<_>, Vec<_>) = accounts.into_iter().partition(|account| account.is_of(identity));
+    let mut accounts: Vec<Account> = Vec::new();
+    for account in theirs {
+        match accounts.iter_mut().find(|known| known.id == account.id) {
+            Some(known) => known.hold = known.hold.take().or(account.hold),
+            None => accounts.push(account),
+        }
+    }
+    for account in &mut accounts {
+        for other in others.iter().filter(|other| other.id == account.id) {
+            account.further.extend(other.own().map(str::to_owned));
+            account.hold = account.hold.take().or_else(|| other.hold.clone());
+        }
+    }
+    accounts.sort_by(|a, b| a.id.cmp(&b.id));
+    accounts
 }
 
 fn is_of(account: &Account, email: &Email) -> bool {

@@ -67,8 +67,9 @@ impl LookUp for Scripted {
     async fn find(&self, _: &Http, person: Identity<'_>) -> Result<Vec<Account>, Failure> {
         let Identity::Email(email) = person else { return Ok(Vec::new()) };
         let gone = self.removals.load(Ordering::Relaxed) > 0;
-        let account = Account { id: "1".into(), email: Some(email.expose().into()), ..Account::default() };
-        Ok(if gone { Vec::new() } else { vec![account] })
+        let inactive = gone && matches!(self.script, Script::Deactivate);
+        let account = Account { id: "1".into(), email: Some(email.expose().into()), inactive, ..Account::default() };
+        Ok(if gone && !inactive { Vec::new() } else { vec![account] })
     }
 }
 

@@ -32,7 +32,8 @@ pub(super) fn active_ids<'a>(
 }
 
 /// The ids that a departure of `id` speaks of: itself; for a weak id the one stronger id that had the trait then; and the
-/// weak id beside an id that is the only strong one that had it.
+/// weak id beside an id that is the only strong one that had it. An id that had moved on then and came back later is one more
+/// that may have had it, and surely had it only since.
 pub(super) fn covered<'a>(
     key: &TraitKey,
     holders: &'a Holders,
@@ -41,13 +42,14 @@ pub(super) fn covered<'a>(
     rank: i64,
 ) -> BTreeSet<&'a IdentityKey> {
     let holding = |id: &IdentityKey| holders.ids.get(id).and_then(|holder| holder.holding);
-    let had_it = |holding: Holding| holding.from <= rank && holding.until.is_none_or(|until| until > rank);
+    let may_have_had_it = |holding: Holding| holding.from <= rank && holding.until.is_none_or(|until| until > rank);
+    let had_it = |holding| may_have_had_it(holding) && holding.regained.is_none_or(|regained| regained <= rank);
     let is_another =
-        |other: &&IdentityKey| !other.is_weak_at(key) && **other != *id && holding(other).is_some_and(had_it);
+        |other: &&IdentityKey| !other.is_weak_at(key) && **other != *id && holding(other).is_some_and(may_have_had_it);
     let strong: Vec<_> = active.iter().copied().filter(is_another).collect();
     let mut covered = BTreeSet::from([id]);
     match (id.is_weak_at(key), &strong[..]) {
-        (true, [only]) => _ = covered.insert(only),
+        (true, [only]) if holding(only).is_some_and(had_it) => _ = covered.insert(only),
         // An id that moved on says nothing of who has the trait now.
         (false, []) if holding(id).is_none_or(had_it) => {
             covered.extend(active.iter().copied().filter(|other| other.is_weak_at(key)));

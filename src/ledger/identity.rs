@@ -14,6 +14,9 @@ use crate::{
     person::Email,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Statements kept of one trait of an id, and confirmations. More are kept where one is all that is known of a text.
 const MAX_STATEMENTS: usize = 40;
 /// Statements and texts of one trait of an id that are kept at most; with more the id is crowded.
@@ -55,6 +58,9 @@ pub struct IdentityRecord {
 struct Statement {
     at: i64,
     texts: Vec<String>,
+    /// Whether statements before it were left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_cut: bool,
 }
 
 /// An e-mail address or external id of an identity, and how long it had it.
@@ -64,6 +70,8 @@ pub struct Held {
     pub text: String,
     /// When it was first said.
     pub from: i64,
+    /// When it was said again after its source had said another instead; `None` if that never happened.
+    pub regained: Option<i64>,
     /// When its source first said another instead; `None` for a current one.
     pub until: Option<i64>,
 }
@@ -73,6 +81,9 @@ pub struct Held {
 pub struct Holding {
     /// When the id was first said to have it.
     pub from: i64,
+    /// When the id was last said to have it again, after its source had said another instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regained: Option<i64>,
     /// When its source first said another instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<i64>,
@@ -155,7 +166,8 @@ impl IdentityRecord {
     /// Returns what the items of this id's traits are to say about it.
     pub fn holdings(&self, source: &str) -> BTreeMap<TraitKey, Holding> {
         let Some(first) = self.first else { return BTreeMap::new() };
-        let holding = |held: Held| Holding { from: held.from, until: held.until, active: self.active, first };
+        let active = self.active;
+        let holding = |Held { from, regained, until, .. }| Holding { from, regained, until, active, first };
         let emails = self.emails().into_iter().map(|held| (TraitKey::email(&held.text), holding(held)));
         let external = self.external_ids().into_iter();
         let external = external.map(|held| (TraitKey::external_id(source, &held.text), holding(held)));
@@ -187,13 +199,13 @@ fn record(statements: &mut Vec<Statement>, at: i64, texts: Vec<String>) {
                 }
             }
         }
-        Err(position) => statements.insert(position, Statement { at, texts }),
+        Err(position) => statements.insert(position, Statement { at, texts, is_cut: false }),
     }
     // Between two equal neighbors a third says nothing new.
     let mut n = 1;
     while n + 1 < statements.len() {
         if statements[n - 1].texts == statements[n].texts && statements[n].texts == statements[n + 1].texts {
-            statements.remove(n);
+            leave_out(statements, n);
         } else {
             n += 1;
         }
@@ -215,7 +227,10 @@ fn bound(statements: &mut Vec<Statement>) -> Bound {
     let mut bound = Bound::Kept;
     while statements.len() > MAX_STATEMENTS {
         match (0..statements.len()).find(|n| is_between(statements, *n)) {
-            Some(n) => _ = statements.remove(n),
+            Some(n) => {
+                statements[n].is_cut = true;
+                leave_out(statements, n);
+            }
             None if statements.len() <= MAX_KEPT.0 && texts(statements) <= MAX_KEPT.1 => break,
             None => {
                 let oldest = statements.remove(0);
@@ -226,6 +241,12 @@ fn bound(statements: &mut Vec<Statement>) -> Bound {
         }
     }
     bound
+}
+
+/// Leaves out a statement that is not the last one. What was left out before it stays known.
+fn leave_out(statements: &mut Vec<Statement>, n: usize) {
+    let left_out = statements.remove(n);
+    statements[n].is_cut |= left_out.is_cut;
 }
 
 /// Whether each text of a statement is named before and after it.
@@ -242,15 +263,21 @@ fn texts(statements: &[Statement]) -> usize {
     statements.iter().map(|statement| statement.texts.len()).sum()
 }
 
-/// Each text once, with its time: from its first statement to the first one after its last that does not name it.
+/// Each text once, with its time: from its first statement to the first one after its last that does not name it, whatever was
+/// said in between.
 fn held(statements: &[Statement]) -> Vec<Held> {
     let mut held: Vec<Held> = Vec::new();
     for (n, statement) in statements.iter().enumerate() {
         for text in &statement.texts {
             let until = statements.get(n + 1).filter(|next| !next.texts.contains(text)).map(|next| next.at);
             match held.iter_mut().find(|known| known.text == *text) {
-                Some(known) => known.until = until,
-                None => held.push(Held { text: text.clone(), from: statement.at, until }),
+                Some(known) => {
+                    if known.until.is_some() || statement.is_cut {
+                        known.regained = Some(statement.at);
+                    }
+                    known.until = until;
+                }
+                None => held.push(Held { text: text.clone(), from: statement.at, regained: None, until }),
             }
         }
     }
@@ -274,101 +301,5 @@ impl StoredIdentity {
         let departures = departures.filter_map(|text| DepartureRef::parse(text)).collect();
         let crowded = identity.crowded || item.fields.contains_key(CROWDED);
         Ok(Self { identity, version: item.version, departures, crowded })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::person::Person;
-
-    fn fact(word: Word, verified: Verification, emails: &[&str]) -> IdentityFact {
-        let mut emails = emails.iter().filter_map(|text| Email::parse(text));
-        let person = Person { email: emails.next(), other_emails: emails.collect(), ..Person::default() };
-        IdentityFact { person, word, verified, at: None }
-    }
-
-    fn known(emails: &[&str]) -> IdentityFact {
-        fact(Word::Known, Verification::Verified, emails)
-    }
-
-    fn shown(identity: &IdentityRecord) -> Vec<(String, i64, Option<i64>)> {
-        identity.emails().into_iter().map(|held| (held.text, held.from, held.until)).collect()
-    }
-
-    #[test]
-    fn replaced_address_ends_when_another_is_first_said_in_any_order_of_arrival() {
-        let said = [(10, "a@example.com"), (20, "a@example.com"), (30, "b@example.com"), (40, "b@example.com")];
-        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
-            let mut identity = IdentityRecord::default();
-            for n in order {
-                identity.record(&known(&[said[n].1]), said[n].0);
-            }
-            let expected = [("a@example.com".to_owned(), 10, Some(30)), ("b@example.com".to_owned(), 30, None)];
-            assert_eq!(shown(&identity), expected, "{order:?}");
-            assert_eq!((identity.first, identity.active), (Some(10), None));
-        }
-    }
-
-    #[test]
-    fn address_taken_back_is_current_again() {
-        let mut identity = IdentityRecord::default();
-        for (at, email) in [(1, "a@example.com"), (2, "b@example.com"), (3, "a@example.com")] {
-            identity.record(&known(&[email]), at);
-        }
-        let expected = [("a@example.com".to_owned(), 1, None), ("b@example.com".to_owned(), 2, Some(3))];
-        assert_eq!(shown(&identity), expected);
-    }
-
-    #[test]
-    fn claim_is_an_address_only_once_confirmed_and_with_the_time_of_the_claim() {
-        let mut identity = IdentityRecord::default();
-        identity.record(&fact(Word::Known, Verification::Claimed, &["a@example.com"]), 5);
-        assert_eq!((shown(&identity), identity.unverified_emails().len()), (vec![], 1));
-        identity.record(&fact(Word::Known, Verification::Confirms, &[]), 9);
-        assert_eq!(shown(&identity), [("a@example.com".to_owned(), 5, None)]);
-        assert!(identity.unverified_emails().is_empty());
-    }
-
-    #[test]
-    fn two_claims_at_one_time_confirm_neither() {
-        let mut identity = IdentityRecord::default();
-        identity.record(&fact(Word::Known, Verification::Claimed, &["a@example.com"]), 5);
-        identity.record(&known(&["b@example.com"]), 5);
-        identity.record(&fact(Word::Known, Verification::Confirms, &[]), 9);
-        assert_eq!(shown(&identity), [("b@example.com".to_owned(), 5, None)]);
-    }
-
-    #[test]
-    fn statements_are_bounded_and_an_id_that_lost_an_address_is_crowded() {
-        let mut identity = IdentityRecord::default();
-        for at in 0..10_000 {
-            identity.record(&known(&[&format!("a{at}@example.com")]), at);
-            assert_eq!(identity.crowded, at >= 100, "{at}");
-        }
-        assert_eq!(identity.emails.len(), MAX_KEPT.0);
-        assert_eq!(shown(&identity).last(), Some(&("a9999@example.com".to_owned(), 9999, None)));
-    }
-
-    #[test]
-    fn address_is_kept_with_its_times_whatever_is_said_again_and_again() {
-        let mut identity = IdentityRecord::default();
-        identity.record(&known(&["old@example.com"]), 0);
-        for at in 1..1000 {
-            identity.record(&known(&[["a@example.com", "b@example.com"][at % 2]]), i64::try_from(at).unwrap());
-        }
-        let (a, b) = (("a@example.com".to_owned(), 2, Some(999)), ("b@example.com".to_owned(), 1, None));
-        assert_eq!(shown(&identity), [("old@example.com".to_owned(), 0, Some(1)), b, a]);
-        assert!(identity.emails.len() <= MAX_STATEMENTS && !identity.crowded);
-    }
-
-    #[test]
-    fn many_addresses_at_once_are_bounded() {
-        let mut identity = IdentityRecord::default();
-        for at in 0..200 {
-            let addresses: Vec<_> = (0..MAX_EMAILS).map(|n| format!("a{at}-{n}@example.com")).collect();
-            identity.record(&known(&addresses.iter().map(String::as_str).collect::<Vec<_>>()), at);
-        }
-        assert_eq!((texts(&identity.emails), identity.crowded), (MAX_KEPT.1, true));
     }
 }

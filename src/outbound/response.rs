@@ -94,4 +94,9 @@ impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+
+    /// Every line of a header; `None` if one cannot be read.
+    pub(crate) fn header_lines(&self, name: &str) -> Option<Vec<&str>> {
+        self.headers.get_all(name).iter().map(|line| line.to_str().ok()).collect()
+    }
 }

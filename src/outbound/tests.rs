@@ -29,6 +29,16 @@ fn a_wait_of_any_length_is_no_panic() {
     for seconds in [6, i64::MAX as u64, u64::MAX] {
         assert_eq!(http.pause(&asked(seconds), 1), None, "{seconds}");
     }
+    // A wait that the clock can count, but not to the end of the call after it.
+    let counts = |wait: &Duration| Instant::now().checked_add(*wait).is_some();
+    let longest = (0..63)
+        .rev()
+        .map(|bit| Duration::from_secs(1 << bit))
+        .fold(Duration::ZERO, |longest, step| longest.checked_add(step).filter(counts).unwrap_or(longest));
+    for millis in (0..1000).step_by(10) {
+        let failure = Failure { retry_after: Some(longest + Duration::from_millis(millis)), ..asked(0) };
+        assert_eq!(http.pause(&failure, 1), None, "{millis}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     path::Path,
     sync::{LazyLock, Mutex, PoisonError},
 };
@@ -36,6 +37,9 @@ macro_rules! kinds {
         &[$((stringify!($name), include_str!(concat!("kinds/", stringify!($name), ".toml")))),*]
     };
 }
+
+/// The largest file of one's own that is read, in bytes.
+const LARGEST_FILE: u64 = 1024 * 1024;
 
 /// The files that are built in, by the name of their kind.
 const BUILT_IN: &[(&str, &str)] = kinds![
@@ -138,11 +142,20 @@ pub(super) fn known(name: &str, folder: Option<&Path>) -> Result<Option<&'static
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let Some(folder) = folder.filter(|_| !name.is_empty() && name.chars().all(plain)) else { return Ok(None) };
     let file = format!("providers/{name}.toml");
-    match std::fs::read_to_string(folder.join(&file)) {
+    match read(&folder.join(&file)) {
         Ok(text) => kind(name, &text, &file).map(Some),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Diagnostics::one(format!("cannot read {file}: {error}"))),
     }
+}
+
+/// Reads a file of one's own, if it is a regular one: reading another could wait, or go on, for ever.
+fn read(path: &Path) -> io::Result<String> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() || metadata.len() > LARGEST_FILE {
+        return Err(io::Error::other("it must be a regular file of at most 1 MiB"));
+    }
+    std::fs::read_to_string(path)
 }
 
 /// The kinds in the folder `providers` of `folder`, sorted by name.

@@ -250,10 +250,9 @@ impl From<Member> for Account {
         Self {
             id: member.member_id.to_string(),
             email: member.email,
-            aliases: Vec::new(),
             external_id: member.ref_id.filter(|id| !id.is_empty()),
-            hold: None,
             managed_elsewhere: member.is_external,
+            ..Self::default()
         }
     }
 }

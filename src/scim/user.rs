@@ -1,6 +1,6 @@
 //! A user as an identity provider writes it: what is kept of it, and how it is shown.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -138,14 +138,13 @@ impl User {
     /// [`ScimError::InvalidSyntax`], or [`ScimError::InvalidValue`] for the first attribute that has another type.
     pub fn write(&mut self, resource: &Value) -> Result<(), ScimError> {
         let Value::Object(fields) = resource else { return Err(ScimError::InvalidSyntax("it is not an object")) };
-        let mut seen = Vec::new();
+        let mut seen = BTreeSet::new();
         for (key, value) in fields {
             let key = key.to_ascii_lowercase();
-            if seen.contains(&key) {
+            self.write_attribute(&key, value)?;
+            if !seen.insert(key) {
                 return Err(ScimError::InvalidSyntax("it names an attribute twice"));
             }
-            self.write_attribute(&key, value)?;
-            seen.push(key);
         }
         if self.user_name.is_empty() { Err(ScimError::InvalidValue("userName")) } else { Ok(()) }
     }

@@ -131,7 +131,7 @@ impl<'a> Users<'a> {
             }
             let deletes = [self.storage().deletes(&before, self.flow.retention(), self.worker.now())];
             let is_made = match before.is_active {
-                true => self.depart(&before, "user.deleted", &before, &deletes).await?,
+                true => self.depart(&before, "user.deleted", &deletes).await?,
                 false => self.flow.ledger.store().change(&deletes).await? == Changed::All,
             };
             if is_made {
@@ -158,7 +158,7 @@ impl<'a> Users<'a> {
         }
         let writes = self.storage().writes(&after, claimed)?;
         let is_made = match before.filter(|_| was_active && !after.is_active) {
-            Some(before) => self.depart(before, "user.deactivated", &after, &writes).await?,
+            Some(before) => self.depart(before, "user.deactivated", &writes).await?,
             None => self.say(&after, &writes).await?,
         };
         Ok(is_made.then_some(after))
@@ -171,15 +171,10 @@ impl<'a> Users<'a> {
         Ok(self.flow.ledger.store_fact_with(&self.source.name, &fact, writes, self.worker.now()).await?)
     }
 
-    /// Records that a user left, who was active `before`.
-    async fn depart(
-        &self,
-        before: &StoredUser,
-        kind: &str,
-        after: &StoredUser,
-        writes: &[Change],
-    ) -> Result<bool, ScimError> {
-        let departure = self.departure(after, before.departures + 1, kind);
+    /// Records that a user left, who was active `before`. What the same write changes of the user is not said of the person who
+    /// left: the mail of a leaver is often led to a colleague.
+    async fn depart(&self, before: &StoredUser, kind: &str, writes: &[Change]) -> Result<bool, ScimError> {
+        let departure = self.departure(before, before.departures + 1, kind);
         let is_new = self.worker.now() - before.posted < RIGHT_AFTER_CREATION;
         let record = self.flow.record_with(self.source, &departure, is_new, writes, self.worker).await?;
         let Some(record) = record else { return Ok(false) };

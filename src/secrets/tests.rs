@@ -298,3 +298,14 @@ async fn second_look_that_is_given_up_counts() {
     assert_eq!(look(&secrets).await, (None, None, Freshness::Outdated));
     assert_eq!(store.reads(), Vec::<String>::new());
 }
+
+#[test]
+fn secret_is_redacted_in_every_form_in_which_a_vendor_may_quote_it() {
+    let value = "S3cret/token+x=\"q\"&end";
+    let text = format!(
+        "plain {value}, in JSON S3cret/token+x=\\\"q\\\"&end, in a form S3cret%2Ftoken%2Bx%3D%22q%22%26end, in base64 \
+                        UzNjcmV0L3Rva2VuK3g9InEiJmVuZA=="
+    );
+    let secret = Secret::parse("s", &serde_json::json!({ "token": value }).to_string()).unwrap();
+    assert_eq!(secret.redact(&text), "plain [secret], in JSON [secret], in a form [secret], in base64 [secret]");
+}

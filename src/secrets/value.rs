@@ -11,6 +11,22 @@ pub struct Secret {
     value: Map<String, Value>,
 }
 
+/// `text` without a secret, also where it was encoded: for a form, for a URL, in JSON, in base64.
+pub(crate) fn redact(text: &str, secret: &str) -> String {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    let form: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let json = Value::from(secret).to_string();
+    let mut forms = vec![
+        secret.to_owned(),
+        form.replace('+', "%20"),
+        form,
+        json[1..json.len() - 1].to_owned(),
+        BASE64_STANDARD.encode(secret),
+    ];
+    forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+    forms.into_iter().fold(text.to_owned(), |text, form| text.replace(&form, "[secret]"))
+}
+
 impl Secret {
     /// Reads the secret's text.
     ///
@@ -71,7 +87,7 @@ impl Secret {
         secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
         // One may begin with another, whose removal would leave the rest standing.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[secret]"))
+        secrets.into_iter().fold(text.to_owned(), |text, secret| redact(&text, secret))
     }
 
     /// Returns an error about a key of this secret that a caller found unusable.

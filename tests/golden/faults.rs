@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     case::{Answer, Case, Exchange, Request},
-    data_kinds_abreast,
+    data_kinds, data_kinds_abreast,
     fault::{CANARY, Fault, faults, is_removal},
     play::{Stage, World, leaks},
     player::Player,
@@ -59,7 +59,7 @@ impl Trial<'_> {
         player.repeat(&exchanges[self.at.1]);
         let before = player.played().len();
         let entry = stage.run(run, world, patience).await;
-        // Whoever finds nobody goes on to look for the canary, where the script has somebody.
+        // Where no account is found, the engine goes on to look for the canary, where the script has somebody.
         let goes_on = self.case.provider.contains(CANARY);
         // A token that is refused is fetched anew.
         let fetches = run.exchanges[0].request.target == "/token";
@@ -130,7 +130,7 @@ fn trials(cases: &[Case]) -> Vec<Trial<'_>> {
 /// Whether other faults show as much. One piece of code reads the status of what is data, and 403 and 418 show that a right body
 /// does not help.
 fn is_known(case: &Case, fault: Fault) -> bool {
-    let is_data = !crate::rust_kinds().any(|kind| kind.name == case.kind);
+    let is_data = data_kinds().any(|kind| kind == case.kind);
     is_data && matches!(fault, Fault::RightBody(429 | 500 | 503))
 }
 

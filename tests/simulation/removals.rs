@@ -15,7 +15,7 @@ use offboard::{
 
 use crate::{
     said::{Left, SEEN, SKEW, Said, Span},
-    truth::{BETA, GAMMA, HR, Millis, PROVIDERS, utc},
+    truth::{BETA, GAMMA, HR, Millis, PROVIDERS, Says, utc},
     world::State,
 };
 
@@ -132,7 +132,7 @@ fn known_to_be_active(
         let is_numbered = provider == GAMMA && word.source == HR && word.is_strong && word.address.is_some();
         let is_meant = key == left.key || is_numbered || shares(said, left, key, account.address, provider, until);
         let active = active_since(state, record, key, until, now)?;
-        let is_ended = Said::may_end(left, word)
+        let is_ended = (Said::may_end(left, word) || is_taken_for(state, left, key, until))
             && !said.last_active(key, until).is_some_and(|last| is_after(last.span, left.span));
         if !is_meant || is_ended || was_shown(record, key, active) {
             return None;
@@ -167,10 +167,27 @@ fn active_since(state: &State, record: &Record, key: &str, until: Millis, now: M
     let certain = || said.words_of(key).filter(|word| word.certain_at.is_some_and(|at| at <= until));
     let first = certain().min_by_key(|word| word.span.from)?;
     let last = said.last_active(key, until);
-    let ends = |other: &&Left| !other.is_in(record) && Said::may_end(other, first) && stands(state, other, now);
+    let may_end = |other: &Left| Said::may_end(other, first) || is_taken_for(state, other, key, until);
+    let ends = |other: &&Left| !other.is_in(record) && may_end(other) && stands(state, other, now);
     let is_ended =
         said.lefts.iter().filter(ends).any(|other| !last.is_some_and(|word| is_after(word.span, other.span)));
     (!is_ended).then(|| last.unwrap_or(first).span)
+}
+
+/// Whether a departure that names an address alone cannot but be taken for an id's: before it, its source said that the id left;
+/// or that the id has another address, which was lost or is still on its way.
+fn is_taken_for(state: &State, left: &Left, key: &str, until: Millis) -> bool {
+    let events = &state.truth.events;
+    let at = events[left.event].at;
+    let words = || state.said.words_of(key).filter(|word| word.source == left.source && word.span.from <= at);
+    let named = words().filter(|word| word.address == left.address);
+    let Some(named_at) = named.map(|word| word.span.from).max() else { return false };
+    let is_since = |said: Millis| (named_at + 1..=at).contains(&said);
+    let is_other = |address: Option<usize>| address.is_some() && address != left.address;
+    let mut certain = words().filter(|word| word.certain_at.is_some_and(|at| at <= until));
+    let has_moved = certain.any(|word| is_since(word.span.from) && is_other(word.address));
+    let mut meanwhile = events.iter().filter(|event| event.key().as_str() == key && is_since(event.at));
+    !left.is_strong && !has_moved && meanwhile.any(|event| event.says == Says::Left || is_other(event.address))
 }
 
 /// Whether a departure counts as said: this is rule 3, read anew.

@@ -104,6 +104,10 @@ impl Reading<'_> {
         let failure = response.failure();
         match failure.kind {
             _ if response.is_success() => Failure::new(FailureKind::Rejected, "refused"),
+            // A limit that some vendors set beside the one that they count: `Retry-After` alone says when it ends.
+            _ if response.status() == 403 && response.header("retry-after").is_some() => {
+                Failure { kind: FailureKind::RateLimited, ..failure }
+            }
             FailureKind::RateLimited => {
                 Failure { retry_after: limit.and_then(|limit| wait(limit, response)), ..failure }
             }

@@ -19,6 +19,8 @@ pub(super) struct Call<'a> {
     pub(super) json: Option<&'a JsonTemplate>,
     pub(super) graphql: Option<&'a str>,
     pub(super) variables: Option<&'a JsonTemplate>,
+    /// Whether a list answers, which may be large.
+    pub(super) lists: bool,
 }
 
 impl Find {
@@ -30,6 +32,7 @@ impl Find {
             json: self.json.as_ref(),
             graphql: self.graphql.as_deref(),
             variables: self.variables.as_ref(),
+            lists: self.items.is_some(),
         }
     }
 }
@@ -50,6 +53,7 @@ impl Step {
             json: self.json.as_ref(),
             graphql: self.graphql.as_deref(),
             variables: self.variables.as_ref(),
+            lists: false,
         }
     }
 }

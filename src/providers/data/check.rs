@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use toml::de::DeTable;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 use super::{
     place::place,
@@ -47,6 +50,7 @@ fn read(text: &str, like: Like, reporter: &mut Reporter<'_>) -> Option<Spec> {
         }
     };
     let mut spec: Spec = Section::new("the kind".to_owned(), table.clone()).read(reporter)?;
+    control_characters(table.get_ref(), reporter);
     let mut checker = Checker { table: table.get_ref(), reporter };
     if let Some(name) = spec.like.clone() {
         match like(&name).map(|text| parse(text, |_| None)) {
@@ -56,6 +60,26 @@ fn read(text: &str, like: Like, reporter: &mut Reporter<'_>) -> Option<Spec> {
     }
     checker.spec(&spec);
     Some(spec)
+}
+
+/// Reports texts that a terminal or a log would obey. A document of GraphQL alone has lines.
+fn control_characters(table: &DeTable<'_>, reporter: &mut Reporter<'_>) {
+    for (key, value) in table {
+        if key.get_ref() != "graphql" {
+            control_character(key.get_ref(), value, reporter);
+        }
+    }
+}
+
+fn control_character(key: &str, value: &Spanned<DeValue<'_>>, reporter: &mut Reporter<'_>) {
+    match value.get_ref() {
+        DeValue::String(text) if text.contains(char::is_control) => {
+            reporter.add(Some(value.span()), format!("`{key}` has a control character"));
+        }
+        DeValue::Table(table) => control_characters(table, reporter),
+        DeValue::Array(items) => items.iter().for_each(|item| control_character(key, item, reporter)),
+        _ => {}
+    }
 }
 
 struct Checker<'a, 'r, 't> {
@@ -167,6 +191,9 @@ impl Checker<'_, '_, '_> {
         }
         self.signs(&["find", name, "absent"], &find.absent, true);
         for (key, any) in [("inactive", &find.inactive), ("skip", &find.skip)] {
+            if any.as_ref().is_some_and(|AnyOf(any)| any.is_empty()) {
+                self.add(&["find", name, key], "an empty list of predicates never holds");
+            }
             for conditions in any.iter().flat_map(|AnyOf(any)| any) {
                 self.conditions(&["find", name, key], Some(conditions));
             }
@@ -231,6 +258,10 @@ impl Checker<'_, '_, '_> {
         self.statuses(path, &step.expect, 200..300);
         self.conditions(path, step.r#where.as_ref());
         self.signs(path, &step.gone, false);
+        let reads = !step.has.is_empty() || step.id.is_some() || step.job.is_some();
+        if reads && step.expect.0.iter().all(|status| *status == 204) {
+            self.add(path, "`has`, `id` and `job` read a body, and a 204 has none");
+        }
         let names = |name: &str| step.call().variables_used().any(|variable| variable.name == name);
         self.conditions(path, step.running.as_ref());
         if step.running.is_some() && !step.asks_about_job() {

@@ -45,13 +45,18 @@ impl Page {
     /// Reads what an answer says about its page.
     ///
     /// # Errors
-    /// `not_understood` if what the vendor promises is not there.
+    /// `not_understood` if what the vendor promises is not there; `list_incomplete` if the list goes on where the file does not say
+    /// how.
     pub(super) fn read(
         paging: Option<&Paging>,
         keys: Vec<String>,
         response: &Response,
         body: &Value,
     ) -> Result<Self, Failure> {
+        let goes_on = response.status() == 206 || !matches!(next_url(response), Ok(None));
+        if goes_on && !paging.is_some_and(Paging::goes_on) {
+            return Err(incomplete("it goes on"));
+        }
         let Some(paging) = paging else { return Ok(Self { keys, ..Self::default() }) };
         let silent = |what: &str| Failure::not_understood(format!("a list that does not say {what}"));
         let total = match &paging.total {
@@ -93,14 +98,14 @@ impl Paging {
     /// The cursor of the next page, if there is one.
     fn cursor(&self, response: &Response, body: &Value) -> Result<Option<String>, NoCursor> {
         if let Some(parameter) = &self.link {
-            let url = response.header("link").and_then(next_link);
-            return url.map(|url| parameter_of(url, parameter).ok_or(NoCursor)).transpose();
+            return next_url(response)?.map(|url| parameter_of(&url, parameter).ok_or(NoCursor)).transpose();
         }
         if let Some(name) = &self.header {
-            return match response.header(name) {
-                None if response.status() == 206 => Err(NoCursor),
-                None | Some("") => Ok(None),
-                Some(cursor) => Ok(Some(cursor.to_owned())),
+            return match response.header_lines(name).ok_or(NoCursor)?.as_slice() {
+                [] if response.status() == 206 => Err(NoCursor),
+                [] | [""] => Ok(None),
+                [cursor] => Ok(Some((*cursor).to_owned())),
+                _ => Err(NoCursor),
             };
         }
         let Some(next) = &self.next else { return Ok(None) };
@@ -118,14 +123,46 @@ impl Paging {
     }
 }
 
-/// The URL of the next page in a `Link` header (RFC 8288), unless it is said to have no results.
-fn next_link(header: &str) -> Option<&str> {
-    let links = header.split(", <").map(|link| link.trim_start_matches('<'));
-    let mut next = links.filter_map(|link| link.split_once('>')).filter(|(_, traits)| {
-        let has = |text: &str| traits.split(';').any(|attribute| attribute.trim() == text);
-        (has("rel=\"next\"") || has("rel=next")) && !has("results=\"false\"")
-    });
-    next.next().map(|(url, _)| url)
+/// The URL of the next page in an answer's `Link` headers.
+fn next_url(response: &Response) -> Result<Option<String>, NoCursor> {
+    next_link(&response.header_lines("link").ok_or(NoCursor)?.join(", "))
+}
+
+/// The URL of the next page in a `Link` header (RFC 8288 3), unless it is said to have no results.
+fn next_link(header: &str) -> Result<Option<String>, NoCursor> {
+    for link in parts(header, ',') {
+        let link = link.trim();
+        if link.is_empty() {
+            continue;
+        }
+        let (url, attributes) = link.strip_prefix('<').and_then(|link| link.split_once('>')).ok_or(NoCursor)?;
+        let attributes: Vec<_> = parts(attributes, ';').into_iter().filter_map(|one| one.split_once('=')).collect();
+        let value = |name: &str| {
+            let mut named = attributes.iter().filter(|(key, _)| key.trim().eq_ignore_ascii_case(name));
+            named.next().map(|(_, value)| value.trim().trim_matches('"'))
+        };
+        // A link may have several relations.
+        let mut relations = value("rel").unwrap_or_default().split_ascii_whitespace();
+        if relations.any(|relation| relation.eq_ignore_ascii_case("next")) && value("results") != Some("false") {
+            return Ok(Some(url.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// What stands between the separators that are neither in a URL nor between quotes.
+fn parts(text: &str, separator: char) -> Vec<&str> {
+    let (mut within, mut is_quoted) = (false, false);
+    let separates = |c: char| {
+        match c {
+            '"' if !within => is_quoted = !is_quoted,
+            '<' if !is_quoted => within = true,
+            '>' if !is_quoted => within = false,
+            _ => {}
+        }
+        c == separator && !within && !is_quoted
+    };
+    text.split(separates).collect()
 }
 
 /// A parameter of a URL. Nothing else is taken from it: neither its host nor its path is called.
@@ -281,6 +318,29 @@ mod tests {
     }
 
     #[test]
+    fn list_that_goes_on_without_paging_is_incomplete() {
+        let totaled = paging("total = \"/t\"");
+        let counted = paging("count = \"pages\"");
+        let next = "<https://api.example.com/x?page=2>; rel=\"next\"";
+        let last = "<https://api.example.com/x?page=1>; rel=\"prev\"";
+        for (paging, status, link, expected) in [
+            (None, 200, None, Ok(())),
+            (None, 200, Some(last), Ok(())),
+            (None, 200, Some(next), Err("list_incomplete")),
+            (None, 206, None, Err("list_incomplete")),
+            (Some(&totaled), 200, Some(last), Ok(())),
+            (Some(&totaled), 200, Some(next), Err("list_incomplete")),
+            (Some(&counted), 200, Some(next), Ok(())),
+        ] {
+            let link = link.map(|link| (HeaderName::from_static("link"), link.parse().unwrap()));
+            let response = Response::empty(status, link.into_iter().collect());
+            let read = Page::read(paging, Vec::new(), &response, &json!({"t": 0}));
+            let reason = read.map(|_| ()).map_err(|failure| failure.reason);
+            assert_eq!(reason, expected.map_err(str::to_owned), "{status} {paging:?}");
+        }
+    }
+
+    #[test]
     fn list_within_must_end() {
         let paging = paging("next = \"/next\"\ninner = \"/domains/*/users/next\"");
         let reason = |body: Value| {
@@ -309,8 +369,26 @@ mod tests {
     fn link_gives_its_parameter_and_nothing_else() {
         let header = "<https://evil.example.com/x?cursor=0%3A1&api_key=k>; rel=\"previous\"; results=\"true\", \
                       <https://evil.example.com/x?cursor=0%3A2>; rel=\"next\"; results=\"true\"; cursor=\"0:2\"";
-        assert_eq!(next_link(header).and_then(|url| parameter_of(url, "cursor")).as_deref(), Some("0:2"));
-        assert_eq!(next_link(&header.replace("results=\"true\"", "results=\"false\"")), None);
+        let next = |header: &str| next_link(header).map_err(|NoCursor| "no cursor");
+        assert_eq!(next(header).unwrap().and_then(|url| parameter_of(&url, "cursor")).as_deref(), Some("0:2"));
+        assert_eq!(next(&header.replace("results=\"true\"", "results=\"false\"")), Ok(None));
         assert_eq!(parameter_of("https://api.example.com/x", "cursor"), None);
+    }
+
+    #[test]
+    fn link_is_read_in_every_form_in_which_it_may_come() {
+        let next = |header: &str| next_link(header).map_err(|NoCursor| "no cursor");
+        for header in [
+            "<https://a.example/x?limit=2>; rel=\"self\", <https://a.example/x?cursor=2>; rel=\"next\"",
+            "<https://a.example/x?cursor=2>; rel=\"next\",<https://a.example/x?cursor=9>; rel=\"last\"",
+            "<https://a.example/x?cursor=2>; rel=\"next last\"",
+            "<https://a.example/x?cursor=2>;REL=Next;title=\"a, b; c\"",
+            ", <https://a.example/x?cursor=2>; title=\"<a>, b\"; rel=next",
+        ] {
+            assert_eq!(next(header), Ok(Some("https://a.example/x?cursor=2".to_owned())), "{header}");
+        }
+        assert_eq!(next("<https://a.example/x?a=1,2>; rel=\"last\""), Ok(None));
+        assert_eq!(next(""), Ok(None));
+        assert_eq!(next("https://a.example/x?cursor=2; rel=next"), Err("no cursor"));
     }
 }

@@ -94,13 +94,20 @@ impl Paths {
         self.0.iter().all(|path| path.all(body).is_none())
     }
 
-    /// The texts that stand at all of the paths: at those without a `*`, and at those with one.
-    pub(super) fn texts<'a>(&self, item: &'a Value) -> (Vec<&'a str>, Vec<&'a str>) {
-        let (single, listed): (Vec<_>, Vec<_>) = self.0.iter().partition(|path| path.0.len() == 1);
-        let texts = |paths: Vec<&Path>| {
-            paths.into_iter().flat_map(|path| path.values(item)).filter_map(Value::as_str).collect()
-        };
-        (texts(single), texts(listed))
+    /// The texts that stand at the paths without a `*`.
+    pub(super) fn single<'a>(&self, item: &'a Value) -> Vec<&'a str> {
+        let paths = self.0.iter().filter(|path| path.0.len() == 1);
+        paths.flat_map(|path| path.values(item)).filter_map(Value::as_str).collect()
+    }
+
+    /// The texts that stand at the paths with a `*`, each with whether its element of the list is the `primary` one.
+    pub(super) fn listed<'a>(&self, item: &'a Value) -> Vec<(&'a str, bool)> {
+        let paths = self.0.iter().filter_map(|path| path.0.split_last().filter(|(_, lists)| !lists.is_empty()));
+        let elements = paths.flat_map(|(last, lists)| {
+            let lists = Path(lists.to_vec()).values(item).into_iter().filter_map(Value::as_array).flatten();
+            lists.map(move |element| (last.find(element), element.get("primary") == Some(&Value::Bool(true))))
+        });
+        elements.filter_map(|(text, is_primary)| Some((text?.as_str()?, is_primary))).collect()
     }
 }
 
@@ -116,13 +123,11 @@ mod tests {
 
     #[test]
     fn star_stands_for_every_element_of_a_list() {
-        let item = json!({"emails": [{"value": "a"}, {"type": "work"}, {"value": "b"}], "plain": "c"});
-        let texts = |paths: &[&str]| Paths(paths.iter().map(|text| path(text)).collect()).texts(&item);
-        assert_eq!(texts(&["/emails/*/value"]), (vec![], vec!["a", "b"]));
-        assert_eq!(
-            texts(&["/emails/*/value", "/plain", "/nowhere", "/emails/0/value"]),
-            (vec!["c", "a"], vec!["a", "b"])
-        );
+        let item = json!({"emails": [{"value": "a"}, {"type": "work"}, {"value": "b", "primary": true}], "plain": "c"});
+        let paths = |paths: &[&str]| Paths(paths.iter().map(|text| path(text)).collect());
+        let all = paths(&["/emails/*/value", "/plain", "/nowhere", "/emails/0/value"]);
+        assert_eq!(all.single(&item), ["c", "a"]);
+        assert_eq!(all.listed(&item), [("a", false), ("b", true)]);
         assert_eq!(
             Path::try_from("plain".to_owned()),
             Err("`plain` is not a JSON Pointer: it begins with a /".to_owned())

@@ -146,7 +146,7 @@ impl DataProduct {
         Ok(self.vendor.send(http, &find.call(), &values, read).await?.into_iter().collect())
     }
 
-    /// The account that an item is; `None` if it is none, or can no longer be used and that is all that is wanted.
+    /// The account that an item is; `None` if it is none.
     fn account(&self, asked: &Email, item: &Value) -> Result<Option<Account>, Failure> {
         let find = self.find;
         let is_set = |pointer: &Pointer| pointer.find(item).is_some_and(|value| !value.is_null());
@@ -157,34 +157,44 @@ impl DataProduct {
         if find.reserved.contains(&id) {
             return Err(Failure::not_understood("an account whose id means something else"));
         }
-        let (email, aliases) = self.addresses(asked, item)?;
+        let addressed = self.addressed(asked, item)?;
         let inactive = find.inactive.as_ref().is_some_and(|inactive| inactive.hold(item));
         let blocked = find.blocked.iter().find(|rule| rule.r#where.hold(item));
         let external_id = find.external_id.as_ref().and_then(|pointer| pointer.find(item)).and_then(Value::as_str);
         let account = Account {
             id,
-            email: Some(email),
-            aliases,
+            secret_id: find.secret_id,
             external_id: external_id.filter(|id| !id.is_empty()).map(str::to_owned),
             hold: blocked.map(|rule| Hold { reason: &rule.reason, detail: &rule.detail }),
-            managed_elsewhere: false,
+            inactive: inactive && self.makes == Outcome::Deactivated,
+            ..addressed
         };
         if find.object.is_some() && !account.is_of(Identity::Email(asked)) {
             // One was asked for, so this is no list without the person: whether they are there is not known.
             return Err(Failure::not_understood("another account than the one asked for"));
         }
-        Ok((!inactive || self.makes != Outcome::Deactivated).then_some(account))
+        Ok(Some(account))
     }
 
-    /// The account's own address, and its others. Where a list alone has addresses, the first is its own.
-    fn addresses(&self, asked: &Email, item: &Value) -> Result<(String, Vec<String>), Failure> {
-        let (mut own, mut listed) = self.find.email.texts(item);
-        own.retain(|text| Email::parse(text).is_some());
-        listed.retain(|text| Email::parse(text).is_some());
-        let email = own.iter().find(|address| asked.is(address)).or(own.first()).or(listed.first());
-        let email = *email.ok_or_else(|| Failure::not_understood("an account without an e-mail address"))?;
-        let others = own.iter().chain(&listed).filter(|other| **other != email).map(|other| (*other).to_owned());
-        Ok((email.to_owned(), others.collect()))
+    /// An account with the addresses of an item.
+    fn addressed(&self, asked: &Email, item: &Value) -> Result<Account, Failure> {
+        let is_address = |text: &str| Email::parse(text).is_some();
+        let mut own = self.find.email.single(item);
+        own.retain(|text| is_address(text));
+        let mut listed = self.find.email.listed(item);
+        listed.retain(|(text, _)| is_address(text));
+        if own.is_empty() {
+            // Without a primary one, any may be its own.
+            let has_primary = listed.iter().any(|(_, is_primary)| *is_primary);
+            own = listed.iter().filter(|(_, is_primary)| *is_primary || !has_primary).map(|(text, _)| *text).collect();
+        }
+        let alias = self.find.alias.iter().flat_map(|paths| paths.single(item)).filter(|text| is_address(text));
+        let aliases = listed.iter().map(|(text, _)| *text).chain(alias).map(str::to_owned).collect();
+        // The one that was asked for may stand in a removal.
+        own.sort_by_key(|address| !asked.is(address));
+        let mut own = own.into_iter().map(str::to_owned);
+        let email = own.next().ok_or_else(|| Failure::not_understood("an account without an e-mail address"))?;
+        Ok(Account { email: Some(email), further: own.collect(), aliases, ..Account::default() })
     }
 
     /// Makes one call of a removal; again and again, if it asks about a job that goes on.

@@ -158,7 +158,7 @@ impl Setting {
 }
 
 /// Whether a class as in a regular expression (`a-z0-9-`) has this character.
-fn contains(class: &str, c: char) -> bool {
+pub(super) fn contains(class: &str, c: char) -> bool {
     let characters: Vec<_> = class.chars().collect();
     let mut at = 0;
     while let Some(first) = characters.get(at) {

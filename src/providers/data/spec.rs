@@ -145,7 +145,13 @@ pub(super) struct Find {
     /// The one object, where the look-up answers with the account itself.
     pub(super) object: Option<Pointer>,
     pub(super) id: Pointer,
+    /// Whether the id is a credential: then it is not shown.
+    #[serde(default)]
+    pub(super) secret_id: bool,
+    /// Its own addresses: none may be a colleague's. Of those in lists, the primary one is, and only where there are no others.
     pub(super) email: Paths,
+    /// Further addresses, by which it may be found.
+    pub(super) alias: Option<Paths>,
     pub(super) external_id: Option<Pointer>,
     /// What shows that an account can no longer be used.
     pub(super) inactive: Option<AnyOf>,

@@ -189,6 +189,15 @@ impl Template {
         Ok(segments.split_off(1))
     }
 
+    /// The text as the file has it, its escapes left out.
+    pub(super) fn text(&self) -> String {
+        let part = |part: &Part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Variable(variable) => format!("{{{}}}", variable.name),
+        };
+        self.0.iter().map(part).collect()
+    }
+
     /// Whether it begins as a URL that is encrypted, with a host.
     pub(super) fn starts_with_https(&self) -> bool {
         matches!(self.0.first(), Some(Part::Text(text)) if text.starts_with("https://"))

@@ -1,7 +1,11 @@
 //! Files that cannot work, and providers that use a file in a way that cannot.
 
-use super::{check, known, names};
+use super::check;
 use crate::{config::Config, providers::Tenant, secrets::Secret};
+
+mod files;
+mod mutated;
+mod size;
 
 /// A file in which nothing is wrong.
 const GOOD: &str = r#"title = "Acme: delete user"
@@ -82,7 +86,32 @@ fn file_that_cannot_work_is_refused_with_its_line() {
             "",
             "line 18: `find.user.query.page`: unknown variable `{page}`",
         ),
+        (
+            "get = \"/users\"",
+            "get = \"/users?all=1\"",
+            "line 16: `find.user`: a path has neither `?` nor `#`: parameters stand in `query`",
+        ),
+        ("\"/users/{id}\"", "\"/users/{id}#x\"", "line 24: `remove.delete.user.0`: a path has neither `?` nor `#`"),
+        ("\"/users/{id}\"", "\"/users/../{id}\"", "line 24: `remove.delete.user.0`: a path has no empty segments"),
+        ("\"/users/{id}\"", "\"/users//{id}\"", "line 24: `remove.delete.user.0`: a path has no empty segments"),
+        ("get = \"/users\"", "get = \"/users/{page}\"", "line 16: `find.user`: `{page}` stands in a query"),
+        (
+            "get = \"/users\"",
+            "get = \"/users\"\ngraphql = \"{users}\"",
+            "line 16: `find.user`: a `graphql` document is sent with `post`",
+        ),
+        (
+            "expect = 204",
+            "expect = 204, has = [\"/id\"]",
+            "line 24: `remove.delete.user.0`: `has`, `id` and `job` read a body, and a 204 has none",
+        ),
         // Predicates.
+        (
+            "id = \"/id\"",
+            "id = \"/id\"\ninactive = []",
+            "line 22: `find.user.inactive`: an empty list of predicates never holds",
+        ),
+        ("id = \"/id\"", "id = \"/id\"\nskip = []", "line 22: `find.user.skip`: an empty list of predicates"),
         (
             "id = \"/id\"",
             "id = \"/id\"\ninactive = { \"/off\" = [] }",
@@ -192,7 +221,39 @@ fn file_that_cannot_work_is_refused_with_its_line() {
             "[http]\nheaders = { Accept = \"x\" }",
             "line 15: `http.headers.Accept`: a header's name is in lower case",
         ),
+        (
+            "[http]",
+            "[http]\nheaders = { host = \"x\" }",
+            "line 15: `http.headers.host`: this header is of the connection",
+        ),
+        ("{tenant}.acme", "user@{tenant}.acme", "line 15: `http.base_url`: a base URL has a host, and neither user"),
+        (".com/api", ".com/api?x=1", "line 15: `http.base_url`: a base URL has neither query nor fragment"),
+        (".com/api", ".com/api#x", "line 15: `http.base_url`: a base URL has neither query nor fragment"),
+        (".com/api", ".com:x/api", "line 15: `http.base_url`: not a URL"),
+        (
+            "bearer = \"key\"",
+            "oauth = { token_url = \"https://acme.example.com/token?x=1\", send = \"form\" }",
+            "line 13: `auth.oauth.token_url`: a base URL has neither query nor fragment",
+        ),
+        (
+            "characters = \"a-z\"",
+            "characters = \"a-z@\"",
+            "line 15: `http.base_url`: `tenant` stands in a host, so its `characters` must not have `@`",
+        ),
+        (
+            "characters = \"a-z\"",
+            "characters = \".-:\"",
+            "line 15: `http.base_url`: `tenant` stands in a host, so its `characters` must not have `/`",
+        ),
+        (
+            "{tenant}.acme.example.com/",
+            "acme.example.com{tenant}/",
+            "line 15: `http.base_url`: a variable directly after a host would move it",
+        ),
         // Shape.
+        ("title = \"Acme", "title = \"\\u001b[2JAcme", "line 1: `title` has a control character"),
+        ("effect = \"", "effect = \"\\n", "line 3: `effect` has a control character"),
+        ("key = \"API key\"", "key = \"API\\u0007key\"", "line 11: `key` has a control character"),
         ("title = ", "titel = ", "line 1: unknown key `titel` in `the kind`: did you mean `title`?"),
         ("id = \"/id\"", "id = \"/id\"\nblockd = []", "line 22: unknown key `find.user.blockd` in `the kind`"),
         (
@@ -222,18 +283,18 @@ fn deactivation_without_a_look_at_the_state_is_refused() {
 }
 
 #[test]
-fn every_built_in_file_is_in_order() {
-    for name in names() {
-        assert!(matches!(known(name, None), Ok(Some(_))), "{name}: {:?}", known(name, None).err());
-    }
-    let sorted: Vec<_> = names().collect();
-    assert!(sorted.is_sorted(), "{sorted:?}");
-}
-
-#[test]
-fn file_name_leads_nowhere_else() {
-    for name in ["../kinds/datadog_user", "a/b", "", ".", "a.b", "A"] {
-        assert!(matches!(known(name, Some(std::path::Path::new("src"))), Ok(None)), "{name}");
+fn host_of_a_setting_alone_and_path_with_a_final_slash_are_in_order() {
+    for (from, to) in [
+        ("{tenant}.acme.example.com/", "{tenant}/"),
+        ("{tenant}.acme.example.com/", "acme-{tenant}.example.com/"),
+        ("{tenant}.acme.example.com/", "acme.{tenant}/"),
+        ("{tenant}.acme.example.com/", "acme.example.com/{tenant}/"),
+        ("get = \"/users\"", "get = \"/users/\""),
+        ("get = \"/users\"", "get = \"/\""),
+        ("expect = 204", "expect = [200, 204], has = [\"/id\"]"),
+    ] {
+        assert!(GOOD.contains(from), "{from}");
+        assert_eq!(errors(&GOOD.replacen(from, to, 1)), "", "{to}");
     }
 }
 

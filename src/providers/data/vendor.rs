@@ -101,6 +101,6 @@ impl Vendor {
         for (name, value) in self.headers.iter().filter(|(name, _)| has_body || *name != "content-type") {
             request = request.secret_header(name, value);
         }
-        Ok(request.large_response())
+        Ok(if call.lists { request.large_response() } else { request })
     }
 }

@@ -44,6 +44,30 @@ async fn id_that_moved_on_does_not_cover_the_new_holder_of_its_address() {
 }
 
 #[tokio::test]
+async fn departure_by_address_alone_does_not_cover_an_id_that_was_away_then_and_came_back() {
+    let world = world(&[A, B]).await;
+    world.say("idp", [active(named("i1", A), -20 * D), known(named("i1", B), -4 * D)]).await;
+    world.say("idp", [known(named("i1", A), -D)]).await;
+    for (departure, days) in [("early", 6), ("away", 2)] {
+        world.leave_at("idp", departure, by_email(A), at(-days * D)).await;
+        assert_eq!(vetoes(&world.record(&format!("idp/{departure}")).await), [Veto::ActiveElsewhere], "{departure}");
+    }
+    assert_eq!((is_left(&world, A), is_left(&world, B)), (true, true));
+    world.leave("idp", "now", by_email(A)).await;
+    assert!(!is_left(&world, A));
+}
+
+#[tokio::test]
+async fn id_that_was_away_and_came_back_does_not_cover_who_had_its_address_meanwhile() {
+    let world = world(&[A, B]).await;
+    world.say("idp", [known(named("i1", A), -20 * D), known(named("i1", B), -10 * D)]).await;
+    world.say("idp", [active(by_email(A), -8 * D), known(named("i1", A), -D)]).await;
+    world.leave_at("idp", "1", id("i1"), at(-5 * D)).await;
+    assert_eq!(vetoes(&world.record("idp/1").await), [Veto::ActiveElsewhere]);
+    assert!(is_left(&world, A));
+}
+
+#[tokio::test]
 async fn external_id_that_was_handed_over_covers_neither_holder() {
     let world = world(&[A, B]).await;
     world

@@ -272,3 +272,19 @@ async fn user_name_taken_over_by_a_rename_is_refused_and_one_that_was_given_up_i
         0
     );
 }
+
+#[tokio::test]
+async fn address_that_a_user_gets_while_leaving_is_not_the_leavers() {
+    let mail = json!({"op": "replace", "path": "emails[type eq \"work\"].value", "value": "boss@example.com"});
+    let name = json!({"op": "replace", "path": "userName", "value": "0f1aann@example.com"});
+    for change in [&mail, &name] {
+        let world = World::new().await;
+        world.vendors.have(&["ann@example.com", "boss@example.com"]);
+        let [ann] = staff(&world, ["ann@example.com"]).await;
+        let off = json!({"op": "replace", "path": "active", "value": false});
+        expect(&world, 200, &format!("PATCH /Users/{ann}"), json!({"Operations": [change, off]})).await;
+        let record = settle(&world, &format!("scim/{ann}.1")).await;
+        assert_eq!((record.state, vetoes(&record)), (State::Done, vec![]), "{change}");
+        assert_eq!(world.vendors.left(), ["access boss@example.com", "instaply boss@example.com"], "{change}");
+    }
+}

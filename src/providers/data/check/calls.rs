@@ -1,5 +1,7 @@
 //! Whether a call can work: its method, its path, its body, and the variables in them.
 
+use reqwest::Method;
+
 use super::{Checker, Place};
 use crate::providers::data::{
     call::Call,
@@ -12,12 +14,17 @@ impl Checker<'_, '_, '_> {
         match call.methods.as_slice() {
             [(_, target)] if target.starts_with_slash() => {
                 self.template(spec, path, target, place);
+                self.path(path, target);
                 if target.variables().any(|variable| variable.escape.is_some()) {
                     self.add(path, "a path escapes by itself: take the escape out");
                 }
             }
             [_] => self.add(path, "a path begins with a /"),
             _ => self.add(path, "a call has exactly one method"),
+        }
+        let is_get = |(method, _): &(Method, &Template)| method == Method::GET;
+        if call.graphql.is_some() && call.methods.iter().any(is_get) {
+            self.add(path, "a `graphql` document is sent with `post`");
         }
         let bodies = usize::from(call.json.is_some()) + usize::from(call.graphql.is_some());
         if bodies > 1 || (call.variables.is_some() && call.graphql.is_none()) {
@@ -37,6 +44,24 @@ impl Checker<'_, '_, '_> {
         for template in [call.json, call.variables].into_iter().flatten().flat_map(JsonTemplate::texts) {
             self.template(spec, path, template, place);
             self.escapes(path, template);
+        }
+    }
+
+    /// Every segment of a path is sent as it stands, encoded: what has a meaning in a URL would lose it.
+    fn path(&mut self, path: &[&str], target: &Template) {
+        let text = target.text();
+        let mut segments: Vec<_> = text.split('/').skip(1).collect();
+        if segments.last() == Some(&"") {
+            segments.pop();
+        }
+        if text.contains(['?', '#']) {
+            self.add(path, "a path has neither `?` nor `#`: parameters stand in `query`");
+        }
+        if segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
+            self.add(path, "a path has no empty segments, no `.` and no `..`");
+        }
+        if target.variables().any(|variable| variable.name == PAGE) {
+            self.add(path, "`{page}` stands in a query, a header or a body, which leave it out for the first page");
         }
     }
 

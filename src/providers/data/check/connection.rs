@@ -1,14 +1,23 @@
 //! Whether a kind's connection can work: its hosts, its headers, its credentials.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::HeaderName;
 
 use super::{Checker, Place};
-use crate::providers::data::{
-    spec::{Auth, OauthTable, Send, Spec},
-    template::Template,
+use crate::{
+    providers::data::{
+        settings::contains,
+        spec::{Auth, OauthTable, Send, Setting, Spec},
+        template::{Template, Values},
+    },
+    settings::BaseUrl,
 };
+
+/// Headers of the connection, which the HTTP layer sets.
+const OURS: [&str; 6] = ["connection", "content-length", "host", "te", "transfer-encoding", "upgrade"];
+/// Characters that end the host of a URL.
+const AFTER_HOST: [char; 6] = ['/', '@', ':', '#', '?', '\\'];
 
 impl Checker<'_, '_, '_> {
     pub(super) fn connection(&mut self, spec: &Spec) {
@@ -79,6 +88,9 @@ impl Checker<'_, '_, '_> {
         if name.parse::<HeaderName>().is_err() || name != name.to_ascii_lowercase() {
             self.add(path, "a header's name is in lower case");
         }
+        if OURS.contains(&name) {
+            self.add(path, "this header is of the connection, and set already");
+        }
     }
 
     /// A URL that credentials are sent to. What may stand in it is listed or bounded, so that no setting moves the host.
@@ -91,6 +103,38 @@ impl Checker<'_, '_, '_> {
             if spec.settings.get(&variable.name).is_some_and(|it| it.one_of.is_empty() && it.characters.is_none()) {
                 self.add(path, format!("`{}` stands in a URL, so it needs `one_of` or `characters`", variable.name));
             }
+        }
+        self.host_variables(spec, path, url);
+        let examples: BTreeMap<_, _> =
+            spec.settings.iter().map(|(name, setting)| (name.clone(), example(setting))).collect();
+        // Unknown variables are reported already.
+        if let Ok(text) = url.render(&Values::from_table(&examples))
+            && let Err(why) = BaseUrl::try_from(text)
+        {
+            self.add(path, why);
+        }
+    }
+
+    /// No setting may move the host that the file names.
+    fn host_variables(&mut self, spec: &Spec, path: &[&str], url: &Template) {
+        let text = url.text();
+        let rest = text.strip_prefix("https://").unwrap_or(&text);
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        for (name, setting) in &spec.settings {
+            let ends = |c: &&char| setting.characters.as_deref().is_some_and(|class| contains(class, **c));
+            if setting.one_of.is_empty()
+                && host.contains(&format!("{{{name}}}"))
+                && let Some(c) = AFTER_HOST.iter().find(ends)
+            {
+                self.add(path, format!("`{name}` stands in a host, so its `characters` must not have `{c}`"));
+            }
+        }
+        let mut named = host;
+        while let Some(at) = named.rfind('{').filter(|_| named.ends_with('}')) {
+            named = &named[..at];
+        }
+        if named.len() < host.len() && !named.is_empty() && !named.ends_with('.') {
+            self.add(path, "a variable directly after a host would move it: put a `.` or a `/` between");
         }
     }
 
@@ -132,6 +176,13 @@ impl Checker<'_, '_, '_> {
             self.add(&["secret", name], "nothing uses it");
         }
     }
+}
+
+/// A value that a setting may have.
+fn example(setting: &Setting) -> String {
+    let given = [&setting.example, &setting.default].into_iter().flatten().chain(&setting.one_of).next();
+    let first = |class: &String| class.chars().find(char::is_ascii_alphanumeric).unwrap_or('a').to_string();
+    given.cloned().or(setting.characters.as_ref().map(first)).unwrap_or_else(|| "a".to_owned())
 }
 
 fn names_secret(spec: &Spec, template: &Template) -> bool {
