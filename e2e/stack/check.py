@@ -48,6 +48,7 @@ for function in (
     definition.every_alarm_watches_an_existing_metric_and_notifies_the_topic,
     definition.every_alarm_returns_to_ok_by_itself,
     knobs.every_resource_takes_its_knob,
+    knobs.every_condition_is_that_of_a_knob,
     knobs.every_parameter_has_a_label_and_a_group,
     knobs.without_knobs_nothing_of_theirs_is_made,
 ):

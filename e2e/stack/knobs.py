@@ -5,34 +5,50 @@ itself is checked.
 """
 
 import json
+import re
 
 from deployed import TEMPLATE, Stack, zipped
 from template import KNOBS
 
+
+def if_on(condition, parameter):
+    return {"Fn::If": [condition, {"Ref": parameter}, {"Ref": "AWS::NoValue"}]}
+
+
+NETWORK = {"SubnetIds": {"Ref": "SubnetIds"}, "SecurityGroupIds": {"Ref": "SecurityGroupIds"}}
+LAYER = {"Fn::If": ["BuildsConfiguration", {"Ref": "Configuration"}, {"Ref": "ConfigurationLayer"}]}
+TOPIC = {"Fn::If": ["OwnsTopic", {"Ref": "Alarms"}, {"Ref": "AlarmTopicArn"}]}
 # What each resource of a type has to have, so that a later one is not left out of a knob.
 IF_ON = {
-    "AWS::DynamoDB::Table": (("SSESpecification", "KMSMasterKeyId"), "UsesKey", "KmsKeyArn"),
-    "AWS::IAM::Role": (("PermissionsBoundary",), "IsBounded", "PermissionsBoundary"),
-    "AWS::Logs::LogGroup": (("KmsKeyId",), "UsesKey", "KmsKeyArn"),
-    "AWS::SQS::Queue": (("KmsMasterKeyId",), "UsesKey", "KmsKeyArn"),
+    "AWS::CloudWatch::Alarm": {"AlarmActions": [TOPIC]},
+    "AWS::DynamoDB::Table": {"SSESpecification.KMSMasterKeyId": if_on("UsesKey", "KmsKeyArn")},
+    "AWS::IAM::Role": {"PermissionsBoundary": if_on("IsBounded", "PermissionsBoundary")},
+    "AWS::Logs::LogGroup": {"KmsKeyId": if_on("UsesKey", "KmsKeyArn")},
+    "AWS::SNS::Subscription": {"TopicArn": TOPIC},
+    "AWS::SQS::Queue": {"KmsMasterKeyId": if_on("UsesKey", "KmsKeyArn")},
+    "AWS::Serverless::Function": {
+        "Layers": [LAYER],
+        # Without it, SAM would make a role of its own, which no boundary holds.
+        "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+        "VpcConfig": {"Fn::If": ["RunsInVpc", NETWORK, {"Ref": "AWS::NoValue"}]},
+    },
 }
 
 
 def every_resource_takes_its_knob(world):
-    seen = set()
-    for name, resource in TEMPLATE["Resources"].items():
-        path, condition, parameter = IF_ON.get(resource["Type"], ((), None, None))
-        value = resource["Properties"]
-        for key in path:
-            value = value.get(key, {})
-        expected = {"Fn::If": [condition, {"Ref": parameter}, {"Ref": "AWS::NoValue"}]}
-        assert not path or value == expected, (name, value)
-        seen.add(resource["Type"])
-        if resource["Type"] == "AWS::Serverless::Function":
-            network = {"SubnetIds": {"Ref": "SubnetIds"}, "SecurityGroupIds": {"Ref": "SecurityGroupIds"}}
-            vpc = {"Fn::If": ["RunsInVpc", network, {"Ref": "AWS::NoValue"}]}
-            assert resource["Properties"]["VpcConfig"] == vpc, name
-    assert set(IF_ON) <= seen, seen
+    resources = TEMPLATE["Resources"]
+    assert set(IF_ON) <= {resource["Type"] for resource in resources.values()}
+    for name, resource in resources.items():
+        for path, expected in IF_ON.get(resource["Type"], {}).items():
+            value = resource["Properties"]
+            for key in path.split("."):
+                value = value.get(key, {})
+            assert value == expected, (name, path, value)
+
+
+def every_condition_is_that_of_a_knob(world):
+    asked = set(re.findall(r"'Ref': '(\w+)'", str(TEMPLATE["Conditions"])))
+    assert asked == set(KNOBS), asked ^ set(KNOBS)
 
 
 def every_parameter_has_a_label_and_a_group(world):
@@ -57,6 +73,7 @@ def values(aws):
         "ConfigurationLayer": layer["LayerVersionArn"],
         "KmsKeyArn": aws.client("kms").create_key()["KeyMetadata"]["Arn"],
         "PermissionsBoundary": policy["Policy"]["Arn"],
+        "ProvisioningConcurrency": "5",
         "ReservedConcurrency": "5",
         "SecurityGroupIds": group["GroupId"],
         "SubnetIds": ",".join(subnets),
@@ -72,8 +89,9 @@ def the_stack_deploys_with_every_knob_on(world):
     assert "Alarms" not in made and stack.outputs["AlarmTopic"] == on["AlarmTopicArn"], made
     alarms = aws.client("cloudwatch").describe_alarms(AlarmNamePrefix="offboard-knobs")["MetricAlarms"]
     assert alarms and all(alarm["AlarmActions"] == [on["AlarmTopicArn"]] for alarm in alarms), alarms
-    function = aws.client("lambda").get_function_configuration(FunctionName=made["Function"])
-    assert [layer["Arn"] for layer in function["Layers"]] == [on["ConfigurationLayer"]], function
+    for name in ("Function", "Provisioning"):
+        function = aws.client("lambda").get_function_configuration(FunctionName=made[name])
+        assert [layer["Arn"] for layer in function["Layers"]] == [on["ConfigurationLayer"]], function
     assert not [key for key in made if key.startswith("Configuration")], made
     policies = aws.client("iam").list_role_policies(RoleName=made["Role"])["PolicyNames"]
     assert {"key", "network"} < set(policies), policies
