@@ -68,7 +68,6 @@ data "aws_s3_bucket" "this" {
 }
 
 resource "aws_cloudformation_stack" "offboard" {
-  # checkov:skip=CKV_AWS_124:Terraform itself waits for the stack and reports it
   name         = var.name
   template_url = "https://${data.aws_s3_bucket.this.bucket_regional_domain_name}/${aws_s3_object.template.key}"
   # The function has a role, and the template is one of SAM.
