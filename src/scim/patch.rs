@@ -1,12 +1,17 @@
 //! PATCH (RFC 7644 3.5.2) as Entra, Okta and others send it.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{
     ScimError,
-    path::{Attribute, Condition, Path, Scalar},
-    user::{MAX_EMAILS, User, UserEmail, boolean, emails, required, text},
+    path::{Attribute, Condition, Path, Scalar, bare},
+    user::{MAX_EMAILS, User, UserEmail, boolean, display, elements, emails, identifier, required},
 };
+
+/// Which of the two counts is not defined, and one of them may say that the user is not active.
+const TWICE: ScimError = ScimError::InvalidSyntax("it names an attribute twice");
 
 /// The operations of a PATCH.
 #[derive(Clone, Debug)]
@@ -32,38 +37,46 @@ impl Patch {
     /// # Errors
     /// [`ScimError::InvalidSyntax`], [`ScimError::InvalidPath`] or [`ScimError::NoTarget`].
     pub fn read(body: &Value) -> Result<Self, ScimError> {
-        let operations = member(body, "operations").and_then(Value::as_array).filter(|list| !list.is_empty());
+        let operations = member(body, "operations")?.and_then(Value::as_array).filter(|list| !list.is_empty());
         let operations = operations.ok_or(ScimError::InvalidSyntax("it has no list `Operations`"))?;
         operations.iter().map(Operation::read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Carries the operations out in order, all or none. Attributes that are not kept are passed over.
+    /// Carries the operations out in order, all or none. Attributes that are not kept are passed over, and so are values that cannot
+    /// be used if nothing depends on them.
     ///
     /// # Errors
-    /// [`ScimError::InvalidValue`] or [`ScimError::InvalidPath`]; the user is as it was.
+    /// The user is as it was: [`ScimError::InvalidPath`], [`ScimError::InvalidSyntax`], or [`ScimError::InvalidValue`] of `userName`, or
+    /// of `active`, also where an operation takes back that the user is not active.
     pub fn apply(&self, user: &mut User) -> Result<(), ScimError> {
         let mut changed = user.clone();
+        let mut said = None;
         for Operation { verb, path, value } in &self.0 {
+            changed.active = None;
             match path {
                 Some(path) => write(&mut changed, *verb, path, value)?,
-                None => write_all(&mut changed, *verb, value)?,
+                None => write_all(&mut changed, *verb, value, &mut BTreeSet::new())?,
             }
+            if said == Some(false) && changed.active == Some(true) {
+                return Err(ScimError::InvalidValue("active"));
+            }
+            said = changed.active.or(said);
         }
-        *user = changed;
+        *user = User { active: said.or(user.active), ..changed };
         Ok(())
     }
 }
 
 impl Operation {
     fn read(operation: &Value) -> Result<Self, ScimError> {
-        let verb = member(operation, "op").and_then(Value::as_str).map(str::to_ascii_lowercase);
+        let verb = member(operation, "op")?.and_then(Value::as_str).map(str::to_ascii_lowercase);
         let verb = match verb.as_deref() {
             Some("add") => Verb::Add,
             Some("replace") => Verb::Replace,
             Some("remove") => Verb::Remove,
             _ => return Err(ScimError::InvalidSyntax("an operation is add, replace or remove")),
         };
-        let path = match member(operation, "path") {
+        let path = match member(operation, "path")? {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) => Some(Path::parse(text)?),
             Some(_) => return Err(ScimError::InvalidPath),
@@ -71,21 +84,33 @@ impl Operation {
         if path.is_none() && verb == Verb::Remove {
             return Err(ScimError::NoTarget);
         }
-        let value = member(operation, "value").cloned().unwrap_or_default();
+        let value = member(operation, "value")?.cloned().unwrap_or_default();
         Ok(Self { verb, path, value })
     }
 }
 
 /// Returns a member of an object, whose name is compared without case.
-fn member<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
-    object.as_object()?.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+fn member<'a>(object: &'a Value, name: &str) -> Result<Option<&'a Value>, ScimError> {
+    let mut found = object.as_object().into_iter().flatten().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+    match (found.next(), found.next()) {
+        (_, Some(_)) => Err(TWICE),
+        (found, None) => Ok(found.map(|(_, value)| value)),
+    }
 }
 
-/// Writes an object whose keys are paths: `name.givenName`, or one that begins with a schema.
-fn write_all(user: &mut User, verb: Verb, value: &Value) -> Result<(), ScimError> {
+/// Writes an object whose keys are paths: `name.givenName`, or one that begins with a schema. `seen` has the attributes that the
+/// operation named so far, in lower case.
+fn write_all(user: &mut User, verb: Verb, value: &Value, seen: &mut BTreeSet<String>) -> Result<(), ScimError> {
     let Value::Object(fields) = value else { return Err(ScimError::InvalidValue("the operation")) };
     for (key, value) in fields {
-        write(user, verb, &Path::parse(key)?, value)?;
+        let path = Path::parse(key)?;
+        if !seen.insert(bare(&key.trim().to_ascii_lowercase()).to_owned()) {
+            return Err(TWICE);
+        }
+        match path.attribute {
+            Attribute::Core if verb != Verb::Remove => write_all(user, verb, value, seen)?,
+            _ => write(user, verb, &path, value)?,
+        }
     }
     Ok(())
 }
@@ -94,55 +119,54 @@ fn write(user: &mut User, verb: Verb, path: &Path, value: &Value) -> Result<(), 
     let value = if verb == Verb::Remove && path.attribute != Attribute::Emails { &Value::Null } else { value };
     match path.attribute {
         Attribute::UserName => user.user_name = required(value)?,
-        Attribute::ExternalId => user.external_id = text("externalId", value)?,
-        // `remove` unsets it: that says nothing of whether the user is active.
-        Attribute::Active => user.active = boolean("active", value)?,
-        Attribute::DisplayName => user.display_name = text("displayName", value)?,
-        Attribute::EmployeeNumber => user.employee_number = text("employeeNumber", value)?,
+        Attribute::ExternalId => identifier(&mut user.external_id, value),
+        // `remove` says nothing of whether the user is active.
+        Attribute::Active => user.active = boolean("active", value)?.or(user.active),
+        Attribute::DisplayName => display(&mut user.display_name, value),
+        Attribute::EmployeeNumber => identifier(&mut user.employee_number, value),
         Attribute::Name => match &path.sub {
-            None => user.name.write(value)?,
+            None => user.name.write(value),
             Some(sub) => {
                 if let Some(part) = user.name.part(sub) {
-                    *part = text("name", value)?;
+                    display(part, value);
                 }
             }
         },
-        Attribute::Emails => write_emails(&mut user.emails, verb, path, value)?,
-        Attribute::Core if verb != Verb::Remove => write_all(user, verb, value)?,
+        Attribute::Emails => write_emails(&mut user.emails, verb, path, value),
+        Attribute::Core if verb != Verb::Remove => write_all(user, verb, value, &mut BTreeSet::new())?,
         Attribute::Enterprise if verb == Verb::Remove => user.employee_number = None,
-        Attribute::Enterprise => user.write_enterprise(value)?,
+        Attribute::Enterprise => user.write_enterprise(value),
         Attribute::Core | Attribute::Id | Attribute::Manager | Attribute::Other => {}
     }
     Ok(())
 }
 
-fn write_emails(list: &mut Vec<UserEmail>, verb: Verb, path: &Path, value: &Value) -> Result<(), ScimError> {
+fn write_emails(list: &mut Vec<UserEmail>, verb: Verb, path: &Path, value: &Value) {
     let fits = |email: &UserEmail| path.elements.iter().all(|condition| holds(condition, email));
     match (&path.sub, verb) {
         (None, Verb::Remove) => {
             // Entra lists the values to remove.
-            let named = emails(value)?;
+            let named = emails(value);
             let is_named = |email: &UserEmail| named.is_empty() || named.iter().any(|one| one.value == email.value);
             list.retain(|email| !(fits(email) && is_named(email)));
         }
         (None, _) if path.elements.is_empty() => {
-            let new = emails(value)?;
+            let new = emails(value);
             if verb == Verb::Replace {
                 list.clear();
             }
             new.into_iter().for_each(|email| add(list, email));
         }
         (None, _) => {
-            for (key, value) in value.as_object().ok_or(ScimError::InvalidValue("emails"))? {
-                write_sub(list, path, &key.to_ascii_lowercase(), value)?;
+            for (key, value) in elements(value).iter().filter_map(Value::as_object).take(1).flatten() {
+                write_sub(list, path, &key.to_ascii_lowercase(), value);
             }
         }
-        (Some(sub), Verb::Remove) => write_sub(list, path, sub, &Value::Null)?,
-        (Some(sub), _) => write_sub(list, path, sub, value)?,
+        (Some(sub), Verb::Remove) => write_sub(list, path, sub, &Value::Null),
+        (Some(sub), _) => write_sub(list, path, sub, value),
     }
     list.retain(|email| !email.value.is_empty());
     list.truncate(MAX_EMAILS);
-    Ok(())
 }
 
 /// Adds an element, in place of one with the same value and type.
@@ -154,21 +178,20 @@ fn add(list: &mut Vec<UserEmail>, email: UserEmail) {
 }
 
 /// Writes a sub-attribute of the elements that fit; without any, of a new one, as Entra expects it.
-fn write_sub(list: &mut Vec<UserEmail>, path: &Path, sub: &str, value: &Value) -> Result<(), ScimError> {
+fn write_sub(list: &mut Vec<UserEmail>, path: &Path, sub: &str, value: &Value) {
     let mut is_found = false;
     for email in list.iter_mut().filter(|email| path.elements.iter().all(|condition| holds(condition, email))) {
-        email.write(sub, value)?;
+        email.write(sub, value);
         is_found = true;
     }
     if !is_found && !value.is_null() {
         let mut email = UserEmail::default();
         for condition in &path.elements {
-            email.write(&condition.name, &Value::from(condition.value.text()))?;
+            email.write(&condition.name, &Value::from(condition.value.text()));
         }
-        email.write(sub, value)?;
+        email.write(sub, value);
         list.push(email);
     }
-    Ok(())
 }
 
 /// Returns whether a condition in brackets holds of an element. A sub-attribute that is not kept is in none.
@@ -244,11 +267,11 @@ mod tests {
     }
 
     #[test]
-    fn active_that_is_removed_or_null_is_unset_and_anything_else_is_refused() {
+    fn active_that_is_removed_or_null_stays_and_anything_else_is_refused() {
         for operation in
             [json!({"op": "remove", "path": "active"}), json!({"op": "replace", "path": "active", "value": null})]
         {
-            assert_eq!(patched(operation).unwrap().active, None);
+            assert_eq!(patched(operation).unwrap().active, Some(true));
         }
         for value in [json!("no"), json!(0), json!({}), json!([false]), json!("")] {
             let refused = patched(json!({"op": "replace", "path": "active", "value": value}));
@@ -281,6 +304,69 @@ mod tests {
             emails(json!({"op": "replace", "path": "emails[display eq x].value", "value": "b@example.com"})).len(),
             3
         );
+    }
+
+    #[test]
+    fn word_that_the_user_is_inactive_is_never_taken_back_by_the_same_body() {
+        let off = json!({"op": "replace", "path": "active", "value": false});
+        let on = json!({"op": "replace", "path": "active", "value": true});
+        let display = json!({"op": "replace", "path": "displayName", "value": "A"});
+        let active = |operations: Value| {
+            let mut user = ann();
+            Patch::read(&json!({"Operations": operations}))?.apply(&mut user).map(|()| user.active)
+        };
+        let unset = json!({"op": "remove", "path": "active"});
+        for operations in [json!([off, display]), json!([off, unset]), json!([on, off]), json!([off, off])] {
+            assert_eq!(active(operations.clone()), Ok(Some(false)), "{operations}");
+        }
+        assert_eq!(active(json!([off, on])), Err(ScimError::InvalidValue("active")));
+        assert_eq!(
+            active(json!([off, display, {"op": "add", "value": {"active": "True"}}])),
+            Err(ScimError::InvalidValue("active"))
+        );
+        let key = format!("{}:active", CORE.to_uppercase());
+        for value in [
+            json!({"active": true, "ACTIVE": false}),
+            json!({"ACTIVE": true, "active": false}),
+            json!({"active": false, key: true}),
+            json!({"active": true, CORE: {"active": false}}),
+            json!({CORE: {"active": false}, CORE.to_uppercase(): {"active": true}}),
+            json!({"active": false, " active": true}),
+        ] {
+            assert_eq!(active(json!([{"op": "replace", "value": value}])), Err(TWICE), "{value}");
+        }
+        for operation in [
+            json!({"op": "replace", "path": "active", "value": false, "VALUE": true}),
+            json!({"op": "replace", "path": "active", "PATH": "displayName", "value": false}),
+            json!({"op": "replace", "OP": "remove", "path": "active", "value": false}),
+        ] {
+            assert_eq!(active(json!([operation])), Err(TWICE), "{operation}");
+        }
+        assert_eq!(Patch::read(&json!({"Operations": [on], "operations": [off]})).unwrap_err(), TWICE);
+    }
+
+    #[test]
+    fn value_that_cannot_be_used_costs_no_other_operation() {
+        let off = json!({"op": "replace", "path": "active", "value": "False"});
+        for operation in [
+            json!({"op": "replace", "path": "displayName", "value": ["x"]}),
+            json!({"op": "replace", "path": "name", "value": "Ann"}),
+            json!({"op": "replace", "path": "name.givenName", "value": {}}),
+            json!({"op": "replace", "path": "externalId", "value": [7]}),
+            json!({"op": "replace", "path": "emails[type eq \"work\"].value", "value": ["x"]}),
+            json!({"op": "replace", "path": "emails[type eq \"work\"]", "value": "x"}),
+            json!({"op": "add", "path": "emails[type eq \"other\"].value", "value": {}}),
+            json!({"op": "add", "path": "emails[type eq \"work\"]", "value": [{"value": "ann@example.com"}]}),
+            json!({"op": "add", "path": "emails", "value": [{"value": [], "type": "work"}]}),
+            json!({"op": "replace", "path": ENTERPRISE, "value": 7}),
+        ] {
+            let mut user = ann();
+            Patch::read(&json!({"Operations": [operation, off]})).unwrap().apply(&mut user).unwrap();
+            assert!(user == User { active: Some(false), ..ann() }, "{operation}");
+        }
+        let listed = json!([{"value": "b@example.com"}, {"value": "c@example.com"}]);
+        let named = json!({"op": "replace", "path": "emails[type eq \"work\"]", "value": listed});
+        assert_eq!(emails(named), [work("b@example.com"), home()]);
     }
 
     #[test]

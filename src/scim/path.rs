@@ -93,6 +93,12 @@ pub(super) fn truth(text: &str) -> Option<bool> {
     }
 }
 
+/// Returns an attribute as a client names it, in lower case, without the schema in front of it.
+pub(super) fn bare(name: &str) -> &str {
+    let core = CORE.to_ascii_lowercase();
+    name.strip_prefix(&core).and_then(|rest| rest.strip_prefix(':')).unwrap_or(name)
+}
+
 impl Path {
     /// Parses a path of a PATCH operation.
     ///
@@ -174,7 +180,13 @@ impl<'a> Scanner<'a> {
             self.skip(']').then_some(())?;
         }
         let sub = if self.skip('.') { Some(self.name()?.to_ascii_lowercase()) } else { None };
-        Some(Path { attribute, elements, sub })
+        let fits = match attribute {
+            Attribute::Emails | Attribute::Manager | Attribute::Other => true,
+            Attribute::Name => elements.is_empty(),
+            // A single value: neither elements nor parts.
+            _ => elements.is_empty() && sub.is_none(),
+        };
+        fits.then_some(Path { attribute, elements, sub })
     }
 
     /// An attribute with its schema in front of it, or a schema alone.
@@ -321,6 +333,13 @@ mod tests {
         for written in
             ["", "[", "emails[", "emails[]", "emails[type]", "emails[type co \"x\"]", "a b", "1a", "a..b", "a."]
         {
+            assert_eq!(Path::parse(written), Err(ScimError::InvalidPath), "{written}");
+        }
+        let schema =
+            [format!("{CORE}.active"), format!("{CORE}[type eq \"x\"]"), format!("{ENTERPRISE}.employeeNumber")];
+        let single =
+            ["active[type eq \"x\"]", "active.value", "userName.x", "externalId[a eq b]", "name[a eq b]", "id.x"];
+        for written in single.into_iter().chain(schema.iter().map(String::as_str)) {
             assert_eq!(Path::parse(written), Err(ScimError::InvalidPath), "{written}");
         }
         assert_eq!(Path::parse(&"a".repeat(5000)), Err(ScimError::InvalidPath));
