@@ -351,9 +351,9 @@ impl Truth {
         }
     }
 
-    /// A source says that somebody is not there: who left, or who was never there.
+    /// A source says that somebody is not there, rightly or not.
     pub fn deny(&mut self, person: usize, source: usize, now: Millis) {
-        if source != CREW && !self.humans[person].member[source] {
+        if source != CREW {
             self.say(source, person, Says::Inactive, Names::Everything, now);
         }
     }
