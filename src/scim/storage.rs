@@ -41,10 +41,10 @@ pub(super) struct StoredUser {
     pub(super) posted: OffsetDateTime,
     /// Number of departures that were recorded of the user.
     pub(super) departures: u32,
-    /// Whether a POST made the user active again without both the user name and the external id: perhaps for another person, of whom
-    /// the user's object at the identity provider knows nothing.
+    /// Whether a POST made the user active again: perhaps for another person, whose object at the identity provider is not the one that
+    /// the user had before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) may_be_of_two: bool,
+    pub(super) was_restored: bool,
 }
 
 /// An item that says which users have a user name or an external id. One whose user has it no longer is void.

@@ -79,10 +79,8 @@ impl<'a> Users<'a> {
         let is_active = user.active != Some(false);
         let after = match before {
             Some(known) => {
-                let has_id = user.external_id.as_deref().is_some_and(|id| known.has_external_id(id));
-                let may_be_of_two = known.may_be_of_two || !(has_id && known.has_name(&user.user_name));
-                let known = StoredUser { may_be_of_two, ..known.clone() };
-                StoredUser { user: user.clone(), is_active, modified: now, posted: now, ..known }
+                let known = StoredUser { modified: now, posted: now, was_restored: true, ..known.clone() };
+                StoredUser { user: user.clone(), is_active, ..known }
             }
             None => StoredUser {
                 id: random_id(),
@@ -93,7 +91,7 @@ impl<'a> Users<'a> {
                 modified: now,
                 posted: now,
                 departures: 0,
-                may_be_of_two: false,
+                was_restored: false,
             },
         };
         self.commit(before, after, Some(&claimed)).await
@@ -190,8 +188,8 @@ impl<'a> Users<'a> {
         let departure = self.departure(before, before.departures + 1, how.as_str());
         let is_new = self.worker.now() - before.posted < RIGHT_AFTER_CREATION;
         // A deletion may be that of the older of two objects at the identity provider, however late.
-        let is_new = is_new || (how == Leaving::Deleted && before.may_be_of_two);
-        let record = self.flow.record_with(self.source, &departure, is_new, writes, self.worker).await?;
+        let is_doubtful = is_new || (how == Leaving::Deleted && before.was_restored);
+        let record = self.flow.record_with(self.source, &departure, is_doubtful, writes, self.worker).await?;
         let Some(record) = record else { return Ok(false) };
         self.answerable(record.state)?;
         Ok(true)

@@ -80,12 +80,13 @@ async fn name_stays_with_an_active_user_however_many_inactive_ones_get_it() {
 }
 
 #[tokio::test]
-async fn deletion_of_a_user_who_may_be_two_people_is_held_and_a_deactivation_is_not() {
+async fn deletion_of_a_user_who_was_created_again_is_held_and_a_deactivation_is_not() {
     let is_same = json!({"userName": "john@example.com", "externalId": "john"});
     let is_renamed = json!({"userName": "john.lee@example.com", "externalId": "john"});
     let has_no_id = json!({"userName": "john@example.com"});
     for (posted, is_deleted, is_held) in [
-        (&is_same, true, false),
+        (&is_same, true, true),
+        (&is_same, false, false),
         (&is_renamed, true, true),
         (&has_no_id, true, true),
         (&is_renamed, false, false),
