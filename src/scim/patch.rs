@@ -378,6 +378,8 @@ mod tests {
             json!({"op": "Remove", "path": "members", "value": [{"value": "u1"}]}),
             json!({"op": "Replace", "path": "roles[primary eq \"True\"].value", "value": "admin"}),
             json!({"op": "Replace", "path": "addresses[type eq \"work\"].formatted", "value": "x"}),
+            json!({"op": "Replace", "path": "phoneNumbers[value pr].value", "value": "1"}),
+            json!({"op": "remove", "path": "roles[not (display eq \"a]\\\"]b\") or primary eq true]"}),
             json!({"op": "Replace", "path": "password", "value": "hunter2"}),
             json!({"op": "replace", "value": {"id": "2", "schemas": [], "urn:example:2.0:User": {"x": 1}, "phoneNumbers": null}}),
             json!({"op": "replace", "path": "name.middleName", "value": "X"}),

@@ -174,10 +174,14 @@ impl<'a> Scanner<'a> {
         let attribute = self.attribute()?;
         let mut elements = Vec::new();
         if self.skip('[') {
-            self.0 = self.0.trim_start();
-            elements = self.terms(Scanner::condition)?;
-            self.0 = self.0.trim_start();
-            self.skip(']').then_some(())?;
+            if matches!(attribute, Attribute::Other | Attribute::Manager) {
+                self.skip_elements()?;
+            } else {
+                self.0 = self.0.trim_start();
+                elements = self.terms(Scanner::condition)?;
+                self.0 = self.0.trim_start();
+                self.skip(']').then_some(())?;
+            }
         }
         let sub = if self.skip('.') { Some(self.name()?.to_ascii_lowercase()) } else { None };
         let fits = match attribute {
@@ -187,6 +191,19 @@ impl<'a> Scanner<'a> {
             _ => elements.is_empty() && sub.is_none(),
         };
         fits.then_some(Path { attribute, elements, sub })
+    }
+
+    /// Skips what selects elements of an attribute that is not kept, whatever the filter, and the bracket after it.
+    fn skip_elements(&mut self) -> Option<()> {
+        let (mut is_quoted, mut is_escaped) = (false, false);
+        let end = self.0.find(|c: char| {
+            let is_end = c == ']' && !is_quoted;
+            is_quoted ^= c == '"' && !is_escaped;
+            is_escaped = c == '\\' && is_quoted && !is_escaped;
+            is_end
+        })?;
+        self.0 = &self.0[end + 1..];
+        (end > 0).then_some(())
     }
 
     /// An attribute with its schema in front of it, or a schema alone.
@@ -330,9 +347,20 @@ mod tests {
 
     #[test]
     fn text_that_is_not_a_path_is_refused() {
-        for written in
-            ["", "[", "emails[", "emails[]", "emails[type]", "emails[type co \"x\"]", "a b", "1a", "a..b", "a."]
-        {
+        for written in [
+            "",
+            "[",
+            "emails[",
+            "emails[]",
+            "roles[]",
+            "roles[\"a]",
+            "emails[type]",
+            "emails[type co \"x\"]",
+            "a b",
+            "1a",
+            "a..b",
+            "a.",
+        ] {
             assert_eq!(Path::parse(written), Err(ScimError::InvalidPath), "{written}");
         }
         let schema =
