@@ -1,13 +1,20 @@
 //! The AWS account that a command works in, and why it cannot be used.
 
-use std::error::Error as _;
+use std::{error::Error as _, process::Stdio};
 
-use anyhow::{Error, Result, bail};
+use anyhow::{Error, Result, anyhow, bail};
 use aws_config::SdkConfig;
-use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError};
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError},
+};
+use serde::Deserialize;
+use tokio::{process::Command, sync::OnceCell};
 
 const NO_CREDENTIALS: &str = "no AWS credentials: name a profile in AWS_PROFILE, or set AWS_ACCESS_KEY_ID and \
                               AWS_SECRET_ACCESS_KEY";
+/// The credentials that the AWS command line gave: it is asked once.
+static EXPORTED: OnceCell<Credentials> = OnceCell::const_new();
 const NO_REGION: &str = "no AWS region: set AWS_REGION, or `region` in the profile";
 
 /// Returns what all AWS clients share, once credentials and a region are found.
@@ -15,11 +22,18 @@ const NO_REGION: &str = "no AWS region: set AWS_REGION, or `region` in the profi
 /// # Errors
 /// If there are none. Without this, each call would fail with "no connection".
 pub async fn config(extra_ca: Option<&[u8]>) -> Result<SdkConfig> {
-    let aws = offboard::aws::config(extra_ca).await.map_err(Error::msg)?;
-    if let Some(provider) = aws.credentials_provider()
-        && let Err(error) = provider.provide_credentials().await
-    {
-        bail!(no_credentials(&error, variable("AWS_PROFILE").as_deref()));
+    let mut aws = offboard::aws::config(extra_ca).await.map_err(Error::msg)?;
+    if let Some(provider) = aws.credentials_provider() {
+        let profile = variable("AWS_PROFILE");
+        match provider.provide_credentials().await {
+            Ok(_) => {}
+            // The profile signs in with SSO, by `aws login`, or through a program.
+            Err(CredentialsError::InvalidConfiguration(_)) => {
+                let exported = EXPORTED.get_or_try_init(|| exported(profile.as_deref())).await?;
+                aws = aws.into_builder().credentials_provider(SharedCredentialsProvider::new(exported.clone())).build();
+            }
+            Err(error) => bail!(no_credentials(&error, profile.as_deref())),
+        }
     }
     if aws.region().is_none() {
         bail!(NO_REGION);
@@ -27,18 +41,50 @@ pub async fn config(extra_ca: Option<&[u8]>) -> Result<SdkConfig> {
     Ok(aws)
 }
 
+/// What `aws configure export-credentials` prints.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Exported {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
+}
+
+/// Has the AWS command line sign in, in each way that it knows. The SDK's own ways to sign in with SSO would be compiled into
+/// the function as well, because Cargo unifies the features of a workspace.
+///
+/// # Errors
+/// If the AWS command line is not there, or has no credentials: it says why on standard error.
+async fn exported(profile: Option<&str>) -> Result<Credentials> {
+    let name = profile.unwrap_or("default");
+    let mut command = Command::new("aws");
+    command.args(["configure", "export-credentials", "--format", "process"]);
+    command.args(profile.into_iter().flat_map(|profile| ["--profile", profile]));
+    // The reason for a refusal, or the question for a second factor, is the program's own: it goes to standard error.
+    let started = command.stdout(Stdio::piped()).spawn();
+    let started = started.map_err(|error| {
+        anyhow!(
+            "the AWS profile `{name}` needs the AWS command line (version 2), which cannot be started ({}): install it, and sign \
+             in with `aws sso login --profile {name}`, if the profile is of SSO",
+            error.kind()
+        )
+    })?;
+    let output = started.wait_with_output().await?;
+    let credentials = output.status.success().then(|| serde_json::from_slice(&output.stdout).ok()).flatten();
+    let Exported { access_key_id, secret_access_key, session_token } = credentials.ok_or_else(|| {
+        anyhow!(
+            "the AWS command line has no credentials for the AWS profile `{name}`. If it is of SSO, its session has expired or \
+             was never begun: `aws sso login --profile {name}`. What else may be wrong: `aws sts get-caller-identity --profile \
+             {name}`"
+        )
+    })?;
+    Ok(Credentials::new(access_key_id, secret_access_key, session_token, None, "aws configure export-credentials"))
+}
+
 /// Says why credentials cannot be loaded, and what to do.
 fn no_credentials(error: &CredentialsError, profile: Option<&str>) -> String {
     let cause = error.source().map(ToString::to_string).unwrap_or_default();
-    let name = profile.unwrap_or("default");
     match (error, profile) {
-        // The SDK signs in through neither SSO nor a program: their features are switched off.
-        (CredentialsError::InvalidConfiguration(_), _) => format!(
-            "the AWS profile `{name}` cannot be used as it is. If it signs in with SSO or through a program, let the AWS command \
-             line do so: `aws sso login --profile {name}`, if you are not signed in, then `eval \"$(aws configure \
-             export-credentials --profile {name} --format env)\"`. Otherwise correct it: {}",
-            cause.trim_end()
-        ),
         // The SDK goes on to the metadata of a virtual machine, and reports what failed last.
         (_, Some(name)) => format!(
             "no credentials in the AWS profile `{name}`: `aws configure list-profiles` lists the profiles there are, and `aws sts \
@@ -60,11 +106,10 @@ mod tests {
 
     #[test]
     fn missing_credentials_name_the_profile_and_the_next_step() {
-        let (nothing, wrong) = (CredentialsError::not_loaded("x"), CredentialsError::invalid_configuration("no role"));
+        let nothing = CredentialsError::not_loaded("x");
         for (error, profile, expected) in [
             (&nothing, None, vec!["name a profile in AWS_PROFILE"]),
             (&nothing, Some("ops"), vec!["in the AWS profile `ops`", "aws configure list-profiles"]),
-            (&wrong, Some("ops"), vec!["aws sso login --profile ops", "export-credentials --profile ops", "no role"]),
         ] {
             let why = no_credentials(error, profile);
             assert!(expected.iter().all(|part| why.contains(part)), "{why}");

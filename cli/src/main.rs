@@ -71,7 +71,7 @@ async fn main() -> ExitCode {
         Command::Check(command) => command.run().await,
         Command::Plan(command) => command.run().await,
         Command::Send(command) => command.run().await,
-        Command::Sources(command) => command.run(),
+        Command::Sources(command) => command.run().await,
         Command::Providers(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Departures(command) => command.run().await,

@@ -20,9 +20,9 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::{
-    aws::variable,
+    aws::{self, variable},
     configured::{Configured, address, secret_store},
-    stack::wrong_usage,
+    stack::{Outputs, wrong_usage},
     timestamps,
 };
 use offboard_sandbox::{
@@ -48,18 +48,21 @@ pub struct Send {
     email: Email,
     /// Destination: the webhook's URL, or the URL of the API that has it
     #[arg(
-        long, value_name = "URL", value_parser = |text: &str| BaseUrl::try_from(text.to_owned()),
-        required_unless_present_any = ["print_event", "print_key_set"]
+        long, value_name = "URL", value_parser = |text: &str| BaseUrl::try_from(text.to_owned()), group = "destination",
+        required_unless_present_any = ["stack", "print_event", "print_key_set"]
     )]
     to: Option<BaseUrl>,
+    /// Destination: the API of this stack in CloudFormation
+    #[arg(long, value_name = "NAME", group = "destination")]
+    stack: Option<String>,
     /// Print the event of an API Gateway HTTP API instead of sending: `… | sam local invoke -e -`
     #[arg(long, conflicts_with = "print_curl")]
     print_event: bool,
     /// Print a curl command instead of sending
-    #[arg(long, requires = "to")]
+    #[arg(long, requires = "destination")]
     print_curl: bool,
     /// Print the key set (JWKS) with which a source would check what the private key in OFFBOARD_SIGNING_SECRET signs
-    #[arg(long, conflicts_with_all = ["print_event", "print_curl", "to"])]
+    #[arg(long, conflicts_with_all = ["print_event", "print_curl", "destination"])]
     print_key_set: bool,
     /// The sample to send: departure, or another one of the kind (`offboard sources KIND` lists them)
     #[arg(long, value_name = "SAMPLE", default_value = "departure")]
@@ -82,9 +85,13 @@ pub struct Send {
 
 impl Send {
     /// Signs, and sends or prints.
-    pub async fn run(&self) -> anyhow::Result<ExitCode> {
+    pub async fn run(mut self) -> anyhow::Result<ExitCode> {
         let config = self.configured.load()?;
         let source = self.source(&config);
+        if let Some(stack) = &self.stack {
+            let aws = aws::config(config.extra_ca()?.as_deref()).await?;
+            self.to = Some(Outputs::read(&aws, stack).await?.endpoint(source.protocol, &self.source)?);
+        }
         let now = OffsetDateTime::now_utc();
         let id = self.id.clone().unwrap_or_else(|| format!("sample-{}", now.unix_timestamp_nanos() / 1_000_000));
         let secret = self.signing_secret(&config, &source).await?;
@@ -95,7 +102,7 @@ impl Send {
             return Ok(ExitCode::SUCCESS);
         }
         if source.protocol == Protocol::Scim {
-            return scim::run(self, &source, &secret).await;
+            return scim::run(&self, &source, &secret).await;
         }
         let at = self.at.unwrap_or(now);
         let signed = Delivery::sample(&source, &self.sample, &secret, self.subject(), &id, at);

@@ -1,5 +1,7 @@
 //! The deployed stack that a command works with: its ledger, its queue, and the caller's AWS identity.
 
+mod outputs;
+
 use std::{
     collections::BTreeSet,
     io::{IsTerminal, Write, stderr},
@@ -8,7 +10,6 @@ use std::{
 
 use anyhow::{anyhow, bail};
 use aws_config::SdkConfig;
-use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use offboard::{
@@ -18,6 +19,8 @@ use offboard::{
     queue::Queue,
 };
 use time::{OffsetDateTime, macros::datetime};
+
+pub use outputs::{Api, NO_API, Outputs};
 
 use crate::{
     aws::{self, variable},
@@ -74,7 +77,13 @@ impl Stack {
         }
         let aws = aws::config(self.configured.extra_ca()?.as_deref()).await?;
         let Names { table, queue } = match &self.stack {
-            Some(stack) => outputs(&aws, stack).await?,
+            Some(stack) => {
+                let outputs = Outputs::read(&aws, stack).await?;
+                Names {
+                    table: outputs.get("LedgerTable")?.to_owned(),
+                    queue: Some(outputs.get("QueueUrl")?.to_owned()),
+                }
+            }
             None => Names {
                 table: variable("OFFBOARD_LEDGER_TABLE").unwrap_or_else(|| wrong_usage(NO_TABLE)),
                 queue: variable("OFFBOARD_QUEUE_URL"),
@@ -84,26 +93,6 @@ impl Stack {
         let queue = queue.map(|url| Queue::new(aws_sdk_sqs::Client::new(&aws), url, None));
         Ok(Connected { ledger: Ledger::new(Arc::new(store)), table, queue, aws })
     }
-}
-
-/// Reads the names out of the outputs of a stack.
-async fn outputs(aws: &SdkConfig, stack: &str) -> anyhow::Result<Names> {
-    let client = aws_sdk_cloudformation::Client::new(aws);
-    let described = client.describe_stacks().stack_name(stack).send().await;
-    let described = described.map_err(|error| match error.code() {
-        // CloudFormation says so of a stack that does not exist.
-        Some("ValidationError") => anyhow!("there is no stack {stack} in this AWS account and region"),
-        _ => anyhow!("the stack {stack} cannot be read with cloudformation:DescribeStacks: {}", cause(&error)),
-    })?;
-    let outputs = described.stacks().iter().flat_map(|stack| stack.outputs());
-    let named = |name: &str| {
-        let output = outputs.clone().find(|output| output.output_key() == Some(name));
-        output.and_then(|output| output.output_value()).map(str::to_owned)
-    };
-    let table = named("LedgerTable").ok_or_else(|| {
-        anyhow!("the stack {stack} has no output LedgerTable: is it one of offboard's template.yaml?")
-    })?;
-    Ok(Names { table, queue: named("QueueUrl") })
 }
 
 impl Connected {

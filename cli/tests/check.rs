@@ -112,7 +112,7 @@ fn ledger_that_does_not_answer_is_an_error() {
     assert!(note.starts_with("the ledger cannot be used: no connection (nothing answered"), "{note}");
 }
 
-/// Runs a command with these variables alone, where the AWS files and the metadata of a machine are not.
+/// Runs a command with these variables alone, where neither the AWS files and command line nor the metadata of a machine are.
 fn with_environment(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let folder = configuration("environment", GOOD).parent().map(Path::to_owned).expect("a folder");
     let profiles = "[profile sso]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = ops\n\
@@ -123,6 +123,8 @@ fn with_environment(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i
     command.envs([
         ("OFFBOARD_CONFIG", "offboard.toml"),
         ("AWS_CONFIG_FILE", "aws"),
+        // The AWS command line is not there.
+        ("PATH", "nowhere"),
         ("AWS_EC2_METADATA_DISABLED", "true"),
     ]);
     let output = command.output().expect("it runs");
@@ -137,7 +139,11 @@ fn aws_failure_names_its_cause_and_the_next_step_once_in_every_command() {
         (vec![], "no AWS credentials", "name a profile in AWS_PROFILE"),
         (keys.to_vec(), "no AWS region", "set AWS_REGION"),
         (vec![("AWS_PROFILE", "nobody")], "no credentials in the AWS profile `nobody`", "aws configure list-profiles"),
-        (vec![("AWS_PROFILE", "sso")], "the AWS profile `sso` cannot be used as it is", "aws sso login --profile sso"),
+        (
+            vec![("AWS_PROFILE", "sso")],
+            "the AWS profile `sso` needs the AWS command line",
+            "aws sso login --profile sso",
+        ),
         (
             [keys, refused].concat(),
             "no connection",

@@ -1,5 +1,6 @@
 //! Mock services of AWS.
 
+pub mod cloudformation;
 pub mod dynamodb;
 pub mod lambda_runtime;
 pub mod secrets_manager;

@@ -294,9 +294,9 @@ impl Answer {
         Self { status, headers: vec![("content-type", "application/json".into())], body: body.to_string() }
     }
 
-    /// A good answer with an XML body.
-    pub fn xml(body: String) -> Self {
-        Self { status: 200, headers: vec![("content-type", "text/xml".into())], body }
+    /// An answer with an XML body.
+    pub fn xml(status: u16, body: String) -> Self {
+        Self { status, headers: vec![("content-type", "text/xml".into())], body }
     }
 
     /// An answer without a body.

@@ -17,12 +17,15 @@ impl Service for Sts {
             return Err(Unknown("another action than GetCallerIdentity".into()));
         }
         let user = self.user;
-        Ok(Answer::xml(format!(
-            "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
+        Ok(Answer::xml(
+            200,
+            format!(
+                "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
              <Arn>arn:aws:iam::{ACCOUNT}:user/{user}</Arn><UserId>{user}</UserId><Account>{ACCOUNT}</Account>\
              </GetCallerIdentityResult><ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata>\
              </GetCallerIdentityResponse>",
-            call.request_id()
-        )))
+                call.request_id()
+            ),
+        ))
     }
 }
