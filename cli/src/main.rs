@@ -7,6 +7,7 @@ mod configured;
 mod departures;
 mod evidence;
 mod identities;
+mod init;
 mod pause;
 mod plan;
 mod providers;
@@ -37,6 +38,8 @@ struct Cli {
 enum Command {
     /// Play the main job on mock services: no AWS account, no Docker
     Sandbox(sandbox::Sandbox),
+    /// Write a first configuration, and say what is left to do
+    Init(init::Init),
     /// Check the configuration, the secrets, the ledger and, with --live, the credentials
     Check(check::Check),
     /// Show which of a person's accounts would be removed, and where; remove nothing
@@ -68,6 +71,7 @@ enum Command {
 async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Sandbox(command) => command.run().await.map_err(anyhow::Error::msg),
+        Command::Init(command) => command.run().await,
         Command::Check(command) => command.run().await,
         Command::Plan(command) => command.run().await,
         Command::Send(command) => command.run().await,

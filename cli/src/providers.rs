@@ -1,6 +1,6 @@
 //! `offboard providers`: the kinds of products, and what to configure for each.
 
-mod describe;
+pub mod describe;
 mod page;
 
 use std::process::ExitCode;
@@ -108,8 +108,7 @@ fn print_json(documents: Vec<Value>) {
 
 fn row(kind: &ProviderKind) -> [String; 3] {
     let mark = if kind.status == Confidence::PartlyInferred { " *" } else { "" };
-    let product = kind.title.split_once(": ").map_or(kind.title, |(product, _)| product);
-    [format!("{}{mark}", kind.name), product.to_owned(), describe::actions(kind)]
+    [format!("{}{mark}", kind.name), describe::product(kind).to_owned(), describe::actions(kind)]
 }
 
 fn show(kind: &ProviderKind) {

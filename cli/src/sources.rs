@@ -126,10 +126,15 @@ fn document(kind: &SourceKind, spec: &KindSpec, api: &Api) -> anyhow::Result<Val
     }))
 }
 
-/// A section that can be taken as it is, or adapted where the kind leaves something open.
+/// Returns a section that can be taken as it is, or adapted where the kind leaves something open.
 fn configuration(kind: &SourceKind, spec: &KindSpec) -> Vec<String> {
-    let mut lines = vec![format!("[sources.{}]", kind.name), format!("kind = \"{}\"", kind.name)];
-    lines.extend(spec.configure.clone());
+    let head = [format!("[sources.{}]", kind.name), format!("kind = \"{}\"", kind.name)];
+    head.into_iter().chain(keys(spec)).collect()
+}
+
+/// Returns a line for each key that is to be adapted: a comment, where it may be left out.
+pub fn keys(spec: &KindSpec) -> Vec<String> {
+    let mut lines = spec.configure.clone();
     let also = spec.also();
     if !also.is_empty() {
         let names = also.join("\", \"");

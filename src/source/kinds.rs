@@ -105,6 +105,9 @@ pub struct KindSpec {
     pub authentication: String,
     /// What its events and its authentication lack: what an administrator has to know before relying on them.
     pub limitations: String,
+    /// Its guides: pages in `docs/sources`, without `.md`.
+    #[serde(default)]
+    pub guides: Vec<String>,
     /// What the sender speaks.
     #[serde(default)]
     pub protocol: Protocol,

@@ -23,6 +23,16 @@ fn page_lists_every_kind_of_source_as_its_file_says() {
     assert!(text("docs/sources.md").contains(&table), "docs/sources.md must contain:\n{table}");
 }
 
+#[test]
+fn guides_are_those_that_the_kinds_of_sources_name() {
+    let specs = KINDS.iter().map(|kind| kind.spec().unwrap_or_else(|why| panic!("{why}")));
+    let named: std::collections::BTreeSet<_> = specs.flat_map(|spec| spec.guides).collect();
+    let folder = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sources")).unwrap();
+    let files = folder.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let guides = files.map(|file| file.strip_suffix(".md").expect("a page").to_owned()).collect();
+    assert_eq!(named, guides);
+}
+
 /// All pages, each with its text.
 fn pages() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -18,6 +18,11 @@ const COMMON: [&str; 7] = [
     "# canary = \"ops@example.com\"   # an account that is always there: unless it is in sight, no account is called absent",
 ];
 
+/// Returns the product's name, without the operation.
+pub fn product(kind: &ProviderKind) -> &'static str {
+    kind.title.split_once(": ").map_or(kind.title, |(product, _)| product)
+}
+
 /// Returns its actions, the default first.
 pub(super) fn actions(kind: &ProviderKind) -> String {
     kind.actions.iter().map(|action| action.name()).collect::<Vec<_>>().join(", ")
@@ -25,6 +30,12 @@ pub(super) fn actions(kind: &ProviderKind) -> String {
 
 /// Returns a section that can be taken as it is, or adapted.
 pub(super) fn configuration(kind: &ProviderKind) -> Vec<String> {
+    let head = [format!("[providers.{}]", kind.name), format!("kind = \"{}\"", kind.name)];
+    head.into_iter().chain(keys(kind, kind.name)).collect()
+}
+
+/// Returns a line for each key that a provider of this kind and name takes: a comment, where it may be left out.
+pub fn keys(kind: &ProviderKind, name: &str) -> Vec<String> {
     let key = |line: &str| line.trim_start_matches("# ").split(' ').next().unwrap_or_default().to_owned();
     let common = COMMON.into_iter().filter(|line| kind.takes(&key(line)));
     let (required, optional): (Vec<_>, Vec<_>) = common.partition(|line| kind.needs.contains(&key(line).as_str()));
@@ -39,13 +50,13 @@ pub(super) fn configuration(kind: &ProviderKind) -> Vec<String> {
             Some(format!("# action = \"{}\"   # or {}", first.name(), others.join(", ")))
         }
     };
-    [format!("[providers.{}]", kind.name), format!("kind = \"{}\"", kind.name)]
-        .into_iter()
-        .chain(kind.settings.iter().filter(|setting| setting.required).map(Setting::line))
+    let settings = |required: bool| kind.settings.iter().filter(move |setting| setting.required == required);
+    settings(true)
+        .map(Setting::line)
         .chain(required)
-        .chain(kind.settings.iter().filter(|setting| !setting.required).map(Setting::line))
+        .chain(settings(false).map(Setting::line))
         .chain(actions)
-        .chain(optional.into_iter().map(|line| line.replace("NAME", kind.name)))
+        .chain(optional.into_iter().map(|line| line.replace("NAME", name)))
         .collect()
 }
 
