@@ -6,8 +6,8 @@ use anyhow::{bail, ensure};
 use offboard::config::suggestion;
 
 /// What is said to a person who is asked.
-const HELP: &str = "A kind, a part of a name to search for, or numbers of the list; several are divided by commas. NAME=KIND gives \
-                    the section another name. ? lists all kinds, an empty line ends the choice.";
+const HELP: &str = "Type a kind, a part of a name to search for, or a number of the list; commas divide several.
+NAME=KIND gives the section another name. ? lists all kinds; an empty line ends the choice.";
 
 /// One kind of a catalogue.
 pub struct Item {
@@ -88,11 +88,17 @@ impl Menu {
             let kind = self.items[*position].kind.clone();
             return self.added(&kind);
         }
+        let mut found = self.found(text);
         if text.contains('=') || self.items.iter().any(|item| item.kind == text) {
-            return self.added(text);
+            found.retain(|position| self.items[*position].kind != text);
+            let added = self.added(text);
+            return match found.is_empty() {
+                true => added,
+                false => [added, vec!["others that match:".to_owned()], self.list(found)].concat(),
+            };
         }
-        match self.found(text)[..] {
-            [] => vec![format!("no {} is called {text}: {}", self.noun, self.suggestion(text))],
+        match found[..] {
+            [] => vec![format!("no {} is called {text}: ? lists all kinds", self.noun)],
             [only] => {
                 let kind = self.items[only].kind.clone();
                 self.added(&kind)
@@ -175,6 +181,7 @@ mod tests {
             ("ENTRA\n\n", vec!["scim=scim"]),
             ("git\n2\n\n", vec!["gitlab=gitlab"]),
             ("git\n1, 2\n\n", vec!["github=github", "gitlab=gitlab"]),
+            ("SCIM\n\n", vec!["scim=scim"]),
             ("?\n3\n\n", vec!["scim=scim"]),
             ("entra=scim, github\n\n", vec!["entra=scim", "github=github"]),
         ] {
@@ -183,10 +190,20 @@ mod tests {
     }
 
     #[test]
+    fn kind_that_others_are_found_with_is_chosen_and_the_others_are_listed() {
+        let items = ["okta", "scim"].map(|kind| Item { kind: kind.into(), title: "Okta".into(), words: Vec::new() });
+        let mut said = Vec::new();
+        let chosen = Menu::new("source", items.into()).ask("okta\n1\n\n".as_bytes(), &mut said).expect("a choice");
+        assert_eq!(chosen.iter().map(|one| one.kind.as_str()).collect::<Vec<_>>(), ["okta", "scim"]);
+        let said = String::from_utf8(said).expect("UTF-8");
+        assert!(said.contains("others that match:\n    1  scim"), "{said}");
+    }
+
+    #[test]
     fn answer_that_chooses_nothing_says_why_and_asks_again() {
         for (line, expected) in [
             ("", "at least one source is needed"),
-            ("githup", "no source is called githup: did you mean `github`?"),
+            ("githup", "no source is called githup: ? lists all kinds"),
             ("7", "no source is called 7"),
             ("a b=scim", "`a b`: a name has 1 to 64 characters"),
             ("x=scum", "unknown kind of source `scum`: did you mean `scim`?"),

@@ -129,13 +129,12 @@ impl Steps {
         }
         for Sender { source, sender, steps, guides } in senders {
             let steps = steps.iter().enumerate().map(|(index, step)| format!("{}. {step}", index + 1));
-            let guide = format!("Guide: {}", guides.join(", "));
-            screen.section(&format!("To enter at {sender}, for the source {source}"), steps.chain([guide]));
+            let guides = guides.iter().map(|guide| format!("Guide: {guide}"));
+            screen.section(&format!("To enter at {sender}, for the source {source}"), steps.chain(guides));
         }
         if senders.iter().any(|sender| sender.steps.iter().any(|step| step.contains(NO_API))) {
-            screen.line(&format!(
-                "\n{NO_API} is known after the deployment: `offboard sources KIND --stack NAME` shows it."
-            ));
+            let note = "is known after the deployment: the stack's outputs WebhookUrl and ScimUrl";
+            screen.line(&format!("\n{NO_API} {note}."));
         }
         let check = format!("offboard check --offline --config {configuration}");
         let sandbox = format!("offboard sandbox --serve --config {configuration}");
