@@ -150,6 +150,41 @@ fn own_configuration_is_served_and_every_other_command_works_against_it() {
 }
 
 #[test]
+fn product_without_a_mock_service_is_left_to_a_person_and_its_departure_is_listed() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unserved.toml");
+    let text = "[sources.hr]\nkind = \"workos\"\nproviders = [\"chat\"]\n[providers.chat]\nkind = \"slack\"\ncanary = \"a@example.com\"\n";
+    std::fs::write(&file, text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_offboard"));
+    command.args(["sandbox", "--serve", "--json", "--config"]).arg(&file).stdout(Stdio::piped());
+    let mut sandbox = command.spawn().expect("the sandbox starts");
+    let mut line = String::new();
+    BufReader::new(sandbox.stdout.take().expect("it was piped")).read_line(&mut line).expect("one line");
+    let given: Value = serde_json::from_str(&line).expect("one line of JSON");
+    let note = "providers.chat: the sandbox has no mock service of the kind slack, so it is `manual` here";
+    assert_eq!(given["notes"], serde_json::json!([note]));
+    let offboard = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_offboard"));
+        command.args(arguments).arg("--json").env_clear();
+        for (name, value) in given["environment"].as_object().expect("an environment") {
+            command.env(name, value.as_str().expect("text"));
+        }
+        let output = command.output().expect("offboard runs");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
+    };
+    let webhook = given["webhooks"]["hr"].as_str().expect("a webhook");
+    let report = offboard(&["send", "hr", "lee@example.com", "--to", webhook]);
+    let provider = &report["departures"][0]["providers"][0];
+    assert_eq!((&provider["provider"], &provider["outcome"]), (&"chat".into(), &"planned".into()), "{report}");
+    let listed = offboard(&["departures", "list"]);
+    assert_eq!((array(&listed).len(), &listed[0]["reasons"]), (1, &serde_json::json!(["dry_run"])), "{listed}");
+    sandbox.kill().expect("it runs until now");
+    sandbox.wait().expect("it ends");
+    let config = Path::new(given["config"].as_str().expect("a path"));
+    std::fs::remove_dir_all(config.parent().expect("a folder")).expect("it can be removed");
+}
+
+#[test]
 fn own_configuration_that_is_wrong_is_an_error_that_names_it() {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrong.toml");
     std::fs::write(&file, "[providers.x]\nkind = \"flashdutty\"\n").unwrap();

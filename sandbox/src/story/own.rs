@@ -109,9 +109,13 @@ impl Own {
                 (given.get("base_url").and_then(text).unwrap_or_default(), secret)
             }
             kind => {
-                let why = format!("the sandbox has no mock service of the kind {kind}, so it is left out");
+                let why = format!("the sandbox has no mock service of the kind {kind}, so it is `manual` here");
                 self.notes.push(format!("providers.{}: {why}", provider.name));
-                all.remove(&provider.name);
+                let instructions = format!("In the sandbox there is no {kind}: confirm that the account is gone");
+                *given = Table::from_iter([
+                    ("kind".to_owned(), "manual".into()),
+                    ("instructions".to_owned(), instructions.into()),
+                ]);
                 return Ok(());
             }
         };
