@@ -179,7 +179,13 @@ impl Send {
             screen.show(&screen.outcomes(departure["providers"].as_array().map(Vec::as_slice).unwrap_or_default()));
         }
         if answer["departures"].is_null() {
-            screen.line(&if answer.is_null() { reply.text.clone() } else { format!("{answer:#}") });
+            screen.line(&match (&answer, reply.text.as_str()) {
+                (Value::Null, "") => {
+                    "the answer is empty: `offboard departures list` shows what was recorded".to_owned()
+                }
+                (Value::Null, text) => text.to_owned(),
+                _ => format!("{answer:#}"),
+            });
         }
         if self.configured.json {
             print(&reply.text);

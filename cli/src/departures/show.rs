@@ -108,7 +108,10 @@ fn next(record: &Record) -> Vec<String> {
     let dismiss = format!("`offboard departures dismiss {id}` ends it without a removal");
     let mut lines = by_hand(record, &id);
     match record.state {
-        State::Held => vec![format!("`offboard departures release {id}` lets the removals go on; {dismiss}")],
+        State::Held => {
+            let live = if record.reasons().contains(&Veto::DryRun) { "once the mode is live, " } else { "" };
+            vec![format!("{live}`offboard departures release {id}` lets the removals go on; {dismiss}")]
+        }
         State::NeedsAttention => {
             if lines.is_empty()
                 || outcomes(record).any(|outcome| !matches!(outcome, Outcome::Manual) && is_open(outcome))
