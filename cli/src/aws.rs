@@ -73,9 +73,9 @@ async fn exported(profile: Option<&str>) -> Result<Credentials> {
     let credentials = output.status.success().then(|| serde_json::from_slice(&output.stdout).ok()).flatten();
     let Exported { access_key_id, secret_access_key, session_token } = credentials.ok_or_else(|| {
         anyhow!(
-            "the AWS command line has no credentials for the AWS profile `{name}`. If it is of SSO, its session has expired or \
-             was never begun: `aws sso login --profile {name}`. What else may be wrong: `aws sts get-caller-identity --profile \
-             {name}`"
+            "the AWS command line, which has to be version 2, has no credentials for the AWS profile `{name}`. If it is of SSO, \
+             its session has expired or was never begun: `aws sso login --profile {name}`. What else may be wrong: `aws sts \
+             get-caller-identity --profile {name}`"
         )
     })?;
     Ok(Credentials::new(access_key_id, secret_access_key, session_token, None, "aws configure export-credentials"))
