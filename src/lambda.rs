@@ -129,7 +129,8 @@ fn ledger(aws: &SdkConfig, variable: impl Fn(&str) -> Option<String>) -> Result<
     };
     let store: Arc<dyn Store> = Arc::new(DynamoDb::new(aws_sdk_dynamodb::Client::new(aws), table));
     let dead_letters = variable("OFFBOARD_DEAD_LETTER_QUEUE_URL");
-    let queue = Queue::new(aws_sdk_sqs::Client::new(aws), url, dead_letters);
+    let aws = aws.clone();
+    let queue = Queue::new(move || aws_sdk_sqs::Client::new(&aws), url, dead_letters);
     Ok((Ledger::new(store), Some(queue)))
 }
 
