@@ -104,7 +104,9 @@ async fn build(variable: impl Fn(&str) -> Option<String>) -> Result<App, Error> 
     let client = Client::new(extra_ca.as_deref(), config.calls_out())?;
     let aws = aws::config(extra_ca.as_deref()).await?;
     let secrets = Arc::new(Secrets::new(aws_sdk_secretsmanager::Client::new(&aws), config.secret_names()));
+    let key_sets: Vec<_> = config.key_sets().map(|url| url.url().clone()).collect();
     let engine = Engine::new(&mut config, client);
+    engine.client().connect_early(engine.urls().chain(key_sets));
     match timeout(WARM_UP, secrets.warm()).await {
         Ok(Ok(())) => {}
         Ok(Err(down)) => tracing::warn!(reason = %down, "the secrets could not be read at start"),
@@ -127,7 +129,8 @@ fn ledger(aws: &SdkConfig, variable: impl Fn(&str) -> Option<String>) -> Result<
     };
     let store: Arc<dyn Store> = Arc::new(DynamoDb::new(aws_sdk_dynamodb::Client::new(aws), table));
     let dead_letters = variable("OFFBOARD_DEAD_LETTER_QUEUE_URL");
-    let queue = Queue::new(aws_sdk_sqs::Client::new(aws), url, dead_letters);
+    let aws = aws.clone();
+    let queue = Queue::new(move || aws_sdk_sqs::Client::new(&aws), url, dead_letters);
     Ok((Ledger::new(store), Some(queue)))
 }
 
