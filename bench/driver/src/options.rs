@@ -87,6 +87,10 @@ impl Options {
         if options.stale.is_some() || options.batch > 1 {
             options.warm = options.warm.min(3);
         }
+        if options.stale.is_some() {
+            // It has neither a time-out nor a second try.
+            options.only.retain(|name| name != "floor");
+        }
         options
     }
 

@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned, server::ServerSessionMemoryCache};
 use socket2::SockRef;
 
 use crate::options::Stale;
@@ -48,7 +48,7 @@ pub(crate) struct Response {
 #[derive(Clone, Default)]
 pub(crate) struct Behavior {
     /// Speaks TLS with this certificate.
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) tls: Option<ServerConfig>,
     /// From the first byte of a request to the first byte of its response.
     pub(crate) call: Duration,
     /// Before a new connection is served, as if the network took this long to set it up.
@@ -87,6 +87,7 @@ pub(crate) struct Server {
 struct Shared {
     handler: Arc<dyn Handler>,
     behavior: Behavior,
+    tls: Option<Arc<ServerConfig>>,
     traffic: Mutex<Traffic>,
     calls: AtomicU64,
     /// Connections of an earlier generation are no longer answered.
@@ -100,9 +101,15 @@ impl Server {
         // A burst of connections must not meet a full backlog: the client would wait a second before it tries again.
         SockRef::from(&listener).listen(4096)?;
         let port = listener.local_addr()?.port();
+        // Its own sessions: all hosts have one name here, and a client may offer one host the session of another.
+        let tls = behavior.tls.clone().map(|mut tls| {
+            tls.session_storage = ServerSessionMemoryCache::new(256);
+            Arc::new(tls)
+        });
         let shared = Arc::new(Shared {
             handler,
             behavior,
+            tls,
             traffic: Mutex::default(),
             calls: AtomicU64::new(0),
             generation: AtomicU64::new(0),
@@ -156,7 +163,7 @@ impl Shared {
         if !self.behavior.setup.is_zero() {
             thread::sleep(self.behavior.setup);
         }
-        let Some(tls) = &self.behavior.tls else { return self.converse(stream, generation) };
+        let Some(tls) = &self.tls else { return self.converse(stream, generation) };
         let connection = ServerConnection::new(Arc::clone(tls)).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(connection, stream);
         while stream.conn.is_handshaking() {

@@ -241,7 +241,7 @@ fn secrets(providers: &[Provider]) -> SecretsManager {
 }
 
 /// Reads the certificate that `bench/run` made for loopback.
-fn certificate(folder: &Path) -> Result<Arc<ServerConfig>> {
+fn certificate(folder: &Path) -> Result<ServerConfig> {
     let chain = CertificateDer::pem_file_iter(folder.join("server.pem")).context("no certificate: use bench/run")?;
     let key = PrivateKeyDer::from_pem_file(folder.join("server.key"))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -249,5 +249,5 @@ fn certificate(folder: &Path) -> Result<Arc<ServerConfig>> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain.collect::<Result<_, _>>()?, key)?;
-    Ok(Arc::new(config))
+    Ok(config)
 }
