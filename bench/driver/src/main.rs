@@ -3,6 +3,7 @@
 //! Every contestant runs as Lambda runs it: a process of its own behind a runtime API, with Secrets Manager and the
 //! providers on loopback. In every round each is started once, in turn. `bench/run` builds all of it and calls this.
 
+mod gates;
 mod measure;
 mod options;
 mod process;
@@ -50,6 +51,19 @@ fn run(options: &Options) -> Result<()> {
         println!("skipped: this machine permits no CPU quota: {why}");
         return Ok(());
     }
+    if let Some(bounds) = &options.gates {
+        return gates::run(options, bounds);
+    }
+    let samples = rounds(options)?;
+    if let Some(path) = &options.output {
+        write(path, &samples)?;
+    }
+    println!("{}", table::table(options, &samples));
+    Ok(())
+}
+
+/// Starts every contestant once a round, in turn.
+fn rounds(options: &Options) -> Result<Vec<Sample>> {
     let target = options.target.canonicalize().context("no target folder")?;
     let folder = target.join("bench");
     fs::create_dir_all(&folder)?;
@@ -58,23 +72,19 @@ fn run(options: &Options) -> Result<()> {
     let bench = Bench { options, world: &world, runtime_api: &runtime_api, folder: &folder };
     let mut samples = Vec::new();
     // Files that are read for the first time are not what is measured.
-    for contestant in &contestants {
+    for contestant in contestants.iter().filter(|_| options.rounds > 1) {
         bench.measure(contestant, 0)?;
     }
     for round in 0..options.rounds {
         for place in 0..contestants.len() {
             samples.push(bench.measure(&contestants[(round + place) % contestants.len()], round)?);
         }
-        eprint!("\rround {} of {}", round + 1, options.rounds);
+        eprint!("\r{}: round {} of {}", options.mode(), round + 1, options.rounds);
     }
     eprintln!();
     // In the order in which they were named.
     samples.sort_by_key(|sample| contestants.iter().position(|contestant| contestant.name == sample.contestant));
-    if let Some(path) = &options.output {
-        write(path, &samples)?;
-    }
-    println!("{}", table::table(options, &samples));
-    Ok(())
+    Ok(samples)
 }
 
 fn contestants(options: &Options, target: &Path) -> Result<Vec<Contestant>> {
@@ -107,6 +117,14 @@ fn contestants(options: &Options, target: &Path) -> Result<Vec<Contestant>> {
             folder: made.clone(),
             zip: zip(name),
         });
+    }
+    if let Some(under) = &options.under {
+        let words: Vec<String> = under.split_whitespace().map(str::to_owned).collect();
+        let program = in_path(words.first().context("--under wants a program")?)?;
+        let other = |contestant: &&mut Contestant| !["floor", "python", "node"].contains(&contestant.name.as_str());
+        for contestant in contestants.iter_mut().filter(other) {
+            contestant.command.splice(0..0, [vec![text(&program)], words[1..].to_vec()].concat());
+        }
     }
     Ok(contestants)
 }

@@ -58,6 +58,12 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) descriptors: Option<u64>,
 
+    /// What to start the function under, such as a profiler
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) under: Option<String>,
+    /// Compares what is counted with the bounds in this file, and does nothing else
+    #[arg(long, value_name = "FILE")]
+    pub(crate) gates: Option<PathBuf>,
     /// The file for the samples, a JSON object on each line
     #[arg(long)]
     pub(crate) output: Option<PathBuf>,

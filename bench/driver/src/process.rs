@@ -6,11 +6,15 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
+
+/// How long a process may take to end.
+const ENDING: Duration = Duration::from_secs(10);
 
 /// A contestant: a name, and how it is started.
 #[derive(Clone, Debug)]
@@ -29,7 +33,7 @@ pub(crate) struct Limits {
     pub(crate) descriptors: Option<u64>,
 }
 
-/// A running process. It is killed when this is dropped.
+/// A running process. It ends when this is dropped.
 pub(crate) struct Process {
     child: Child,
     pub(crate) started: Instant,
@@ -100,6 +104,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // What it runs under may have something to write first.
+        let _ = self.signal(Signal::TERM);
+        let asked = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && asked.elapsed() < ENDING {
+            thread::sleep(Duration::from_millis(1));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
         // A control group can be removed once it is empty.

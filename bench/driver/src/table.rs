@@ -29,8 +29,8 @@ const FIGURES: &[Figure] = &[
     },
     Figure { name: "CPU to first answer, ms", decimals: 1, value: |s| Some(s.cpu_cold), is_shown: |_| true },
     Figure { name: "CPU per warm delivery, ms", decimals: 2, value: |s| Some(s.cpu_warm), is_shown: |_| true },
-    Figure { name: "peak memory, MiB", decimals: 1, value: |s| Some(bytes(s.memory_bytes)), is_shown: |_| true },
-    Figure { name: "zip, MiB", decimals: 2, value: |s| s.zip_bytes.map(bytes), is_shown: |_| true },
+    Figure { name: "peak memory, MiB", decimals: 1, value: |s| Some(mebibytes(s.memory_bytes)), is_shown: |_| true },
+    Figure { name: "zip, MiB", decimals: 2, value: |s| s.zip_bytes.map(mebibytes), is_shown: |_| true },
     Figure {
         name: "connections, cold",
         decimals: 0,
@@ -176,6 +176,6 @@ pub(crate) fn percentile(values: &[f64], percent: f64) -> Option<f64> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sizes of a few megabytes")]
-fn bytes(number: u64) -> f64 {
+pub(crate) fn mebibytes(number: u64) -> f64 {
     number as f64 / MEBIBYTE
 }
