@@ -145,3 +145,23 @@ fn number(output: &str, before: &str, after: &str) -> Result<f64> {
 fn only(options: &Options, names: &[&str]) -> Options {
     Options { only: names.iter().map(|name| (*name).to_owned()).collect(), gates: None, ..options.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_and_allocations_are_read_from_what_valgrind_writes() {
+        let callgrind = "==7== Events    : Ir\n==7== Collected : 10123456\n";
+        assert_eq!(number(callgrind, "Collected : ", "\n").unwrap(), 10_123_456.0);
+        let dhat = "==7== Total:     1,234,567 bytes in 5,159 blocks\n==7== At t-gmax: 9 bytes in 3 blocks\n";
+        assert_eq!(number(dhat, " bytes in ", " blocks").unwrap(), 5159.0);
+    }
+
+    #[test]
+    fn count_of_nothing_is_an_error() {
+        for output in ["", "==7== Total: 0 bytes in 0 blocks\n"] {
+            number(output, " bytes in ", " blocks").expect_err(output);
+        }
+    }
+}

@@ -274,3 +274,66 @@ impl Response {
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Echo;
+
+    impl Handler for Echo {
+        fn answer(&self, request: Request) -> Response {
+            Response::json(200, String::from_utf8_lossy(&request.body).into_owned())
+        }
+    }
+
+    fn server(stale: Option<Stale>) -> Server {
+        Server::start(Arc::new(Echo), Behavior { stale, call: Duration::from_millis(5), ..Behavior::default() })
+            .unwrap()
+    }
+
+    fn ask(stream: &mut TcpStream, request: &str) -> io::Result<String> {
+        stream.write_all(request.as_bytes())?;
+        let mut bytes = [0; 1024];
+        let length = stream.read(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
+    }
+
+    const PLAIN: &str = "POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\nhello";
+    const CHUNKED: &str = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
+
+    #[test]
+    fn calls_of_one_connection_are_counted_with_their_time() {
+        let server = server(None);
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+        for request in [PLAIN, CHUNKED] {
+            assert!(ask(&mut stream, request).unwrap().ends_with("\r\n\r\nhello"), "{request}");
+        }
+        let traffic = server.take_traffic();
+        assert_eq!((traffic.connections, traffic.busy.len()), (1, 2));
+        assert!(traffic.busy() >= Duration::from_millis(10), "{:?}", traffic.busy());
+        assert_eq!(server.take_traffic().busy.len(), 0);
+    }
+
+    #[test]
+    fn dropped_connection_is_silent_reset_or_closed() {
+        for stale in [Stale::Silent, Stale::Reset, Stale::Closed] {
+            let server = server(Some(stale));
+            let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+            stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+            ask(&mut stream, PLAIN).unwrap();
+            server.drop_connections();
+            let seen = stream.read(&mut [0; 16]).map_err(|error| error.kind());
+            let expected = match stale {
+                Stale::Silent => Err(io::ErrorKind::WouldBlock),
+                Stale::Reset => Err(io::ErrorKind::ConnectionReset),
+                Stale::Closed => Ok(0),
+            };
+            assert_eq!(seen, expected, "{stale:?}");
+            if stale == Stale::Silent {
+                let seen = ask(&mut stream, PLAIN).map_err(|error| error.kind());
+                assert_eq!(seen, Err(io::ErrorKind::WouldBlock), "the request is not answered");
+            }
+        }
+    }
+}

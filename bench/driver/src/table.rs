@@ -179,3 +179,54 @@ pub(crate) fn percentile(values: &[f64], percent: f64) -> Option<f64> {
 pub(crate) fn mebibytes(number: u64) -> f64 {
     number as f64 / MEBIBYTE
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::Counts;
+
+    fn sample(contestant: &str, round: usize, init: f64) -> Sample {
+        Sample {
+            mode: "plain".to_owned(),
+            round,
+            contestant: contestant.to_owned(),
+            init,
+            cold: 0.0,
+            first: 0.0,
+            cold_over: None,
+            warm: Vec::new(),
+            warm_over: Vec::new(),
+            cpu_init: 0.0,
+            cpu_cold: 0.0,
+            cpu_warm: 0.0,
+            memory_bytes: 0,
+            zip_bytes: None,
+            cold_counts: Counts::default(),
+            warm_counts: Counts::default(),
+            left: 0,
+        }
+    }
+
+    #[test]
+    fn percentile_lies_between_the_nearest_values() {
+        let values = [4.0, 1.0, 3.0, 2.0];
+        for (percent, expected) in [(0.0, Some(1.0)), (50.0, Some(2.5)), (100.0, Some(4.0))] {
+            assert_eq!(percentile(&values, percent), expected, "{percent}");
+        }
+        assert_eq!(percentile(&[], 50.0), None);
+    }
+
+    #[test]
+    fn ratio_compares_what_was_measured_in_the_same_round() {
+        // The machine is ten times as slow in round 1; the contestants' proportion stays.
+        let samples = [
+            sample("one", 0, 2.0),
+            sample("other", 0, 4.0),
+            sample("one", 1, 20.0),
+            sample("other", 1, 40.0),
+            sample("one", 2, 1.0),
+        ];
+        assert_eq!(ratio(&samples, "one", "other", |sample| Some(sample.init)), Some(0.5));
+        assert_eq!(ratio(&samples, "one", "nobody", |sample| Some(sample.init)), None);
+    }
+}

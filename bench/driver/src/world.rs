@@ -145,8 +145,11 @@ impl World {
             variables.push(("OFFBOARD_QUEUE_URL", Sqs::url(&url(&self.sqs.0), Sqs::QUEUE)));
         }
         if let Some(authority) = &self.files.authority {
-            let names = ["SSL_CERT_FILE", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
-            variables.extend(names.map(|name| (name, authority.display().to_string())));
+            // What trusts a file instead of its own list gets that list as well: reading it is part of a start.
+            let bundle = authority.with_file_name("bundle.pem");
+            variables.extend(["SSL_CERT_FILE", "AWS_CA_BUNDLE"].map(|name| (name, bundle.display().to_string())));
+            variables
+                .extend(["NODE_EXTRA_CA_CERTS", "BENCH_AUTHORITY"].map(|name| (name, authority.display().to_string())));
         }
         variables
     }
@@ -250,4 +253,19 @@ fn certificate(folder: &Path) -> Result<ServerConfig> {
         .with_no_client_auth()
         .with_single_cert(chain.collect::<Result<_, _>>()?, key)?;
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_at_the_same_time_count_once_in_the_sequence() {
+        let start = Instant::now();
+        let call = |from: u64, to: u64| (start + milliseconds(from), start + milliseconds(to));
+        let dynamodb = Traffic { busy: vec![call(0, 5), call(0, 6), call(6, 11), call(12, 17)], ..Traffic::default() };
+        let sqs = Traffic { busy: vec![call(13, 18)], ..Traffic::default() };
+        assert_eq!(Seen { dynamodb, sqs, ..Seen::default() }.ledger_sequence(), 3);
+        assert_eq!(Seen::default().ledger_sequence(), 0);
+    }
 }

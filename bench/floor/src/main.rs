@@ -60,7 +60,7 @@ struct Departure {
 async fn main() -> Result<()> {
     let variable = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set"));
     let runtime = Host::new(&format!("http://{}", variable("AWS_LAMBDA_RUNTIME_API")?), None)?;
-    let authority = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    let authority = std::env::var_os("BENCH_AUTHORITY").map(PathBuf::from);
     let tls = authority.map(|path| client::tls(&path)).transpose()?;
     let function = Function::start(&variable, tls.as_ref()).await?;
     loop {
