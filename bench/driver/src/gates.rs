@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{
     measure::{Counts, Sample, count},
     options::{Options, Stale},
-    rounds,
+    rounds, run_folder,
     table::{self, median},
 };
 
@@ -107,7 +107,7 @@ fn disturbed(options: &Options) -> Result<Measured> {
 
 /// Instructions and allocations: of a process with one delivery, and of one more delivery.
 fn counted(options: &Options) -> Result<Measured> {
-    let log = options.target.join("bench/offboard.log");
+    let log = run_folder(&options.target).join("offboard.log");
     let measure = |tool: &str, before: &str, after: &str| -> Result<(f64, f64)> {
         let mut totals = [0.0; 2];
         for (total, warm) in totals.iter_mut().zip([0, WARM]) {

@@ -33,7 +33,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.first().map(String::as_str) {
         Some(process::CONFINED) => process::become_confined(&arguments[1..]),
-        _ => run(&Options::read()),
+        _ => {
+            let options = Options::read();
+            // What is left of a run that failed explains why.
+            run(&options).inspect(|()| drop(fs::remove_dir_all(run_folder(&options.target))))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -65,10 +69,10 @@ fn run(options: &Options) -> Result<()> {
 /// Starts every contestant once a round, in turn.
 fn rounds(options: &Options) -> Result<Vec<Sample>> {
     let target = options.target.canonicalize().context("no target folder")?;
-    let folder = target.join("bench");
+    let folder = run_folder(&target);
     fs::create_dir_all(&folder)?;
     let contestants = contestants(options, &target)?;
-    let (world, runtime_api) = (World::start(options, &folder)?, RuntimeApi::start()?);
+    let (world, runtime_api) = (World::start(options, &target.join("bench/tls"), &folder)?, RuntimeApi::start()?);
     let bench = Bench { options, world: &world, runtime_api: &runtime_api, folder: &folder };
     let mut samples = Vec::new();
     // Files that are read for the first time are not what is measured.
@@ -85,6 +89,11 @@ fn rounds(options: &Options) -> Result<Vec<Sample>> {
     // In the order in which they were named.
     samples.sort_by_key(|sample| contestants.iter().position(|contestant| contestant.name == sample.contestant));
     Ok(samples)
+}
+
+/// Configuration and logs of this run alone: another may be under way.
+fn run_folder(target: &Path) -> PathBuf {
+    target.join(format!("bench/run-{}", std::process::id()))
 }
 
 fn contestants(options: &Options, target: &Path) -> Result<Vec<Contestant>> {

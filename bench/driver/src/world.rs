@@ -73,9 +73,8 @@ pub(crate) struct Seen {
 }
 
 impl World {
-    pub(crate) fn start(options: &Options, folder: &Path) -> Result<Self> {
-        let tls = folder.join("tls");
-        let certificate = options.tls.then(|| certificate(&tls)).transpose()?;
+    pub(crate) fn start(options: &Options, tls: &Path, folder: &Path) -> Result<Self> {
+        let certificate = options.tls.then(|| certificate(tls)).transpose()?;
         let aws = |delay| Behavior { tls: certificate.clone(), call: milliseconds(delay), ..Behavior::default() };
         let vendor = Behavior {
             call: milliseconds(options.call_delay),
