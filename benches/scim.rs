@@ -7,13 +7,15 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env, fs, io,
     net::IpAddr,
     process::{Child, Command, ExitCode, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -120,7 +122,7 @@ impl Drop for Function {
 
 impl Idp {
     async fn start() -> Result<Self, String> {
-        let aws = Aws::start(IpAddr::from([127, 0, 0, 1])).await.map_err(|error| error.to_string())?;
+        let aws = aws()?;
         aws.secrets.with(|secrets| secrets.put("offboard/sources/idp", json!({"token": "a token for the benchmark"})));
         aws.secrets.with(|secrets| secrets.put("offboard/providers/instaply", json!({"token": "token"})));
         let config = env::temp_dir().join(format!("offboard-bench-scim-{}.toml", std::process::id()));
@@ -225,6 +227,20 @@ impl Idp {
         let answer = envelope::answer(&said).ok_or("not an answer")?;
         Ok((answer.status, serde_json::from_slice(&answer.body).unwrap_or_default()))
     }
+}
+
+/// Starts AWS in a thread of its own: DynamoDB does not wait for whoever asks it.
+fn aws() -> Result<Aws, String> {
+    let (give, aws) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            // Nobody waits for it any more only if the benchmark has ended.
+            let _ = give.send(Aws::start(IpAddr::from([127, 0, 0, 1])).await);
+            std::future::pending::<io::Result<()>>().await
+        })
+    });
+    aws.recv().map_err(|_| "no runtime".to_owned())?.map_err(|error| error.to_string())
 }
 
 fn user(n: usize) -> Value {

@@ -34,7 +34,7 @@ impl Leaving {
     pub(super) fn unverified(self, held: &Held) -> Option<AddressStatus> {
         let since = held.regained.unwrap_or(held.from);
         let is_in_it = self.first <= self.from && since > self.from && since <= self.until;
-        is_in_it.then(|| if since <= self.at { AddressStatus::New } else { AddressStatus::Later })
+        is_in_it.then_some(if since <= self.at { AddressStatus::New } else { AddressStatus::Later })
     }
 
     /// Returns whether the address was replaced, and not by the leaving.
