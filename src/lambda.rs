@@ -13,6 +13,7 @@ use crate::{
     aws,
     config::Config,
     engine::Engine,
+    event_bus::{EventBridge, EventBus},
     handler::{App, Invocation},
     ledger::{Ledger, dynamodb::DynamoDb, memory::Memory, store::Store},
     metrics,
@@ -104,14 +105,18 @@ async fn build(variable: impl Fn(&str) -> Option<String>) -> Result<App, Error> 
     let client = Client::new(extra_ca.as_deref(), config.calls_out())?;
     let aws = aws::config(extra_ca.as_deref()).await?;
     let secrets = Arc::new(Secrets::new(aws_sdk_secretsmanager::Client::new(&aws), config.secret_names()));
-    let engine = Engine::new(&mut config, client);
+    let engine = Engine::new(&mut config, client.clone());
     match timeout(WARM_UP, secrets.warm()).await {
         Ok(Ok(())) => {}
         Ok(Err(down)) => tracing::warn!(reason = %down, "the secrets could not be read at start"),
         Err(_) => tracing::warn!(reason = "time-out", "the secrets could not be read at start"),
     }
     let (ledger, queue) = ledger(&aws, &variable)?;
-    Ok(App::new(config, secrets, engine, ledger, queue))
+    let bus = match variable("OFFBOARD_EVENT_BUS") {
+        Some(name) => Some(event_bus(&aws, &client, name, variable("AWS_ENDPOINT_URL_EVENTBRIDGE"))?),
+        None => None,
+    };
+    Ok(App::new(config, secrets, engine, ledger, queue, bus))
 }
 
 /// The ledger and the queue that the environment names: both or neither. Without them the ledger is in memory.
@@ -129,6 +134,16 @@ fn ledger(aws: &SdkConfig, variable: impl Fn(&str) -> Option<String>) -> Result<
     let dead_letters = variable("OFFBOARD_DEAD_LETTER_QUEUE_URL");
     let queue = Queue::new(aws_sdk_sqs::Client::new(aws), url, dead_letters);
     Ok((Ledger::new(store), Some(queue)))
+}
+
+/// The event bus of this name.
+fn event_bus(
+    aws: &SdkConfig,
+    client: &Client,
+    name: String,
+    endpoint: Option<String>,
+) -> Result<Arc<dyn EventBus>, Error> {
+    Ok(Arc::new(EventBridge::new(aws, client, name, endpoint)?))
 }
 
 fn invocation(context: &Context, clock: fn() -> OffsetDateTime) -> Invocation {

@@ -62,6 +62,31 @@ pub struct MaskedPerson {
     other_emails: Vec<String>,
 }
 
+impl MaskedPerson {
+    /// The person of a recorded departure.
+    pub(crate) fn of(record: &Record) -> Self {
+        // An id may be an address: some senders key people by it.
+        let masked = |text: &Option<String>| text.as_deref().map(mask_addresses);
+        let person = record.person.person();
+        let said = person.emails().map(ToString::to_string);
+        let mut emails = said.chain(record.person.known_emails.iter().cloned());
+        Self {
+            idp_id: masked(&person.idp_id),
+            external_id: masked(&person.external_id),
+            email: emails.next(),
+            other_emails: emails.collect(),
+        }
+    }
+
+    /// Returns the person in one line: the e-mail address and the ids.
+    pub(crate) fn line(&self) -> String {
+        let named = |name: &str, id: &Option<String>| id.as_ref().map(|id| format!("{name} {id}"));
+        let ids = [named("external id", &self.external_id), named("id", &self.idp_id)];
+        let line: Vec<_> = self.email.iter().cloned().chain(ids.into_iter().flatten()).collect();
+        if line.is_empty() { "a person without an id".to_owned() } else { line.join(", ") }
+    }
+}
+
 impl Report {
     /// Puts the parts together.
     pub fn new(request_id: String, departures: Vec<DepartureReport>, ignored: Vec<Ignored>) -> Self {
@@ -97,9 +122,6 @@ impl DepartureReport {
     pub fn of(record: &Record, status: Status, duplicate: bool, providers: Vec<ProviderResult>) -> Self {
         // An id may be an address: some senders key people by it.
         let masked = |text: &Option<String>| text.as_deref().map(mask_addresses);
-        let person = record.person.person();
-        let said = person.emails().map(ToString::to_string);
-        let mut emails = said.chain(record.person.known_emails.iter().cloned());
         Self {
             id: mask_departure_id(&record.id),
             source: record.source.clone(),
@@ -109,12 +131,7 @@ impl DepartureReport {
                 occurred_at: record.event.occurred_at,
                 organization: masked(&record.event.organization),
             },
-            person: MaskedPerson {
-                idp_id: masked(&person.idp_id),
-                external_id: masked(&person.external_id),
-                email: emails.next(),
-                other_emails: emails.collect(),
-            },
+            person: MaskedPerson::of(record),
             status,
             reasons: record.reasons(),
             duplicate,
