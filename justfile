@@ -63,6 +63,10 @@ deny:
 release:
     cargo build --release --bin offboard-lambda
 
+# Make what a release consists of, for this machine's processor (needs cargo-about, `sam`, and .ci/release.txt); publishes nothing.
+release-dry-run *arguments:
+    python3 .ci/release dry-run target/release-dry-run {{ arguments }}
+
 # Build what `sam deploy` uploads.
 build *arguments:
     sam build {{ arguments }}

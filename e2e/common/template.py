@@ -6,6 +6,18 @@ import pathlib
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Parameters that change what is created, each with a value. By default none is set.
+KNOBS = {
+    "AlarmEmail": "ops@example.com",
+    "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
+    "ConfigurationLayer": "arn:aws:lambda:us-east-1:123456789012:layer:offboard-configuration:1",
+    "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    "PermissionsBoundary": "arn:aws:iam::123456789012:policy/boundary",
+    "ProvisioningConcurrency": 5,
+    "ReservedConcurrency": 5,
+    "SecurityGroupIds": "sg-0123456789abcdef0",
+    "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
+}
 
 
 class Loader(yaml.SafeLoader):
@@ -29,6 +41,12 @@ Loader.add_multi_constructor("!", function)
 @functools.cache
 def template():
     return yaml.load((ROOT / "template.yaml").read_text(), Loader)
+
+
+def with_knobs():
+    """The template with every knob on by default, for tools that read the defaults."""
+    parameters = {key: made | {"Default": KNOBS.get(key, made["Default"])} for key, made in template()["Parameters"].items()}
+    return template() | {"Parameters": parameters}
 
 
 def properties(resource):

@@ -22,6 +22,7 @@ import traceback
 from datetime import datetime, timedelta, timezone
 
 import definition
+import knobs
 from deployed import LEAVERS, PATIENCE, Gate, Sandbox, Stack, outcomes, wait_until, zipped
 
 from aws import Emulator
@@ -46,6 +47,10 @@ for function in (
     definition.the_environment_names_the_table_and_the_queues,
     definition.every_alarm_watches_an_existing_metric_and_notifies_the_topic,
     definition.every_alarm_returns_to_ok_by_itself,
+    knobs.every_resource_takes_its_knob,
+    knobs.every_condition_is_that_of_a_knob,
+    knobs.every_parameter_has_a_label_and_a_group,
+    knobs.without_knobs_nothing_of_theirs_is_made,
 ):
     check(function)
 
@@ -215,6 +220,10 @@ def no_address_and_no_secret_is_logged(world):
     assert log and not [text for text in shown if text in log]
 
 
+# The last, because it is a second function that calls AWS.
+check(knobs.the_stack_deploys_with_every_knob_on)
+
+
 def deploy(world, binaries, folder, processes):
     world.config = folder / "offboard.toml"
     world.sandbox = Sandbox(binaries, world.config)
@@ -226,8 +235,8 @@ def deploy(world, binaries, folder, processes):
     processes.append(world.aws.process)
     for name, value in world.sandbox.secrets():
         world.aws.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(value))
-    package = zipped("bootstrap", (binaries / "offboard-lambda").read_bytes(), 0o755)
-    parts = (world.aws, world.gate, world.sandbox, world.config, package)
+    world.package = zipped("bootstrap", (binaries / "offboard-lambda").read_bytes(), 0o755)
+    parts = (world.aws, world.gate, world.sandbox, world.config, world.package)
     world.stack = Stack(*parts, "offboard", AlarmEmail="ops@example.com")
 
 

@@ -8,6 +8,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use axum::{
@@ -58,6 +59,8 @@ struct Running<S> {
     outage: VecDeque<Answer>,
     calls: u64,
     unknown: Vec<String>,
+    /// How long a call takes.
+    takes: Duration,
 }
 
 impl<S> Clone for MockServer<S> {
@@ -71,7 +74,8 @@ impl<S: Service> MockServer<S> {
     pub async fn start(name: &'static str, host: IpAddr, service: S) -> io::Result<Self> {
         let listener = TcpListener::bind((host, 0)).await?;
         let address = listener.local_addr()?;
-        let running = Running { service, outage: VecDeque::new(), calls: 0, unknown: Vec::new() };
+        let running =
+            Running { service, outage: VecDeque::new(), calls: 0, unknown: Vec::new(), takes: Duration::ZERO };
         let state = Arc::new(Mutex::new(running));
         let router = Router::new().fallback(serve::<S>).with_state(state.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -86,6 +90,11 @@ impl<S: Service> MockServer<S> {
     /// Looks at or changes the service's state between calls.
     pub fn with<T>(&self, look: impl FnOnce(&mut S) -> T) -> T {
         look(&mut lock(&self.state).service)
+    }
+
+    /// From now on each call takes so long.
+    pub fn set_time(&self, takes: Duration) {
+        lock(&self.state).takes = takes;
     }
 
     /// Answers the next calls with these, whatever they ask.
@@ -147,22 +156,30 @@ async fn serve<S: Service>(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let mut running = lock(&state);
-    running.calls += 1;
-    if let Some(answer) = running.outage.pop_front() {
-        return answer.into_response();
+    let (answer, takes) = {
+        let mut running = lock(&state);
+        (running.answer(method, uri, headers, body), running.takes)
+    };
+    if !takes.is_zero() {
+        tokio::time::sleep(takes).await;
     }
-    let call = Call { number: running.calls, method, uri, headers, body };
-    running
-        .service
-        .answer(&call)
-        .unwrap_or_else(|Unknown(what)| {
+    answer.into_response()
+}
+
+impl<S: Service> Running<S> {
+    fn answer(&mut self, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Answer {
+        self.calls += 1;
+        if let Some(answer) = self.outage.pop_front() {
+            return answer;
+        }
+        let call = Call { number: self.calls, method, uri, headers, body };
+        self.service.answer(&call).unwrap_or_else(|Unknown(what)| {
             // Only the path: a query may carry a key.
             let what = format!("{} {}: {what}", call.method, call.uri.path());
-            running.unknown.push(what.clone());
+            self.unknown.push(what.clone());
             Answer::json(501, serde_json::json!({ "unknown": what }))
         })
-        .into_response()
+    }
 }
 
 /// One call to a mock service.

@@ -73,11 +73,8 @@ impl Related {
     /// `settle`: the source's, in milliseconds.
     pub(super) fn of(record: &Record, facts: &Facts, settle: i64, now: OffsetDateTime) -> Self {
         let ids = own_ids(record, facts, now);
-        let leaving = Leaving {
-            from: record.rank.saturating_sub(settle),
-            at: record.rank,
-            until: record.rank.saturating_add(settle),
-        };
+        let at = record.time();
+        let leaving = Leaving { from: at.saturating_sub(settle), at, until: at.saturating_add(settle) };
         let mut traits = own_traits(record, facts, &ids, leaving);
         let mut active: BTreeMap<String, Active> = BTreeMap::new();
         for id in &ids {

@@ -1,7 +1,7 @@
 //! What must hold of every record that is written: "gone" is said only of what is gone, and the safeguard counts people, not
 //! deliveries.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use offboard::{
     judgement::Veto,
@@ -137,9 +137,13 @@ pub fn people_around(state: &State, record: &Record) -> usize {
     let reach = i64::try_from(PER.as_millis() * 7 / 6).unwrap();
     let near = |other: &&Record| (millis(other.received_at) - millis(record.received_at)).abs() <= reach;
     let near = state.records.values().filter(near);
-    let person = |record: &Record| {
-        let address = record.person.traits.iter().find(|of| !of.is_external_id()).map(|of| of.item().to_owned());
-        address.or(record.person.key.as_ref().map(|key| key.as_str().to_owned()))
-    };
-    near.map(person).collect::<BTreeSet<_>>().len()
+    let mut ids: BTreeMap<_, BTreeMap<_, BTreeSet<_>>> = BTreeMap::new();
+    for record in near {
+        let id = record.person.key.as_ref().map_or(record.id.as_str(), |key| key.as_str());
+        let address = record.person.traits.iter().find(|of| !of.is_external_id()).map_or(id, |of| of.item());
+        let kind = id.rsplit_once('-').map_or(id, |(kind, _)| kind);
+        ids.entry(address).or_default().entry(kind).or_default().insert(id);
+    }
+    // Those of one source who share an address are people each.
+    ids.values().filter_map(|kinds| kinds.values().map(BTreeSet::len).max()).sum()
 }

@@ -12,6 +12,8 @@ pub type Millis = i64;
 
 /// Knows people by an id and a number.
 pub const HR: usize = 0;
+/// Lets departures settle.
+pub const IDP: usize = 1;
 /// Knows people by address alone.
 pub const CREW: usize = 2;
 /// `idp` knows the same people as `hr`, by ids of its own, and may give no times.

@@ -2,7 +2,7 @@
 
 use offboard::{departure::DeliveryEvents, judgement::Veto, ledger::State, outcome::Status};
 
-use crate::flow::world::{HOUR, MINUTE, World, at, by_email, departure, vetoes};
+use crate::flow::world::{HOUR, MINUTE, World, at, by_email, departure, named, vetoes};
 
 const TWO: &str = "max_departures = { count = 2, per = \"1h\" }";
 
@@ -117,4 +117,13 @@ async fn people_who_share_a_second_address_count_as_so_many() {
         statuses.push(world.leave("idp", &n.to_string(), person).await.status);
     }
     assert_eq!(statuses, [Status::Done, Status::Done, Status::Held, Status::Held]);
+}
+
+#[tokio::test]
+async fn person_whom_sources_name_by_different_ids_counts_once() {
+    let world = World::with(TWO).await;
+    world.leave("idp", "a", by_email(&address(1))).await;
+    world.leave("idp", "b", named("u1", &address(1))).await;
+    world.leave("hr", "c", named("h1", &address(1))).await;
+    assert_eq!((leave(&world, 2).await, leave(&world, 3).await), (Status::Done, Status::Held));
 }

@@ -90,6 +90,7 @@ async fn address_that_a_user_gets_right_before_leaving_is_a_colleagues_until_a_r
     let record = settle(&world, &format!("scim/{ann}.1")).await;
     assert_eq!(record.state, State::NeedsAttention);
     assert_eq!(recorded(&record)["access"], (Outcome::Ambiguous, Some("new_address")));
+    assert_eq!(recorded(&record)["instaply"], (Outcome::Unidentified, Some("new_address")));
     assert_eq!(world.vendors.left(), ["access boss@example.com", "instaply boss@example.com"]);
     // The address was theirs after all.
     world.release(&record.id).await;
