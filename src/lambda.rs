@@ -112,7 +112,8 @@ async fn build(variable: impl Fn(&str) -> Option<String>) -> Result<App, Error> 
         Err(_) => tracing::warn!(reason = "time-out", "the secrets could not be read at start"),
     }
     let (ledger, queue) = ledger(&aws, &variable)?;
-    let bus = match variable("OFFBOARD_EVENT_BUS") {
+    // Without durable storage nothing ticks, and so nothing would publish.
+    let bus = match variable("OFFBOARD_EVENT_BUS").filter(|_| queue.is_some()) {
         Some(name) => Some(event_bus(&aws, &client, name, variable("AWS_ENDPOINT_URL_EVENTBRIDGE"))?),
         None => None,
     };

@@ -274,8 +274,14 @@ fn list(items: impl Iterator<Item = String>) -> String {
     if items.is_empty() { "none".to_owned() } else { items.join(", ") }
 }
 
-/// A text as one line of bounded length.
+/// A text as one line of bounded length. EventBridge fills it into JSON as it is: it has no quote and no backslash.
 fn one_line(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_LINE).collect();
+    let plain = |c: char| match c {
+        '"' => '\'',
+        '\\' => '/',
+        c if c.is_control() => ' ',
+        c => c,
+    };
+    let line: String = text.chars().map(plain).take(MAX_LINE).collect();
     if text.chars().count() > MAX_LINE { line + "…" } else { line }
 }

@@ -70,12 +70,15 @@ def every_alarm_watches_an_existing_metric_and_notifies_the_topic(world):
     assert [alarm["AlarmActions"] for alarm in alarms] == [[topic]] * (len(ALARMS) - len(ALARMS_WITH_MATH)), alarms
     named = {(alarm["Namespace"], one["Name"], one["Value"]) for alarm in alarms for one in alarm["Dimensions"]}
     function, api = made["Function"], made["Api"]
+    [rule] = world.aws.client("events").list_rules(EventBusName=world.stack.outputs["EventBus"])["Rules"]
     assert named == {
         ("offboard", "function", function),
         ("offboard", "api", api),
         ("AWS/Lambda", "FunctionName", function),
         ("AWS/Lambda", "FunctionName", made["Provisioning"]),
         ("AWS/ApiGateway", "ApiId", api),
+        ("AWS/Events", "EventBusName", world.stack.outputs["EventBus"]),
+        ("AWS/Events", "RuleName", rule["Name"]),
     }, named
     filters = world.aws.client("logs").describe_metric_filters(logGroupName=made["AccessLogs"])["metricFilters"]
     made_of = [to for log_filter in filters for to in log_filter["metricTransformations"]]
@@ -83,6 +86,20 @@ def every_alarm_watches_an_existing_metric_and_notifies_the_topic(world):
     assert metrics == [("offboard", "TooManyRequests", {"api": "$.api"})], metrics
     subscribed = world.aws.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
     assert [(one["Protocol"], one["Endpoint"]) for one in subscribed] == [("email", "ops@example.com")], subscribed
+
+
+def the_notifications_go_from_one_bus_to_mail_and_chat(world):
+    environment, made, outputs = world.stack.environment, world.stack.resources, world.stack.outputs
+    assert environment["OFFBOARD_EVENT_BUS"] == made["EventBus"] == outputs["EventBus"], (environment, made)
+    subscribed = world.aws.client("sns").list_subscriptions_by_topic(TopicArn=outputs["NotificationTopic"])["Subscriptions"]
+    mailed = [one["Endpoint"] for one in subscribed if one["Protocol"] == "email"]
+    assert mailed == ["sec@example.com"], subscribed
+    policy = TEMPLATE["Resources"]["NotificationPolicy"]["Properties"]
+    topics = [{"Ref": "Notifications"}, {"Ref": "ChatNotifications"}]
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert policy["Topics"] == topics == statement["Resource"], policy
+    assert [target["Arn"] for target in TEMPLATE["Resources"]["NotificationRule"]["Properties"]["Targets"]] == topics
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["NotificationRule", "Arn"]}}}, statement
 
 
 def every_alarm_returns_to_ok_by_itself(world):
@@ -112,7 +129,7 @@ def the_role_allows_what_was_done_and_nothing_else(world):
         for statement in policy["PolicyDocument"]["Statement"]:
             actions = statement["Action"]
             allowed |= set([actions] if isinstance(actions, str) else actions)
-    prefixes = {"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}
+    prefixes = {"AWSEvents": "events", "DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}
     called = set()
     for target, request, _ in world.gate.calls:
         service, _, action = target.partition(".")
