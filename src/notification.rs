@@ -285,3 +285,55 @@ fn one_line(text: &str) -> String {
     let line: String = text.chars().map(plain).take(MAX_LINE).collect();
     if text.chars().count() > MAX_LINE { line + "…" } else { line }
 }
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::{
+        departure::{Departure, Event},
+        event_bus::MAX_EVENTS,
+        outcome::{AccountResult, Reference},
+        person::Person,
+    };
+
+    const NOW: OffsetDateTime = datetime!(2026-01-31 18:42 UTC);
+    /// Bytes that EventBridge takes in one call.
+    const MAX_CALL: usize = 256 * 1024;
+
+    fn blocked(detail: &str, providers: usize) -> Record {
+        let event = Event { id: "1".into(), kind: "left".into(), occurred_at: None, organization: None };
+        let person = Person { idp_id: Some("u1".into()), ..Person::default() };
+        let mut record = Record::new(&Departure { id: "hr/1".into(), source: "hr".into(), event, person }, NOW, 0);
+        for n in 0..providers {
+            let reference = Reference { kind: "schedule".into(), name: detail.into(), href: None };
+            let result = AccountResult::of(Outcome::Blocked).reason("ReferenceExist").detail(detail);
+            let result = AccountResult { references: vec![reference; 20], ..result };
+            record.note_result(ProviderResult::new(format!("provider-{n}"), result), true, NOW);
+        }
+        record.state = State::NeedsAttention;
+        record
+    }
+
+    #[test]
+    fn ten_notifications_with_all_that_vendors_say_fit_into_one_call() {
+        for record in [blocked(&"long ".repeat(200), 3), blocked(&"x".repeat(4000), 500), blocked("", 500)] {
+            let one = Notification::of(&record, Occasion::NeedsAttention, 1, NOW);
+            assert!(
+                one.detail["text"]["providers"].as_str().is_some_and(|line| line.starts_with("provider-0: blocked"))
+            );
+            let length = one.detail.to_string().len();
+            assert!(length * MAX_EVENTS < MAX_CALL, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn text_has_nothing_that_a_template_could_not_take() {
+        let record = blocked("say \"no\" to C:\\temp\nlee@example.com", 1);
+        let text = Notification::of(&record, Occasion::NeedsAttention, 1, NOW).detail["text"].clone();
+        let expected = "provider-0: blocked (ReferenceExist, say 'no' to C:/temp l…@example.com, schedule say";
+        assert!(text["providers"].as_str().is_some_and(|line| line.starts_with(expected)), "{text}");
+        assert!(text["next"].as_str().is_some_and(|line| line.contains("`offboard departures replay hr/1`")), "{text}");
+    }
+}

@@ -23,6 +23,9 @@ from datetime import datetime, timedelta, timezone
 
 import definition
 import knobs
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from deployed import LEAVERS, PATIENCE, Gate, Sandbox, Stack, outcomes, wait_until, zipped
 
 from aws import Emulator
@@ -184,6 +187,27 @@ def each_of_them_is_named_in_mail_and_chat(world):
     assert (held["version"], held["source"], held["metadata"]["additionalContext"]) == ("1.0", "custom", {"departure": "hr/ann"})
     assert held["content"]["description"].splitlines()[1] == "*Why:* event_too_old", held
     assert len({one["id"] for one in chat}) == len(chat) == len(world.stack.notified("NotificationTopic")), chat
+
+
+@check
+def the_event_bus_is_called_with_the_signature_of_boto(world):
+    """The emulator takes any signature, and this call is not made by an SDK."""
+    target = "AWSEvents.PutEvents"
+    sent = {name.lower(): value for name, value in world.gate.headers[target].items()}
+    body = next(body for name, body, _ in reversed(world.gate.calls) if name == target)
+    algorithm, _, rest = sent["authorization"].partition(" ")
+    parts = dict(part.strip().split("=", 1) for part in rest.split(","))
+    signed = parts["SignedHeaders"].split(";")
+    assert {"content-type", "host", "x-amz-date", "x-amz-target"} <= set(signed), signed
+    request = AWSRequest("POST", f"http://{sent['host']}/", {name: sent[name] for name in signed}, body)
+    key, _, region, service, _ = parts["Credential"].split("/")
+    request.context["timestamp"] = sent["x-amz-date"]
+    # Those that ministack gives to a function.
+    credentials = Credentials("test", "test")
+    assert (algorithm, key, service) == ("AWS4-HMAC-SHA256", credentials.access_key, "events"), parts
+    boto = SigV4Auth(credentials, service, region)
+    expected = boto.signature(boto.string_to_sign(request, boto.canonical_request(request)), request)
+    assert parts["Signature"] == expected, (parts, expected)
 
 
 @check

@@ -50,6 +50,7 @@ class Gate(ThreadingHTTPServer):
                     return
                 status, headers, text = gate.forward(self.command, self.path, self.headers, body)
                 gate.calls.append((self.headers.get("x-amz-target", ""), body, text))
+                gate.headers[self.headers.get("x-amz-target")] = dict(self.headers.items())
                 self.send_response(status)
                 for name, value in headers:
                     self.send_header(name, value)
@@ -63,7 +64,7 @@ class Gate(ThreadingHTTPServer):
                 pass
 
         super().__init__(("127.0.0.1", 0), Handler)
-        self.upstream, self.open, self.calls = None, True, []
+        self.upstream, self.open, self.calls, self.headers = None, True, [], {}
         self.url = "http://127.0.0.1:%d" % self.server_address[1]
         threading.Thread(target=self.serve_forever, args=[0.02], daemon=True).start()
 

@@ -40,3 +40,32 @@ fn occasions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<Occa
     };
     names.iter().map(occasion).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<BTreeSet<Occasion>, String> {
+        let settings = toml::from_str::<NotifySettings>(text).map_err(|error| error.message().to_owned());
+        settings.map(|settings| settings.about)
+    }
+
+    #[test]
+    fn people_are_notified_of_what_waits_for_them_unless_it_is_switched_off() {
+        let default = [Occasion::Held, Occasion::NeedsAttention, Occasion::Digest];
+        assert_eq!(read(""), Ok(default.into()));
+        assert_eq!(read("about = []"), Ok([].into()));
+        assert_eq!(read("about = [\"done\", \"done\"]"), Ok([Occasion::Done].into()));
+        let names = format!("about = {:?}", NAMES.map(|(name, _)| name));
+        assert_eq!(read(&names), Ok(NAMES.map(|(_, occasion)| occasion).into()));
+    }
+
+    #[test]
+    fn misspelt_name_is_an_error_with_the_nearest() {
+        let error = read("about = [\"needs-attention\"]").unwrap_err();
+        assert!(
+            error.starts_with("nothing is published about `needs-attention`") && error.contains("needs_attention"),
+            "{error}"
+        );
+    }
+}
