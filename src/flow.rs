@@ -287,7 +287,7 @@ impl Flow {
         Ok(match self.take(id, worker, false).await? {
             Some(Taken::Ours(record)) => {
                 let record = self.work(record, worker).await;
-                self.report(&record, false).log(worker.name);
+                self.report(&record, false).log(worker.name, worker.now());
                 Some(record)
             }
             Some(Taken::NotNow(record)) => Some(record),

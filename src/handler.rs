@@ -152,7 +152,7 @@ impl App {
             tracing::warn!(request_id, source, reason = %why, "a delivery could not be recorded");
             Problem::NotRecorded
         })?;
-        report.log();
+        report.log((invocation.clock)());
         Ok(answer::report(&report, source.reply, self.flow.queue.is_some()))
     }
 

@@ -8,6 +8,7 @@ use lambda_http::{Adapter, Body, Context, LambdaEvent, request::LambdaRequest, s
 use serde_json::{Value, value::RawValue};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
+use tracing::{Instrument, Span};
 
 use crate::{
     aws,
@@ -56,9 +57,16 @@ pub async fn start(variable: impl Fn(&str) -> Option<String>, clock: fn() -> Off
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let app = app.clone();
         // On the heap: what an invocation keeps is large, and the runtime moves it.
-        Box::pin(async move { invoke(&app, event, clock).await })
+        let trace = trace(event.context.xray_trace_id.as_deref());
+        Box::pin(async move { invoke(&app, event, clock).await }.instrument(trace))
     }))
     .await
+}
+
+/// The span that names the invocation's trace in every line of the log: the `Root` of the header's value.
+fn trace(header: Option<&str>) -> Span {
+    let root = header.and_then(|header| header.split(';').find_map(|part| part.trim().strip_prefix("Root=")));
+    root.map_or_else(Span::none, |trace_id| tracing::info_span!("invocation", trace_id))
 }
 
 /// One invocation: by the queue, by the schedule, or over HTTP.

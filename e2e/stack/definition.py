@@ -102,6 +102,33 @@ def the_notifications_go_from_one_bus_to_mail_and_chat(world):
     assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["NotificationRule", "Arn"]}}}, statement
 
 
+def the_dashboard_asks_for_what_is_logged(world):
+    """Each query, by its fields: every line of the kind that it filters has them, and its values are those that are logged."""
+    body = TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    widgets = json.loads(re.sub(r"\$\{[\w:]+\}", "X", body))["widgets"]
+    lines = [json.loads(line) for line in world.stack.log() if line.startswith("{")]
+    queries = [widget["properties"]["query"] for widget in widgets if widget["type"] == "log"]
+    assert len(queries) == 5, queries
+    for query in queries:
+        kind = re.search(r"message = '(\w+)'", query)
+        found = [line for line in lines if (line.get("message") == kind[1] if kind else line.get("level") == "ERROR")]
+        assert found, query
+        made = set(re.findall(r" as (\w+)", query))
+        asked = set(re.findall(r"(?:pct|latest)\((\w+)", query)) | set(re.findall(r"and (\w+) (?:=|like)", query))
+        for names in re.findall(r"(?:stats .*? by|fields) ([@\w., ]+?)(?: \||$)", query):
+            asked |= set(names.split(", "))
+        known = set().union(*(set(line) | {f"span.{name}" for name in line.get("span", {})} for line in found))
+        # The trace id is Lambda's, and the emulator gives none.
+        missing = {name for name in asked - made - known if not name.startswith("@")} - {"span.trace_id"}
+        assert not missing, (query, missing, known)
+        for name, value in re.findall(r"and (status) = '(\w+)'", query):
+            assert value in {line[name] for line in found}, (query, value)
+    metrics = {row[1] for widget in widgets if widget["type"] == "metric" for row in widget["properties"]["metrics"]}
+    logged = {named["Name"] for line in lines for one in line.get("_aws", {}).get("CloudWatchMetrics", []) for named in one["Metrics"]}
+    elsewhere = {"Count", "4xx", "5xx", "Refused", "NotRecorded"}
+    assert metrics - elsewhere <= logged, (metrics, logged)
+
+
 def every_alarm_returns_to_ok_by_itself(world):
     """What stays in ALARM notifies nobody of the next case."""
     for name, alarm in ALARMS.items():

@@ -65,8 +65,9 @@ impl Flow {
 
     async fn publish_outbox(&self, bus: &dyn EventBus, now: OffsetDateTime) -> Result<(), PublishError> {
         let waiting = self.ledger.unpublished(now, MAX_PUBLISHED).await?;
-        let oldest = waiting.first().map_or(0, |first| (now - first.notification.at).whole_seconds());
-        metrics::gauges(&[("OldestNotificationSeconds", oldest)]);
+        if let Some(first) = waiting.first() {
+            metrics::gauges(&[("OldestNotificationSeconds", (now - first.notification.at).whole_seconds())]);
+        }
         let is_storm = waiting.len() > MAX_EACH;
         if let Some(first) = waiting.first().filter(|_| is_storm) {
             let id = format!("summary-{}", first.notification.id);
