@@ -125,13 +125,17 @@ impl Config {
 
     /// Returns whether any provider or key set is beyond this machine, where a proxy may be needed.
     pub fn calls_out(&self) -> bool {
-        let key_sets = self.sources.values().filter_map(|source| match &source.keys {
-            KeySource::Set(url) => Some(url),
-            KeySource::Secret(_) => None,
-        });
         let called = self.providers.iter().filter(|provider| !provider.kind.is_manual());
         let providers = called.map(|provider| provider.base_url.as_ref());
-        !providers.chain(key_sets.map(Some)).all(|url| url.is_some_and(BaseUrl::is_loopback))
+        !providers.chain(self.key_sets().map(Some)).all(|url| url.is_some_and(BaseUrl::is_loopback))
+    }
+
+    /// The URLs of the key sets of all sources.
+    pub(crate) fn key_sets(&self) -> impl Iterator<Item = &BaseUrl> {
+        self.sources.values().filter_map(|source| match &source.keys {
+            KeySource::Set(url) => Some(url),
+            KeySource::Secret(_) => None,
+        })
     }
 
     /// The names of all secrets that are needed.

@@ -57,6 +57,9 @@ pub enum Word {
     Active,
     /// The person is known by these addresses and ids. It is not a return.
     Known,
+    /// The person is not active at that time: ends the last word "active" of this id, and is not a departure. Only a SCIM
+    /// client says it, of a user who never was active or whose departure was recorded before.
+    Inactive,
 }
 
 /// What the e-mail addresses of an identity fact are worth. A person who may write any address into a profile must not

@@ -113,7 +113,9 @@ async fn build(variable: impl Fn(&str) -> Option<String>) -> Result<App, Error> 
     let client = Client::new(extra_ca.as_deref(), config.calls_out())?;
     let aws = aws::config(extra_ca.as_deref()).await?;
     let secrets = Arc::new(Secrets::new(aws_sdk_secretsmanager::Client::new(&aws), config.secret_names()));
-    let engine = Engine::new(&mut config, client.clone());
+    let key_sets: Vec<_> = config.key_sets().map(|url| url.url().clone()).collect();
+    let engine = Engine::new(&mut config, client);
+    engine.client().connect_early(engine.urls().chain(key_sets));
     match timeout(WARM_UP, secrets.warm()).await {
         Ok(Ok(())) => {}
         Ok(Err(down)) => tracing::warn!(reason = %down, "the secrets could not be read at start"),
@@ -121,10 +123,8 @@ async fn build(variable: impl Fn(&str) -> Option<String>) -> Result<App, Error> 
     }
     let (ledger, queue) = ledger(&aws, &variable)?;
     // Without durable storage nothing ticks, and so nothing would publish.
-    let bus = match variable("OFFBOARD_EVENT_BUS").filter(|_| queue.is_some()) {
-        Some(name) => Some(event_bus(&aws, &client, name, variable("AWS_ENDPOINT_URL_EVENTBRIDGE"))?),
-        None => None,
-    };
+    let bus = variable("OFFBOARD_EVENT_BUS").filter(|_| queue.is_some());
+    let bus = bus.and_then(|name| event_bus(&aws, &engine.client(), name, variable("AWS_ENDPOINT_URL_EVENTBRIDGE")));
     Ok(App::new(config, secrets, engine, ledger, queue, bus))
 }
 
@@ -141,18 +141,16 @@ fn ledger(aws: &SdkConfig, variable: impl Fn(&str) -> Option<String>) -> Result<
     };
     let store: Arc<dyn Store> = Arc::new(DynamoDb::new(aws_sdk_dynamodb::Client::new(aws), table));
     let dead_letters = variable("OFFBOARD_DEAD_LETTER_QUEUE_URL");
-    let queue = Queue::new(aws_sdk_sqs::Client::new(aws), url, dead_letters);
+    let aws = aws.clone();
+    let queue = Queue::new(move || aws_sdk_sqs::Client::new(&aws), url, dead_letters);
     Ok((Ledger::new(store), Some(queue)))
 }
 
-/// The event bus of this name.
-fn event_bus(
-    aws: &SdkConfig,
-    client: &Client,
-    name: String,
-    endpoint: Option<String>,
-) -> Result<Arc<dyn EventBus>, Error> {
-    Ok(Arc::new(EventBridge::new(aws, client, name, endpoint)?))
+/// The event bus of this name. One that cannot be used is no reason not to remove anybody.
+fn event_bus(aws: &SdkConfig, client: &Client, name: String, endpoint: Option<String>) -> Option<Arc<dyn EventBus>> {
+    let bus = EventBridge::new(aws, client, name, endpoint);
+    let bus = bus.inspect_err(|error| tracing::error!(reason = %error, "no notification is written or published"));
+    Some(Arc::new(bus.ok()?))
 }
 
 fn invocation(context: &Context, clock: fn() -> OffsetDateTime) -> Invocation {

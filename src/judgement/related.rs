@@ -93,6 +93,8 @@ impl Related {
             }
             for (id, holding) in others(own, holders, &ids, record, facts, now) {
                 match relation(own, &holding, record) {
+                    // The address is not free for all that: who has not begun yet may have accounts.
+                    Relation::SamePerson if activity::is_inactive(holders, &id, facts, now, &record.id) => {}
                     Relation::SamePerson => {
                         // A word of the departure's own source ranks by when it was reported, another's by when it is.
                         let rank = if id.source() == record.source { record.rank } else { record.time() };

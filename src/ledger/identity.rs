@@ -48,6 +48,9 @@ pub struct IdentityRecord {
     /// The last word "active".
     #[serde(default)]
     pub active: Option<i64>,
+    /// The last word "inactive".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inactive: Option<i64>,
     /// Whether something was said that no item holds any longer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub crowded: bool,
@@ -90,8 +93,18 @@ pub struct Holding {
     /// The id's last word "active"; `None` if there are other facts only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<i64>,
+    /// The id's last word "inactive".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inactive: Option<i64>,
     /// The id's first fact.
     pub first: i64,
+}
+
+impl Holding {
+    /// Returns whether the id's last word is "inactive". Whether it departed is another question.
+    pub fn is_inactive(&self) -> bool {
+        self.inactive.is_some() && self.inactive > self.active
+    }
 }
 
 /// An identity's item.
@@ -111,8 +124,10 @@ impl IdentityRecord {
     /// Records a fact that was said at `at`. Order does not matter.
     pub fn record(&mut self, fact: &IdentityFact, at: i64) {
         self.first = Some(self.first.map_or(at, |first| first.min(at)));
-        if fact.word == Word::Active {
-            self.active = self.active.max(Some(at));
+        match fact.word {
+            Word::Active => self.active = self.active.max(Some(at)),
+            Word::Inactive => self.inactive = self.inactive.max(Some(at)),
+            Word::Known => {}
         }
         let emails: Vec<String> = fact.person.emails().take(MAX_EMAILS).map(Email::canonical).collect();
         match fact.verified {
@@ -136,7 +151,7 @@ impl IdentityRecord {
     pub fn last_word(&self) -> Option<i64> {
         let said = [&self.emails, &self.external_ids, &self.claims];
         let last = said.into_iter().filter_map(|statements| statements.last()).map(|statement| statement.at).max();
-        last.max(self.active).max(self.first).max(self.confirmations.last().copied())
+        last.max(self.active).max(self.inactive).max(self.first).max(self.confirmations.last().copied())
     }
 
     /// Returns the verified e-mail addresses, current and former.
@@ -166,8 +181,8 @@ impl IdentityRecord {
     /// Returns what the items of this id's traits are to say about it.
     pub fn holdings(&self, source: &str) -> BTreeMap<TraitKey, Holding> {
         let Some(first) = self.first else { return BTreeMap::new() };
-        let active = self.active;
-        let holding = |Held { from, regained, until, .. }| Holding { from, regained, until, active, first };
+        let (active, inactive) = (self.active, self.inactive);
+        let holding = |Held { from, regained, until, .. }| Holding { from, regained, until, active, inactive, first };
         let emails = self.emails().into_iter().map(|held| (TraitKey::email(&held.text), holding(held)));
         let external = self.external_ids().into_iter();
         let external = external.map(|held| (TraitKey::external_id(source, &held.text), holding(held)));

@@ -68,7 +68,7 @@ pub struct Record {
     /// Whether its event id was known with another person or another time.
     #[serde(default)]
     pub event_id_reused: bool,
-    /// Whether it follows the person's creation by a SCIM client within an hour.
+    /// Whether it follows the person's creation by a SCIM client within an hour, or deletes a user whom the client had created again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub right_after_creation: bool,
     /// Whether it waits for the identity facts of its delivery to be stored.

@@ -175,7 +175,10 @@ fn is_ended(state: &State, record: &Record, left: &Left, key: &str, now: Millis)
     let ends = |other: &&Left| {
         other.key == key
             && (other.is_in(record) || stands(state, other, now))
-            && said.words_of(key).filter(|word| word.is_active).all(|word| word.span.is_surely_at_or_before(other.span))
+            && said
+                .words_of(key)
+                .filter(|word| word.says == Says::Active)
+                .all(|word| word.span.is_surely_at_or_before(other.span))
     };
     // A departure that names an address alone may speak of several ids.
     let is_clear = said.words_of(key).all(|word| !Said::may_end(left, word) || word.key == left.key);

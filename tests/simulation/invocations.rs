@@ -85,6 +85,7 @@ impl Driver {
                 }
                 Says::Active => Word::Active,
                 Says::Known => Word::Known,
+                Says::Inactive => Word::Inactive,
             };
             let verified = Verification::Verified;
             delivery.facts.push(IdentityFact { person: event.named(), word, verified, at: event.claimed });

@@ -175,7 +175,7 @@ fn shares(said: &Said, left: &Left, key: &str, address: usize, provider: usize, 
     by_address || is_same || said.current(key, until).iter().chain(&own).any(|address| overlaps(*address))
 }
 
-/// When an id was last said to be active, if no departure of it that stands may have ended that.
+/// When an id was last said to be active, if neither a departure of it that stands nor a word that it is inactive may have ended that.
 fn active_since(state: &State, record: &Record, key: &str, until: Millis, now: Millis) -> Option<Span> {
     let said = &state.said;
     let certain = || said.words_of(key).filter(|word| word.certain_at.is_some_and(|at| at <= until));
@@ -185,7 +185,9 @@ fn active_since(state: &State, record: &Record, key: &str, until: Millis, now: M
     let ends = |other: &&Left| !other.is_in(record) && may_end(other) && stands(state, other, now);
     let is_ended =
         said.lefts.iter().filter(ends).any(|other| !last.is_some_and(|word| is_after(word.span, other.span)));
-    (!is_ended).then(|| last.unwrap_or(first).span)
+    let mut inactive = said.words_of(key).filter(|word| word.says == Says::Inactive);
+    let is_denied = inactive.any(|word| !last.is_some_and(|last| is_after(last.span, word.span)));
+    (!is_ended && !is_denied).then(|| last.unwrap_or(first).span)
 }
 
 /// Whether a departure that names an address alone cannot but be taken for an id's: before it, its source said that the id left;

@@ -66,6 +66,7 @@ pub struct Account {
 pub enum Says {
     Active,
     Known,
+    Inactive,
     Left,
 }
 
@@ -347,6 +348,13 @@ impl Truth {
             self.scheduled.retain(|scheduled| (scheduled.person, scheduled.source) != (person, source));
             self.say(source, person, Says::Active, names, now);
             self.give_accounts(person, 7, now);
+        }
+    }
+
+    /// A source says that somebody is not there, rightly or not.
+    pub fn deny(&mut self, person: usize, source: usize, now: Millis) {
+        if source != CREW {
+            self.say(source, person, Says::Inactive, Names::Everything, now);
         }
     }
 

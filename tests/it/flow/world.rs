@@ -319,7 +319,7 @@ fn build(policy: &str, endpoints: &Endpoints, ledger: &Ledger) -> (Config, Flow)
         .endpoint_url(&endpoints.sqs)
         .build();
     let url = format!("{}/123456789012/offboard", endpoints.sqs);
-    let queue = Queue::new(aws_sdk_sqs::Client::from_conf(aws), url, None);
+    let queue = Queue::new(|| aws_sdk_sqs::Client::from_conf(aws), url, None);
     let client = Client::new(None, false).unwrap();
     let bus = EventBridge::new(&credentials(), &client, "offboard".to_owned(), Some(endpoints.bus.clone())).unwrap();
     let flow = Flow::new(&config, engine, Arc::new(secrets), ledger.clone(), Some(queue), Some(Arc::new(bus)));

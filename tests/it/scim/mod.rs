@@ -3,9 +3,11 @@
 mod clients;
 mod concurrency;
 mod histories;
+mod inherited;
 mod lists;
 mod mass;
 mod okta;
+mod refusals;
 mod states;
 mod traps;
 
