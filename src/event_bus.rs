@@ -116,11 +116,11 @@ impl EventBridge {
             SignableRequest::new("POST", self.endpoint.as_str(), headers.into_iter(), SignableBody::Bytes(&text));
         let signed = signable.and_then(|signable| sign(signable, &params)).map_err(|_| cannot("refused"))?;
         let (added, _) = signed.into_parts().0.into_parts();
-        let request = http.post_to(self.endpoint.as_str()).body(text);
-        let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
-        Ok(added
-            .iter()
-            .fold(request, |request, header| request.secret_header(header.name(), &SecretString::from(header.value()))))
+        let added = added.iter().map(|header| (header.name(), header.value()));
+        // The same bytes again; the media type is another than that of JSON.
+        let request = http.post_to(self.endpoint.as_str()).json(body);
+        let all = headers.into_iter().chain(added);
+        Ok(all.fold(request, |request, (name, value)| request.secret_header(name, &SecretString::from(value))))
     }
 }
 

@@ -255,18 +255,6 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Adds a header.
-    pub(crate) fn header(mut self, name: &'static str, value: &'static str) -> Self {
-        self.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-        self
-    }
-
-    /// Sends this body.
-    pub(crate) fn body(mut self, body: Vec<u8>) -> Self {
-        self.body = Some(body.into());
-        self
-    }
-
     /// Sends a JSON body.
     pub fn json(mut self, body: &impl Serialize) -> Self {
         match serde_json::to_vec(body) {

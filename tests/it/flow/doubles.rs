@@ -5,7 +5,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use aws_config::{Region, SdkConfig};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use axum::response::Response;
+use offboard::{
+    event_bus::{EventBridge, EventBus},
+    outbound::Client,
+};
 use offboard_sandbox::{
     aws::{event_bridge, sqs},
     mock::MockServer,
@@ -224,6 +230,16 @@ impl Bus {
         let server = MockServer::start("events", [127, 0, 0, 1].into(), bus).await.unwrap();
         let url = server.url("");
         (Self(server), url)
+    }
+
+    /// The bus as the function has it.
+    pub fn client(url: &str) -> Arc<dyn EventBus> {
+        let credentials = Credentials::new("test", "test", None, None, "test");
+        let aws = SdkConfig::builder().region(Region::new("eu-west-1"));
+        let aws = aws.credentials_provider(SharedCredentialsProvider::new(credentials)).build();
+        let client = Client::new(None, false).unwrap();
+        let name = event_bridge::EventBridge::BUS.to_owned();
+        Arc::new(EventBridge::new(&aws, &client, name, Some(url.to_owned())).unwrap())
     }
 
     /// Returns the events that were published since the last time.

@@ -9,15 +9,12 @@ use std::{
     time::Duration,
 };
 
-use aws_config::{Region, SdkConfig};
-use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_http_client::Builder;
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use offboard::{
     config::Config,
     departure::{DeliveryEvents, Departure, Event, EventTime, IdentityFact, Verification, Word},
     engine::Engine,
-    event_bus::EventBridge,
     flow::{Flow, NotRecorded, TickError, Worker},
     judgement::{Rules, Veto},
     ledger::{Ledger, Pause, Record, State, store::Store},
@@ -320,16 +317,9 @@ fn build(policy: &str, endpoints: &Endpoints, ledger: &Ledger) -> (Config, Flow)
         .build();
     let url = format!("{}/123456789012/offboard", endpoints.sqs);
     let queue = Queue::new(|| aws_sdk_sqs::Client::from_conf(aws), url, None);
-    let client = Client::new(None, false).unwrap();
-    let bus = EventBridge::new(&credentials(), &client, "offboard".to_owned(), Some(endpoints.bus.clone())).unwrap();
-    let flow = Flow::new(&config, engine, Arc::new(secrets), ledger.clone(), Some(queue), Some(Arc::new(bus)));
+    let bus = Bus::client(&endpoints.bus);
+    let flow = Flow::new(&config, engine, Arc::new(secrets), ledger.clone(), Some(queue), Some(bus));
     (config, flow)
-}
-
-fn credentials() -> SdkConfig {
-    let credentials = Credentials::new("test", "test", None, None, "test");
-    let aws = SdkConfig::builder().region(Region::new("eu-west-1"));
-    aws.credentials_provider(SharedCredentialsProvider::new(credentials)).build()
 }
 
 // ---- Who ----
