@@ -292,10 +292,7 @@ fn build(policy: &str, endpoints: &Endpoints, ledger: &Ledger) -> (Config, Flow)
         false => text,
     };
     let text = if policy.contains("# with wiki") { format!("{text}{WIKI}") } else { text };
-    let text = match policy.contains("# notifies of all") {
-        true => format!("{text}{ALL}"),
-        false => text,
-    };
+    let text = if policy.contains("# notifies of all") { format!("{text}{ALL}") } else { text };
     let text = format!("[policy]\n{policy}\n{text}");
     let mode = is_live.then_some("live");
     let mut config = Config::parse(&text, mode).unwrap_or_else(|faults| panic!("{faults}"));
