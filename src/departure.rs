@@ -68,6 +68,8 @@ pub enum Word {
 pub enum Verification {
     /// They are verified: the organization assigned them, or their owner answered a message.
     Verified,
+    /// They are verified and all that there are: one that is not named is the person's no longer.
+    Complete,
     /// The main address was entered and nothing more; no account is removed by it until it is confirmed.
     Claimed,
     /// There is no address: the last one that this id claimed is verified.

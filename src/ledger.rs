@@ -17,6 +17,7 @@ mod identities;
 mod identity;
 mod key;
 pub mod memory;
+mod outbox;
 mod record;
 pub mod store;
 
@@ -26,9 +27,13 @@ pub use identities::KnownIdentity;
 pub use identity::{Held, Holding, IdentityRecord, MAX_EMAILS, StoredIdentity};
 pub(crate) use key::short;
 pub use key::{DepartureRef, IdentityKey, TraitKey};
+pub use outbox::Unpublished;
 pub use record::{Lease, NEVER, OperatorAction, Record, SKEW, State, StoredPerson, StoredResult, millis};
 
-use crate::departure::{Departure, EventTime};
+use crate::{
+    departure::{Departure, EventTime},
+    notification::Occasion,
+};
 use identity::DEPARTURES;
 use store::{Change, Changed, Cursor, Due, Item, Merge, Store};
 
@@ -53,6 +58,8 @@ pub enum LedgerError {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     store: Arc<dyn Store>,
+    /// What notifications are written about.
+    about: Arc<BTreeSet<Occasion>>,
 }
 
 /// What became of an attempt to record a departure.
@@ -67,7 +74,7 @@ pub enum Recorded {
 impl Ledger {
     /// A ledger over a store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self { store, about: Arc::default() }
     }
 
     /// Records a departure with its references, or finds it recorded. An event id that is known with another person or

@@ -220,7 +220,7 @@ impl Removing<'_> {
         let is_named = |target: &&Target| match target.status {
             AddressStatus::Current => true,
             AddressStatus::New => !resolves,
-            AddressStatus::Former | AddressStatus::FormerInUse => false,
+            AddressStatus::Later | AddressStatus::Former | AddressStatus::FormerInUse => false,
         };
         let named: Vec<_> = targets.iter().copied().filter(is_named).collect();
         if named.is_empty() && !resolves {

@@ -1,4 +1,4 @@
-//! The tick: every minute it sends messages for what is due, and publishes gauges.
+//! The tick: every minute it sends messages for what is due, publishes gauges, and then notifications.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
 /// Messages in the queue beyond which a tick adds none.
 const MAX_QUEUED: usize = 500;
 /// Records that are counted for a gauge; more than that is shown as that.
-const MAX_COUNTED: usize = 5000;
+pub(super) const MAX_COUNTED: usize = 5000;
 
 /// An error of a tick. The next one, a minute later, does the same work.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum TickError {
 }
 
 impl Flow {
-    /// Sends messages for what is due, oldest first, and publishes gauges. Two at once are harmless.
+    /// Sends messages for what is due, oldest first, publishes gauges, and then notifications. Two at once are harmless.
     ///
     /// # Errors
     /// If the ledger or the queue cannot be used.
@@ -55,7 +55,9 @@ impl Flow {
             ("NeedsAttention", count(attention.len())),
             ("DeadLetters", count(dead.unwrap_or_default())),
         ]);
-        Ok(queue.send(&messages).await?)
+        let sent = queue.send(&messages).await;
+        self.publish(worker).await;
+        Ok(sent?)
     }
 }
 

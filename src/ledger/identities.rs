@@ -229,7 +229,7 @@ impl Ledger {
                     _ if !record.late.is_superset(&unknown) => record.late.extend(unknown),
                     _ => break,
                 }
-                if self.save(&mut record).await? {
+                if self.close(&mut record, now).await? {
                     break;
                 }
             }

@@ -22,7 +22,7 @@ const MAX_STATEMENTS: usize = 40;
 /// Statements and texts of one trait of an id that are kept at most; with more the id is crowded.
 const MAX_KEPT: (usize, usize) = (100, 800);
 /// E-mail addresses taken from one statement.
-pub const MAX_EMAILS: usize = 20;
+pub const MAX_EMAILS: usize = 60;
 pub(super) const CROWDED: &str = "crowded";
 /// The set of an identity's departures.
 pub(super) const DEPARTURES: &str = "departures";
@@ -131,7 +131,8 @@ impl IdentityRecord {
         }
         let emails: Vec<String> = fact.person.emails().take(MAX_EMAILS).map(Email::canonical).collect();
         match fact.verified {
-            Verification::Verified => record(&mut self.emails, at, emails),
+            Verification::Complete if emails.is_empty() => insert(&mut self.emails, at, emails),
+            Verification::Verified | Verification::Complete => record(&mut self.emails, at, emails),
             Verification::Claimed => record(&mut self.claims, at, emails.into_iter().take(1).collect()),
             Verification::Confirms => {
                 self.confirmations.insert(at);
@@ -200,11 +201,15 @@ impl IdentityRecord {
     }
 }
 
-/// Adds a statement, in order. Two at the same time add up: both were said.
+/// Adds a statement that names something.
 fn record(statements: &mut Vec<Statement>, at: i64, texts: Vec<String>) {
-    if texts.is_empty() {
-        return;
+    if !texts.is_empty() {
+        insert(statements, at, texts);
     }
+}
+
+/// Adds a statement, in order. Two at the same time add up: both were said.
+fn insert(statements: &mut Vec<Statement>, at: i64, texts: Vec<String>) {
     match statements.binary_search_by_key(&at, |statement| statement.at) {
         Ok(known) => {
             let known = &mut statements[known].texts;

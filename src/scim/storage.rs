@@ -41,7 +41,7 @@ pub(super) struct StoredUser {
     pub(super) posted: OffsetDateTime,
     /// Number of departures that were recorded of the user.
     pub(super) departures: u32,
-    /// Whether a POST made the user active again: perhaps for another person, whose object at the identity provider is not the one that
+    /// Whether a POST made the user active again, or an inactive one got another external id: perhaps for another person, whose object at the identity provider is not the one that
     /// the user had before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) was_restored: bool,

@@ -120,8 +120,10 @@ impl<'a> Users<'a> {
             if is_active && claimed.as_ref().is_some_and(is_taken) {
                 return Err(ScimError::Uniqueness);
             }
+            // Who is given another external id while inactive is perhaps another person.
+            let was_restored = before.was_restored || (!before.is_active && is_relinked(&before.user, &user));
             let modified = if user == before.user { before.modified } else { self.worker.now() };
-            let after = StoredUser { user, is_active, modified, ..before.clone() };
+            let after = StoredUser { user, is_active, modified, was_restored, ..before.clone() };
             if let Some(stored) = self.commit(Some(&before), after, claimed.as_ref()).await? {
                 return Ok(stored);
             }
@@ -140,12 +142,12 @@ impl<'a> Users<'a> {
             if before.is_active {
                 let user = User { active: Some(false), ..before.user.clone() };
                 let after = StoredUser { user, is_active: false, departures: before.departures + 1, ..before.clone() };
-                self.depart(&before, Leaving::Deleted, &self.storage().writes(&after, None)?).await?;
+                self.depart(&before, &after, Leaving::Deleted, &self.storage().writes(&after, None)?).await?;
                 continue;
             }
             self.go_on(&before).await?;
             let deletes = [self.storage().deletes(&before, self.flow.retention(), self.worker.now())];
-            if self.say(&before, &deletes).await? {
+            if self.say(&before, Word::Inactive, &deletes).await? {
                 return Ok(());
             }
         }
@@ -169,28 +171,39 @@ impl<'a> Users<'a> {
         }
         let writes = self.storage().writes(&after, claimed)?;
         let is_made = match before.filter(|_| was_active && !after.is_active) {
-            Some(before) => self.depart(before, Leaving::Deactivated, &writes).await?,
-            None => self.say(&after, &writes).await?,
+            Some(before) => self.depart(before, &after, Leaving::Deactivated, &writes).await?,
+            None => self.say(&after, word(before, &after), &writes).await?,
         };
         Ok(is_made.then_some(after))
     }
 
-    /// Stores what a write says of a user who does not leave by it.
-    async fn say(&self, user: &StoredUser, writes: &[Change]) -> Result<bool, ScimError> {
-        let word = if user.is_active { Word::Active } else { Word::Inactive };
-        let fact = IdentityFact { person: self.person(user), word, verified: Verification::Verified, at: None };
+    /// Stores what is said of a user, with a write.
+    async fn say(&self, user: &StoredUser, word: Word, writes: &[Change]) -> Result<bool, ScimError> {
+        let fact = IdentityFact { person: self.person(user), word, verified: Verification::Complete, at: None };
         Ok(self.flow.ledger.store_fact_with(&self.source.name, &fact, writes, self.worker.now()).await?)
     }
 
-    /// Records that a user left, who was active `before`. What the same write changes of the user is not said of the person who
-    /// left: the mail of a leaver is often led to a colleague.
-    async fn depart(&self, before: &StoredUser, how: Leaving, writes: &[Change]) -> Result<bool, ScimError> {
+    /// Records that a user left, who was active `before`. What the same write changes of the user is said after that: the mail of a
+    /// leaver is often led to a colleague.
+    async fn depart(
+        &self,
+        before: &StoredUser,
+        after: &StoredUser,
+        how: Leaving,
+        writes: &[Change],
+    ) -> Result<bool, ScimError> {
         let departure = self.departure(before, before.departures + 1, how.as_str());
         let is_new = self.worker.now() - before.posted < RIGHT_AFTER_CREATION;
-        // A deletion may be that of the older of two objects at the identity provider, however late.
-        let is_doubtful = is_new || (how == Leaving::Deleted && before.was_restored);
-        let record = self.flow.record_with(self.source, &departure, is_doubtful, writes, self.worker).await?;
+        // It may be that of the older of two objects at the identity provider, however late.
+        let is_anothers = match how {
+            Leaving::Deleted => before.was_restored,
+            Leaving::Deactivated => is_relinked(&before.user, &after.user),
+        };
+        let record = self.flow.record_with(self.source, &departure, is_new || is_anothers, writes, self.worker).await?;
         let Some(record) = record else { return Ok(false) };
+        if before.user.addresses() != after.user.addresses() {
+            self.say(after, Word::Known, &[]).await?;
+        }
         self.answerable(record.state)?;
         Ok(true)
     }
@@ -241,6 +254,21 @@ impl<'a> Users<'a> {
             user.employee_number = None;
         }
     }
+}
+
+/// Returns what a write says of a user who does not leave by it. One who is inactive already is not said to be so again: a
+/// person may have dismissed the departure.
+fn word(before: Option<&StoredUser>, after: &StoredUser) -> Word {
+    match (after.is_active, before) {
+        (true, _) => Word::Active,
+        (false, Some(_)) => Word::Known,
+        (false, None) => Word::Inactive,
+    }
+}
+
+/// Returns whether a user is given another external id in place of one.
+fn is_relinked(before: &User, after: &User) -> bool {
+    before.external_id.is_some() && after.external_id.is_some() && before.external_id != after.external_id
 }
 
 /// Returns a random id in the form of a UUID.

@@ -81,7 +81,10 @@ impl Driver {
                     self.deliver(vec![n], place, fault).await;
                 }
             }
-            Action::Tick { lag } => self.tick(lag.into()).await,
+            Action::Tick { lag } => {
+                self.tick(lag.into()).await;
+                self.publish(place, fault).await;
+            }
             Action::Message { pick, stays } => {
                 if let Some(id) = picked(&self.messages, pick) {
                     self.messages.retain(|other| stays || *other != id);

@@ -10,6 +10,7 @@ use offboard::{
 };
 
 use crate::{
+    bus,
     driver::Driver,
     environment::MAX_EVENT_AGE,
     invocations::is_recorded,
@@ -70,6 +71,7 @@ impl Driver {
                     break;
                 }
             }
+            self.publish(0, None).await;
         }
         self.check_end();
     }
@@ -88,6 +90,7 @@ impl Driver {
             if record.state == RecordState::Pending {
                 state.violate(format!("{} is pending in the end", record.id));
             }
+            bus::check_published(&mut state, &record);
             let Some(left) = state.said.left_of(&record).cloned() else { continue };
             if is_required(&state, &record, &left, now) && !is_excused(&state, &record, &left, now) {
                 check_required(&mut state, &record, &left);

@@ -100,6 +100,26 @@ impl Driver {
         }
     }
 
+    /// Publishes what waits in the outbox.
+    pub async fn publish(&mut self, place: usize, fault: Option<Fault>) {
+        let Some(place) = self.free(place) else { return };
+        {
+            let mut state = self.world.state();
+            let now = state.now(&self.world);
+            state.begin(place, Vec::new(), fault, now);
+            state.note(|| format!("  [{place}] publishes"));
+        }
+        let (flow, world) = (self.flow(place), self.world.clone());
+        let task = tokio::spawn(async move {
+            let clock = || world.clock(place);
+            let worker = Worker { name: "publisher", clock: &clock, deadline: Instant::now() + TIMEOUT };
+            flow.publish(worker).await;
+            true
+        });
+        self.running[place] = Some(Running { task, words: Vec::new(), lefts: Vec::new(), events: Vec::new() });
+        self.drive(place).await;
+    }
+
     fn begin_advance(&mut self, id: &str, place: usize, fault: Option<Fault>) -> Option<usize> {
         let place = self.free(place)?;
         {

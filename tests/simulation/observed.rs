@@ -10,6 +10,7 @@ use offboard::{
 };
 
 use crate::{
+    bus,
     environment::WIKI,
     steps::PER,
     truth::{BETA, GAMMA, Millis, PROVIDERS},
@@ -31,6 +32,7 @@ pub fn written(world: &World, place: usize, changes: &[Change]) {
         check_gone(&mut state, before.as_ref(), &record, place);
         check_by_hand(&mut state, before.as_ref(), &record, place);
         check_safeguard(&mut state, &record, now);
+        bus::check_written(&mut state, &record, changes);
     }
 }
 

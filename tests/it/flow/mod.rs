@@ -7,6 +7,7 @@ mod freshness;
 mod handed_over;
 mod holding;
 mod manual;
+mod notifications;
 mod planned;
 mod safeguard;
 mod same_person;

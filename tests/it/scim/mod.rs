@@ -1,5 +1,6 @@
 //! The SCIM endpoint over a small world: what identity providers send, what they are answered, and who is removed by it.
 
+mod around;
 mod clients;
 mod concurrency;
 mod histories;
