@@ -245,7 +245,7 @@ enum Bound {
 /// too many, any.
 fn bound(statements: &mut Vec<Statement>) -> Bound {
     let mut bound = Bound::Kept;
-    while statements.len() > MAX_STATEMENTS {
+    while statements.len() > MAX_STATEMENTS || texts(statements) > MAX_KEPT.1 {
         match (0..statements.len()).find(|n| is_between(statements, *n)) {
             Some(n) => {
                 statements[n].is_cut = true;
