@@ -229,7 +229,7 @@ impl Idp {
     }
 }
 
-/// Starts AWS in a thread of its own: DynamoDB does not wait for whoever asks it.
+/// Starts AWS in a thread of its own: DynamoDB does not wait for those that ask it.
 fn aws() -> Result<Aws, String> {
     let (give, aws) = mpsc::channel();
     thread::spawn(move || {

@@ -281,6 +281,7 @@ impl<'a> Removal<'a> {
             // Our own write, whose answer was lost.
             return Ok(());
         }
+        let noted = self.record.intent.clone();
         for result in self.results.clone() {
             // What another worker found out meanwhile stands, unless the account was removed here.
             if result.worst.is_removal() || self.record.is_open_at(&result.provider) {
@@ -291,8 +292,12 @@ impl<'a> Removal<'a> {
         if is_ours {
             self.record.judged(verdict);
             self.record.counted |= mine.counted;
+            self.record.counted_late = self.record.counted_late.or(mine.counted_late);
             self.record.looks_up_by(mine.looked_up);
             self.end(verdict);
+        } else if self.record.lease.is_some() {
+            // Who has the lease may be removing by what they noted.
+            self.record.intent = noted;
         }
         Ok(())
     }

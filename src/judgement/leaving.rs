@@ -42,7 +42,7 @@ impl Leaving {
         held.until.is_some_and(|until| until <= self.from || until > self.until)
     }
 
-    /// Returns whether another id got the address around the departure, or later: whoever it is, the address is not free.
+    /// Returns whether another id got the address around the departure, or later: the address is not free, active or not.
     pub(super) fn is_next(self, other: &Holding) -> bool {
         other.regained.unwrap_or(other.from) > self.from
     }

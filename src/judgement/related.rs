@@ -180,7 +180,12 @@ fn own_emails(record: &Record, known: &BTreeMap<String, Held>, leaving: Leaving)
     let mut emails: Vec<Own> = Vec::new();
     for email in &said {
         let held = known.get(&email.canonical());
-        emails.push(own(email.clone(), held, held.map_or(moved_on, |held| leaving.is_former(held))));
+        let mut own = own(email.clone(), held, held.map_or(moved_on, |held| leaving.is_former(held)));
+        if own.status == AddressStatus::Later {
+            // It is in the map only since the departure, which names it.
+            own.status = AddressStatus::Current;
+        }
+        emails.push(own);
     }
     let is_usable = usable(record, known, !said.is_empty());
     for held in known.values() {

@@ -6,7 +6,7 @@ use offboard::{
     outcome::{Outcome, Status},
 };
 
-use crate::flow::world::{HOUR, World, active, at, by_email, id, known, named, outcomes, recorded, vetoes};
+use crate::flow::world::{HOUR, MINUTE, World, active, at, by_email, id, known, named, outcomes, recorded, vetoes};
 
 const SMITH: &str = "ann.smith@example.com";
 const JONES: &str = "ann.jones@example.com";
@@ -175,4 +175,18 @@ async fn finished_departure_is_reopened_for_an_address_that_was_said_before_it_a
     let entry = &record.providers["access"].found;
     let ids: Vec<_> = entry.accounts.iter().filter_map(|one| one.account_id.as_deref()).collect();
     assert_eq!((entry.worst.outcome, ids.len()), (Outcome::Deleted, 2), "{entry:?}");
+}
+
+#[tokio::test]
+async fn address_of_the_event_of_which_the_map_hears_only_afterwards_is_current() {
+    let world = World::with("settle = \"2m\"").await;
+    world.vendors.have(&[SMITH, JONES]);
+    world.say("hr", [active(named("u1", SMITH), -60)]).await;
+    world.say("mail", [active(by_email(JONES), -30)]).await;
+    world.leave("hr", "1", named("u1", JONES)).await;
+    world.say("hr", [offboard::departure::IdentityFact { at: None, ..known(named("u1", JONES), 0) }]).await;
+    world.go(2 * MINUTE);
+    let record = world.advance("hr/1").await;
+    assert_eq!(vetoes(&record), [Veto::ActiveElsewhere]);
+    assert_eq!(world.vendors.removals(), 0);
 }
