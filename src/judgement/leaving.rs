@@ -37,6 +37,11 @@ impl Leaving {
         is_in_it.then_some(if since <= self.at { AddressStatus::New } else { AddressStatus::Later })
     }
 
+    /// The same of one that the departure's event names: it is the leaver's, also if the map learns it only afterwards.
+    pub(super) fn unverified_of_event(self, held: &Held) -> Option<AddressStatus> {
+        self.unverified(held).filter(|status| *status == AddressStatus::New)
+    }
+
     /// Returns whether the address was replaced, and not by the leaving.
     pub(super) fn is_former(self, held: &Held) -> bool {
         held.until.is_some_and(|until| until <= self.from || until > self.until)

@@ -147,7 +147,7 @@ fn own_traits(record: &Record, facts: &Facts, ids: &BTreeSet<IdentityKey>, leavi
         match traits.iter_mut().find(|own| own.key == key) {
             Some(own) => {
                 own.time = time;
-                own.status = leaving.unverified(held).unwrap_or(own.status);
+                own.status = leaving.unverified_of_event(held).unwrap_or(own.status);
             }
             None if said.is_none() && held.until.is_none() && is_usable(held) => {
                 let identity = Some(OwnedIdentity::ExternalId(id.clone()));
@@ -168,30 +168,23 @@ fn own_emails(record: &Record, known: &BTreeMap<String, Held>, leaving: Leaving)
     // What was said until a scheduled departure took effect has replaced what its event names.
     let since = |held: &Held| held.from > record.rank && held.from <= record.time() && held.until.is_none();
     let moved_on = known.values().any(since);
-    let own = |email: Email, held: Option<&Held>, is_former: bool| Own {
+    let own = |email: Email, held: Option<&Held>, is_former: bool, unverified: Option<AddressStatus>| Own {
         key: TraitKey::email(&email.canonical()),
         identity: Some(OwnedIdentity::Email(email)),
-        status: match () {
-            () if is_former => AddressStatus::Former,
-            () => held.and_then(|held| leaving.unverified(held)).unwrap_or(AddressStatus::Current),
-        },
+        status: if is_former { AddressStatus::Former } else { unverified.unwrap_or(AddressStatus::Current) },
         time: held.map(|held| (held.from, held.until)),
     };
     let mut emails: Vec<Own> = Vec::new();
     for email in &said {
         let held = known.get(&email.canonical());
-        let mut own = own(email.clone(), held, held.map_or(moved_on, |held| leaving.is_former(held)));
-        if own.status == AddressStatus::Later {
-            // It is in the map only since the departure, which names it.
-            own.status = AddressStatus::Current;
-        }
-        emails.push(own);
+        let status = held.and_then(|held| leaving.unverified_of_event(held));
+        emails.push(own(email.clone(), held, held.map_or(moved_on, |held| leaving.is_former(held)), status));
     }
     let is_usable = usable(record, known, !said.is_empty());
     for held in known.values() {
         let email = Email::parse(&held.text).filter(|email| !said.contains(email));
-        let own = email
-            .map(|email| own(email, Some(held), leaving.is_former(held) || (replaced && held.from <= record.rank)));
+        let is_former = leaving.is_former(held) || (replaced && held.from <= record.rank);
+        let own = email.map(|email| own(email, Some(held), is_former, leaving.unverified(held)));
         // An address said afterwards is not looked up; but another id that has it is the same person.
         emails.extend(own.map(|own| {
             if is_usable(held) || own.status == AddressStatus::Later { own } else { Own { identity: None, ..own } }

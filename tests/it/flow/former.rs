@@ -6,7 +6,9 @@ use offboard::{
     outcome::{Outcome, Status},
 };
 
-use crate::flow::world::{HOUR, MINUTE, World, active, at, by_email, id, known, named, outcomes, recorded, vetoes};
+use crate::flow::world::{
+    HOUR, MINUTE, World, active, at, by_email, id, known, named, numbered, outcomes, recorded, vetoes,
+};
 
 const SMITH: &str = "ann.smith@example.com";
 const JONES: &str = "ann.jones@example.com";
@@ -188,5 +190,18 @@ async fn address_of_the_event_of_which_the_map_hears_only_afterwards_is_current(
     world.go(2 * MINUTE);
     let record = world.advance("hr/1").await;
     assert_eq!(vetoes(&record), [Veto::ActiveElsewhere]);
+    assert_eq!(world.vendors.removals(), 0);
+}
+
+#[tokio::test]
+async fn external_id_of_the_event_of_which_the_map_hears_only_afterwards_is_the_leavers() {
+    let world = World::with("settle = \"2m\"").await;
+    world.vendors.have(&[SMITH]);
+    world.say("hr", [active(named("u1", SMITH), -60), active(numbered("7", id("u2")), -30)]).await;
+    world.leave("hr", "1", numbered("7", named("u1", SMITH))).await;
+    let fact = known(numbered("7", named("u1", SMITH)), 0);
+    world.say("hr", [offboard::departure::IdentityFact { at: None, ..fact }]).await;
+    world.go(2 * MINUTE);
+    assert_eq!(vetoes(&world.advance("hr/1").await), [Veto::ActiveElsewhere]);
     assert_eq!(world.vendors.removals(), 0);
 }
