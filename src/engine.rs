@@ -19,7 +19,7 @@ use crate::{
     outbound::{Client, Http},
     outcome::{AccountResult, Outcome, ProviderResult},
     person::mask_addresses,
-    providers::Tenant,
+    providers::{Rate, Tenant},
     secrets::{Secret, SecretResult, SecretStoreError, Secrets},
 };
 
@@ -127,6 +127,13 @@ impl Engine {
     /// The names of all providers, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.connections.iter().map(|connection| connection.name())
+    }
+
+    /// Returns the time between two departures that keeps within a provider's limit; `None` if no limit is known.
+    pub fn interval(&self, name: &str) -> Option<Duration> {
+        let connection = self.connections.iter().find(|connection| connection.name() == name)?;
+        let config = connection.config();
+        Some(Rate::read(config.kind.limits?)?.interval(config.canary.is_some()))
     }
 
     /// Carries an assignment out until `deadline`, every removal permitted. Exactly one result per provider, sorted by name.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, Proof, Reference};
+use super::{Outcome, Proof, Reference, Status};
 
 /// References that are kept of what stands in the way: a record has to fit into an item of the table.
 const MAX_REFERENCES: usize = 20;
@@ -63,6 +63,25 @@ impl ProviderResult {
         Self { provider: provider.into(), worst, accounts: Vec::new(), attempts: 0, elapsed_ms: 0 }
     }
 
+    /// Returns the result of a provider that is not called for so long, because it said so: as if it had refused the call.
+    pub(crate) fn waiting(provider: &str, wait: Duration) -> Self {
+        let detail =
+            format!("no call was made: the provider asked for none, {} s from now at the earliest", wait.as_secs());
+        let account = AccountResult::of(Outcome::RateLimited).reason(AccountResult::ASKED_TO_WAIT).detail(detail);
+        Self::new(provider, AccountResult { retry_after: Some(wait), ..account })
+    }
+
+    /// Returns whether it was not called, because it asked for no calls.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.worst.reason.as_deref() == Some(AccountResult::ASKED_TO_WAIT)
+    }
+
+    /// Returns how long the provider asks to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let refused = self.all().filter(|account| account.outcome.status() == Status::Incomplete);
+        refused.filter_map(|account| account.retry_after).max()
+    }
+
     /// Returns the worst result and those of all accounts.
     pub fn all(&self) -> impl Iterator<Item = &AccountResult> {
         self.accounts.iter().chain([&self.worst])
@@ -102,6 +121,9 @@ impl ProviderResult {
 }
 
 impl AccountResult {
+    /// The reason where no call was made, because the provider asked for none.
+    pub(crate) const ASKED_TO_WAIT: &str = "asked_to_wait";
+
     /// An outcome and nothing else.
     pub fn of(outcome: Outcome) -> Self {
         Self {
