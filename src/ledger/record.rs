@@ -281,9 +281,12 @@ impl Record {
         self.providers.get(provider)?.not_before
     }
 
-    /// Returns whether the departure took a turn at a provider, and was not carried out there since.
-    pub(crate) fn has_turn(&self, provider: &str) -> bool {
-        self.providers.get(provider).is_some_and(|result| result.found.is_waiting() && result.not_before.is_some())
+    /// Returns whether the departure's turn at a provider came, and the departure was not carried out there since.
+    pub(crate) fn has_turn(&self, provider: &str, now: OffsetDateTime) -> bool {
+        let Some(result) = self.providers.get(provider).filter(|result| result.found.is_waiting()) else {
+            return false;
+        };
+        result.not_before.is_some_and(|turn| turn <= millis(now))
     }
 
     /// Returns the providers at which a removal may have begun whose end is not known.

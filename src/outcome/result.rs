@@ -20,6 +20,9 @@ pub struct ProviderResult {
     /// Each account, where there are several: the product keeps one per organization, or the person has several addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<AccountResult>,
+    /// The longest time for which the provider asked to be left alone, also if a later attempt succeeded.
+    #[serde(skip)]
+    pub asked_to_wait: Option<Duration>,
     /// How often the call that needed most was attempted; 0 if nothing was called.
     pub attempts: u32,
     /// How long it took, in milliseconds.
@@ -60,7 +63,7 @@ pub struct AccountResult {
 impl ProviderResult {
     /// Returns the result of a provider with at most one account, without any attempt.
     pub fn new(provider: impl Into<String>, worst: AccountResult) -> Self {
-        Self { provider: provider.into(), worst, accounts: Vec::new(), attempts: 0, elapsed_ms: 0 }
+        Self { provider: provider.into(), worst, accounts: Vec::new(), asked_to_wait: None, attempts: 0, elapsed_ms: 0 }
     }
 
     /// Returns the result of a provider that is not called for so long, because it said so: as if it had refused the call.

@@ -31,7 +31,7 @@ impl Removal<'_> {
         for name in wanted {
             let own = self.record.not_before(name);
             let shared = self.limits.not_before(name, now);
-            let has_turn = shared.is_none() && self.record.has_turn(name);
+            let has_turn = shared.is_none() && self.record.has_turn(name, now);
             let interval = self.flow.engine.interval(name);
             match (own, interval) {
                 (Some(at), _) if at > millis(now) => _ = waits.insert((*name).to_owned(), at),
@@ -67,7 +67,7 @@ impl Removal<'_> {
 
     /// Lets all environments know what a provider asked for. A failure costs refused calls, and nothing else.
     pub(super) async fn share(&mut self, result: &ProviderResult) {
-        let Some(wait) = result.retry_after() else { return };
+        let Some(wait) = result.asked_to_wait.max(result.retry_after()) else { return };
         let now = self.worker.now();
         let at = millis(now + wait.min(MAX_RETRY_AFTER));
         match self.flow.ledger.note_limit(&self.limits, &result.provider, at, now).await {
