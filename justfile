@@ -51,9 +51,9 @@ mutants *names:
 fuzz seconds="60":
     OFFBOARD_FUZZ_SECONDS={{ seconds }} bash .ci/fuzz
 
-# Measure how fast the function starts and answers, and what a verification costs.
+# Measure the function beside a bare client, a Python and a Node function: `just bench --tls`, `just bench gates`.
 bench *arguments:
-    cargo bench {{ arguments }}
+    bench/run {{ arguments }}
 
 # Check licenses, bans and sources of dependencies (needs cargo-deny).
 deny:

@@ -177,7 +177,13 @@ mod tests {
         let record = Record::new(&departure, OffsetDateTime::UNIX_EPOCH, 0);
         let retry_after = retry_after.map(Duration::from_secs);
         let result = AccountResult { retry_after, ..AccountResult::of(Outcome::RateLimited) };
-        let departures = vec![DepartureReport::of(&record, status, false, vec![ProviderResult::new("p", result)])];
+        let departures = vec![DepartureReport::of(
+            &record,
+            status,
+            false,
+            crate::config::Mode::Live,
+            vec![ProviderResult::new("p", result)],
+        )];
         Report::new("r".into(), departures, Vec::new())
     }
 

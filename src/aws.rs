@@ -12,12 +12,32 @@ use aws_smithy_http_client::{
     Builder,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
+use aws_smithy_runtime_api::client::{
+    connector_metadata::ConnectorMetadata,
+    http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+    runtime_components::RuntimeComponents,
+};
 
 use crate::tls;
 
 /// The five roots of Amazon Trust Services, <https://www.amazontrust.com/repository/>: every AWS endpoint chains to one of
 /// them. Parsing the system's whole list would take longer than everything else at start.
 const AMAZON_ROOTS: &[u8] = include_bytes!("aws/amazon-roots.pem");
+
+/// Connects when a call needs it. The SDK's own client also makes a connector for each service when its client is made, parses
+/// the roots for it, and throws it away.
+#[derive(Debug)]
+struct OnDemand(SharedHttpClient);
+
+impl HttpClient for OnDemand {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        self.0.http_connector(settings, components)
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.0.connector_metadata()
+    }
+}
 
 /// Returns what all AWS clients share. Region, credentials and endpoints come from where the SDK looks for them: the
 /// environment, or a profile. `extra_ca` is one more certificate authority, in PEM.
@@ -33,6 +53,7 @@ pub async fn config(extra_ca: Option<&[u8]>) -> Result<SdkConfig, String> {
     }
     let tls = TlsContext::builder().with_trust_store(roots).build().map_err(|error| error.to_string())?;
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build_https();
+    let http = OnDemand(http);
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(3))

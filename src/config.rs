@@ -14,10 +14,12 @@ use crate::{
     source::{KeySource, Source},
 };
 
+mod notify;
 mod policy;
 mod provider;
 
 pub use crate::settings::{BaseUrl, Diagnostics, duration_in_words, suggestion};
+pub use notify::NotifySettings;
 pub use policy::{Domain, LedgerSettings, MaxDepartures, Mode, Pattern, Policy};
 pub(crate) use provider::COMMON as PROVIDER_KEYS;
 pub use provider::ProviderConfig;
@@ -31,6 +33,8 @@ pub struct Config {
     pub http: HttpSettings,
     /// Retention of records.
     pub ledger: LedgerSettings,
+    /// Notifications.
+    pub notify: NotifySettings,
     /// Sources of departures, by name.
     pub sources: BTreeMap<String, Source>,
     /// Providers that are enabled, sorted by name.
@@ -88,6 +92,7 @@ impl Config {
         let mut root = Section::new(String::new(), table);
         let (mut policy, ledger) = policy_and_ledger(&mut root, reporter);
         let http = root.table_named("http", reporter).and_then(|section| section.read(reporter));
+        let notify = root.table_named("notify", reporter).and_then(|section| section.read(reporter));
         let provider_names = root.names_in("providers");
         let (source_names, sources) = sources(&mut root, &provider_names, reporter);
         let providers = provider::read_all(&mut root, &source_names, folder, reporter);
@@ -97,9 +102,13 @@ impl Config {
             Ok(mode) => policy.mode = mode.unwrap_or(policy.mode),
             Err(message) => reporter.add(None, format!("OFFBOARD_MODE: {message}")),
         }
-        let http = http.unwrap_or_default();
+        let (http, notify) = (http.unwrap_or_default(), notify.unwrap_or_default());
         let diagnostics = std::mem::take(&mut reporter.diagnostics).sorted();
-        if diagnostics.is_empty() { Ok(Self { policy, http, ledger, sources, providers }) } else { Err(diagnostics) }
+        if diagnostics.is_empty() {
+            Ok(Self { policy, http, ledger, notify, sources, providers })
+        } else {
+            Err(diagnostics)
+        }
     }
 
     /// The extra certificate authority's text.
@@ -116,13 +125,17 @@ impl Config {
 
     /// Returns whether any provider or key set is beyond this machine, where a proxy may be needed.
     pub fn calls_out(&self) -> bool {
-        let key_sets = self.sources.values().filter_map(|source| match &source.keys {
-            KeySource::Set(url) => Some(url),
-            KeySource::Secret(_) => None,
-        });
         let called = self.providers.iter().filter(|provider| !provider.kind.is_manual());
         let providers = called.map(|provider| provider.base_url.as_ref());
-        !providers.chain(key_sets.map(Some)).all(|url| url.is_some_and(BaseUrl::is_loopback))
+        !providers.chain(self.key_sets().map(Some)).all(|url| url.is_some_and(BaseUrl::is_loopback))
+    }
+
+    /// The URLs of the key sets of all sources.
+    pub(crate) fn key_sets(&self) -> impl Iterator<Item = &BaseUrl> {
+        self.sources.values().filter_map(|source| match &source.keys {
+            KeySource::Set(url) => Some(url),
+            KeySource::Secret(_) => None,
+        })
     }
 
     /// The names of all secrets that are needed.
@@ -145,6 +158,7 @@ pub fn keys() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("policy.max_departures", known_keys::<MaxDepartures>(&[])),
         ("http", known_keys::<HttpSettings>(&[])),
         ("ledger", known_keys::<LedgerSettings>(&[])),
+        ("notify", known_keys::<NotifySettings>(&[])),
         ("providers.*", provider::keys()),
     ]);
     keys

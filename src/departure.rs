@@ -57,6 +57,9 @@ pub enum Word {
     Active,
     /// The person is known by these addresses and ids. It is not a return.
     Known,
+    /// The person is not active at that time: ends the last word "active" of this id, and is not a departure. Only a SCIM
+    /// client says it, of a user who never was active or whose departure was recorded before.
+    Inactive,
 }
 
 /// What the e-mail addresses of an identity fact are worth. A person who may write any address into a profile must not
@@ -65,6 +68,8 @@ pub enum Word {
 pub enum Verification {
     /// They are verified: the organization assigned them, or their owner answered a message.
     Verified,
+    /// They are verified and all that there are: one that is not named is the person's no longer.
+    Complete,
     /// The main address was entered and nothing more; no account is removed by it until it is confirmed.
     Claimed,
     /// There is no address: the last one that this id claimed is verified.

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use reqwest::Url;
 use tokio::{
     task::{self, JoinSet},
     time::{Instant, timeout_at},
@@ -19,7 +20,7 @@ use crate::{
     outbound::{Client, Http},
     outcome::{AccountResult, Outcome, ProviderResult},
     person::mask_addresses,
-    providers::{Rate, Tenant},
+    providers::{Rate, Tenant, Urls},
     secrets::{Secret, SecretResult, SecretStoreError, Secrets},
 };
 
@@ -122,6 +123,19 @@ impl Engine {
     /// The connections that it calls with.
     pub(crate) fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// The URLs that will be called, as far as they are known without the secrets.
+    pub(crate) fn urls(&self) -> impl Iterator<Item = Url> {
+        self.connections.iter().map(|connection| connection.config()).flat_map(|config| {
+            let Urls { base, token } = config.settings.urls();
+            let parsed = |urls: Vec<String>| urls.into_iter().filter_map(|url| Url::parse(&url).ok());
+            let base = match &config.base_url {
+                Some(url) => vec![url.url().clone()],
+                None => parsed(base).collect(),
+            };
+            base.into_iter().chain(parsed(token))
+        })
     }
 
     /// The names of all providers, sorted.
@@ -312,9 +326,9 @@ impl Job {
     }
 }
 
-fn tenant_url(config: &ProviderConfig, tenant: &Tenant) -> Option<reqwest::Url> {
+fn tenant_url(config: &ProviderConfig, tenant: &Tenant) -> Option<Url> {
     match &config.base_url {
         Some(base) => Some(base.url().clone()),
-        None => reqwest::Url::parse(&tenant.base_url).ok(),
+        None => Url::parse(&tenant.base_url).ok(),
     }
 }

@@ -3,7 +3,12 @@
 //!
 //! advance: facts → judge → look up → (facts, if older than 5 s) → note the intent → remove → prove → note → close
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream};
 use time::OffsetDateTime;
@@ -13,6 +18,7 @@ use crate::{
     config::{Config, Mode, Policy},
     departure::{DeliveryEvents, Departure},
     engine::Engine,
+    event_bus::EventBus,
     judgement::Rules,
     ledger::{Lease, Ledger, LedgerError, Record, Recorded, State},
     metrics,
@@ -24,6 +30,7 @@ use crate::{
 };
 
 mod provisioning;
+mod publishing;
 mod removal;
 mod reporting;
 mod tick;
@@ -62,6 +69,8 @@ pub struct Flow {
     pub ledger: Ledger,
     /// What makes it faster; `None` where the ledger is in memory.
     pub queue: Option<Queue>,
+    /// Where notifications are published; without one, none is written.
+    bus: Option<Arc<dyn EventBus>>,
     engine: Engine,
     secrets: Arc<Secrets>,
     policy: Policy,
@@ -107,10 +116,19 @@ struct Received {
 
 impl Flow {
     /// Puts the flow together from the configuration.
-    pub fn new(config: &Config, engine: Engine, secrets: Arc<Secrets>, ledger: Ledger, queue: Option<Queue>) -> Self {
+    pub fn new(
+        config: &Config,
+        engine: Engine,
+        secrets: Arc<Secrets>,
+        ledger: Ledger,
+        queue: Option<Queue>,
+        bus: Option<Arc<dyn EventBus>>,
+    ) -> Self {
+        let about = if bus.is_some() { config.notify.about.clone() } else { BTreeSet::new() };
         Self {
-            ledger,
+            ledger: ledger.notifying(about),
             queue,
+            bus,
             engine,
             secrets,
             policy: config.policy.clone(),
@@ -269,7 +287,7 @@ impl Flow {
         Ok(match self.take(id, worker, false).await? {
             Some(Taken::Ours(record)) => {
                 let record = self.work(record, worker).await;
-                self.report(&record, false).log(worker.name);
+                self.report(&record, false).log(worker.name, worker.now());
                 Some(record)
             }
             Some(Taken::NotNow(record)) => Some(record),
@@ -297,7 +315,7 @@ impl Flow {
 
     /// Works on a departure whose lease we hold. Whatever fails, the record says when somebody goes on.
     async fn work(&self, record: Record, worker: Worker<'_>) -> Record {
-        let before = record.state;
+        let before = record.occasion();
         let mut removal = Removal::new(self, record, worker);
         if let Err(error) = removal.run().await {
             let departure_id = crate::person::mask_departure_id(&removal.record.id);
@@ -305,7 +323,7 @@ impl Flow {
             metrics::count("NotRecorded");
             removal.record.not_judged(worker.now());
             // If this is not written either, the tick finds it once the lease has ended.
-            let _ = self.ledger.save(&mut removal.record).await;
+            let _ = self.ledger.close(&mut removal.record, worker.now()).await;
         }
         metrics::entered(before, &removal.record);
         removal.record

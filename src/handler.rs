@@ -11,6 +11,7 @@ use crate::{
     config::Config,
     departure::DeliveryEvents,
     engine::Engine,
+    event_bus::EventBus,
     flow::{Flow, NotRecorded, TickError, Worker},
     ledger::{Ledger, LedgerError, Record},
     metrics,
@@ -70,9 +71,10 @@ impl App {
         engine: Engine,
         ledger: Ledger,
         queue: Option<Queue>,
+        bus: Option<Arc<dyn EventBus>>,
     ) -> Self {
         let authenticator = Authenticator::new(secrets.clone(), KeySets::new(engine.client()));
-        let flow = Flow::new(&config, engine, secrets, ledger, queue);
+        let flow = Flow::new(&config, engine, secrets, ledger, queue, bus);
         Self { sources: config.sources, max_body: config.http.max_body, authenticator, flow }
     }
 
@@ -150,7 +152,7 @@ impl App {
             tracing::warn!(request_id, source, reason = %why, "a delivery could not be recorded");
             Problem::NotRecorded
         })?;
-        report.log();
+        report.log((invocation.clock)());
         Ok(answer::report(&report, source.reply, self.flow.queue.is_some()))
     }
 

@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod activity;
+mod leaving;
 mod related;
 #[cfg(test)]
 mod tests;

@@ -8,11 +8,13 @@ use lambda_http::{Adapter, Body, Context, LambdaEvent, request::LambdaRequest, s
 use serde_json::{Value, value::RawValue};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
+use tracing::{Instrument, Span};
 
 use crate::{
     aws,
     config::Config,
     engine::Engine,
+    event_bus::{EventBridge, EventBus},
     handler::{App, Invocation},
     ledger::{Ledger, dynamodb::DynamoDb, memory::Memory, store::Store},
     metrics,
@@ -55,9 +57,16 @@ pub async fn start(variable: impl Fn(&str) -> Option<String>, clock: fn() -> Off
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let app = app.clone();
         // On the heap: what an invocation keeps is large, and the runtime moves it.
-        Box::pin(async move { invoke(&app, event, clock).await })
+        let trace = trace(event.context.xray_trace_id.as_deref());
+        Box::pin(async move { invoke(&app, event, clock).await }.instrument(trace))
     }))
     .await
+}
+
+/// The span that names the invocation's trace in every line of the log: the `Root` of the header's value.
+fn trace(header: Option<&str>) -> Span {
+    let root = header.and_then(|header| header.split(';').find_map(|part| part.trim().strip_prefix("Root=")));
+    root.map_or_else(Span::none, |trace_id| tracing::info_span!("invocation", trace_id))
 }
 
 /// One invocation: by the queue, by the schedule, or over HTTP.
@@ -104,14 +113,19 @@ async fn build(variable: impl Fn(&str) -> Option<String>) -> Result<App, Error> 
     let client = Client::new(extra_ca.as_deref(), config.calls_out())?;
     let aws = aws::config(extra_ca.as_deref()).await?;
     let secrets = Arc::new(Secrets::new(aws_sdk_secretsmanager::Client::new(&aws), config.secret_names()));
+    let key_sets: Vec<_> = config.key_sets().map(|url| url.url().clone()).collect();
     let engine = Engine::new(&mut config, client);
+    engine.client().connect_early(engine.urls().chain(key_sets));
     match timeout(WARM_UP, secrets.warm()).await {
         Ok(Ok(())) => {}
         Ok(Err(down)) => tracing::warn!(reason = %down, "the secrets could not be read at start"),
         Err(_) => tracing::warn!(reason = "time-out", "the secrets could not be read at start"),
     }
     let (ledger, queue) = ledger(&aws, &variable)?;
-    Ok(App::new(config, secrets, engine, ledger, queue))
+    // Without durable storage nothing ticks, and so nothing would publish.
+    let bus = variable("OFFBOARD_EVENT_BUS").filter(|_| queue.is_some());
+    let bus = bus.and_then(|name| event_bus(&aws, &engine.client(), name, variable("AWS_ENDPOINT_URL_EVENTBRIDGE")));
+    Ok(App::new(config, secrets, engine, ledger, queue, bus))
 }
 
 /// The ledger and the queue that the environment names: both or neither. Without them the ledger is in memory.
@@ -127,8 +141,16 @@ fn ledger(aws: &SdkConfig, variable: impl Fn(&str) -> Option<String>) -> Result<
     };
     let store: Arc<dyn Store> = Arc::new(DynamoDb::new(aws_sdk_dynamodb::Client::new(aws), table));
     let dead_letters = variable("OFFBOARD_DEAD_LETTER_QUEUE_URL");
-    let queue = Queue::new(aws_sdk_sqs::Client::new(aws), url, dead_letters);
+    let aws = aws.clone();
+    let queue = Queue::new(move || aws_sdk_sqs::Client::new(&aws), url, dead_letters);
     Ok((Ledger::new(store), Some(queue)))
+}
+
+/// The event bus of this name. One that cannot be used is no reason not to remove anybody.
+fn event_bus(aws: &SdkConfig, client: &Client, name: String, endpoint: Option<String>) -> Option<Arc<dyn EventBus>> {
+    let bus = EventBridge::new(aws, client, name, endpoint);
+    let bus = bus.inspect_err(|error| tracing::error!(reason = %error, "no notification is written or published"));
+    Some(Arc::new(bus.ok()?))
 }
 
 fn invocation(context: &Context, clock: fn() -> OffsetDateTime) -> Invocation {

@@ -18,6 +18,7 @@ mod identity;
 mod key;
 mod limits;
 pub mod memory;
+mod outbox;
 mod record;
 pub mod store;
 
@@ -28,9 +29,13 @@ pub use identity::{Held, Holding, IdentityRecord, MAX_EMAILS, StoredIdentity};
 pub(crate) use key::short;
 pub use key::{DepartureRef, IdentityKey, TraitKey};
 pub use limits::{MAX_RETRY_AFTER, ProviderLimits};
+pub use outbox::Unpublished;
 pub use record::{Lease, NEVER, OperatorAction, Record, SKEW, State, StoredPerson, StoredResult, millis};
 
-use crate::departure::{Departure, EventTime};
+use crate::{
+    departure::{Departure, EventTime},
+    notification::Occasion,
+};
 use identity::DEPARTURES;
 use store::{Change, Changed, Cursor, Due, Item, Merge, Store};
 
@@ -55,6 +60,8 @@ pub enum LedgerError {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     store: Arc<dyn Store>,
+    /// What notifications are written about.
+    about: Arc<BTreeSet<Occasion>>,
 }
 
 /// What became of an attempt to record a departure.
@@ -69,7 +76,7 @@ pub enum Recorded {
 impl Ledger {
     /// A ledger over a store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self { store, about: Arc::default() }
     }
 
     /// Records a departure with its references, or finds it recorded. An event id that is known with another person or

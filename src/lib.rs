@@ -37,7 +37,8 @@
 //! - [`judgement`] decides whether accounts are removed; `verdict` has the vetoes and what follows from them.
 //! - [`ledger`] keeps departure records and identity facts, in DynamoDB or in memory.
 //! - [`operator`] carries out what a person decides about a departure: release, dismiss, replay, confirm.
-//! - [`outcome`] has outcomes, statuses and failures; [`report`] is the masked report.
+//! - [`outcome`] has outcomes, statuses and failures; [`report`] is the masked report; [`notification`] is what people and other
+//!   automation are to know of a departure.
 //!
 //! The products from which accounts are removed:
 //!
@@ -49,7 +50,7 @@
 //!
 //! - [`config`] reads `offboard.toml` and reports every error at once; `settings` reads its tables.
 //! - [`secrets`] reads and caches the secrets of sources and providers.
-//! - [`queue`] sends messages that advance departures; `metrics` writes metrics to standard output.
+//! - [`queue`] sends messages that advance departures; [`event_bus`] publishes notifications; `metrics` writes metrics to standard output.
 //! - [`aws`] sets the AWS SDK up; `tls` has the certificate authorities.
 #![forbid(unsafe_code)]
 
@@ -59,12 +60,14 @@ mod barrier;
 pub mod config;
 pub mod departure;
 pub mod engine;
+pub mod event_bus;
 pub mod flow;
 mod handler;
 pub mod judgement;
 pub mod lambda;
 pub mod ledger;
 mod metrics;
+pub mod notification;
 mod oauth;
 pub mod operator;
 pub mod outbound;

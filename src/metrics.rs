@@ -6,11 +6,7 @@ use std::{io::Write, sync::OnceLock};
 use serde_json::{Map, json};
 use time::OffsetDateTime;
 
-use crate::{
-    answer::Problem,
-    judgement::Veto,
-    ledger::{Record, State},
-};
+use crate::{answer::Problem, ledger::Record, notification::Occasion};
 
 const NAMESPACE: &str = "offboard";
 
@@ -30,19 +26,13 @@ pub(crate) fn count(name: &str) {
 }
 
 /// Counts a departure that has become held, or in need of a person.
-pub(crate) fn entered(before: State, record: &Record) {
-    match record.state {
-        state if state == before => {}
-        // What a dry run or a pause holds, an operator has asked for.
-        State::Held if record.has_veto(Veto::DryRun) || is_only_paused(record) => {}
-        State::Held => count("NewlyHeld"),
-        State::NeedsAttention => count("NewlyNeedsAttention"),
+pub(crate) fn entered(before: Option<Occasion>, record: &Record) {
+    match record.occasion() {
+        occasion if occasion == before => {}
+        Some(Occasion::Held) => count("NewlyHeld"),
+        Some(Occasion::NeedsAttention) => count("NewlyNeedsAttention"),
         _ => {}
     }
-}
-
-fn is_only_paused(record: &Record) -> bool {
-    record.vetoes.iter().flatten().all(|standing| standing.veto == Veto::Paused)
 }
 
 /// Counts a request that was not answered with a report.

@@ -255,7 +255,7 @@ impl Ledger {
                 _ => (None, None),
             };
             record.note(OperatorAction { at: now, who, what, reasons, provider, note });
-            if self.save(&mut record).await? {
+            if self.close(&mut record, now).await? {
                 if record.state == State::Dismissed {
                     // A reference that stays counts as nothing: the record says that it was dismissed.
                     let _ = self.forget_references(&record).await;

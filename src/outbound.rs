@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use reqwest::{
     Method, Url,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -26,6 +27,7 @@ use crate::{
 };
 
 mod client;
+mod early;
 mod path;
 mod response;
 #[cfg(test)]
@@ -33,6 +35,7 @@ mod tests;
 
 pub use client::Client;
 use client::FIRST_CALL;
+use early::with_early;
 use path::below;
 pub use response::Response;
 
@@ -198,7 +201,7 @@ pub struct Request<'a> {
     method: Method,
     url: Result<Url, Failure>,
     headers: HeaderMap,
-    body: Option<Vec<u8>>,
+    body: Option<Bytes>,
     largest_response: usize,
     /// Whether it goes to another host than the base URL's.
     elsewhere: bool,
@@ -268,7 +271,7 @@ impl<'a> Request<'a> {
     /// Sends a JSON body.
     pub fn json(mut self, body: &impl Serialize) -> Self {
         match serde_json::to_vec(body) {
-            Ok(body) => self.body = Some(body),
+            Ok(body) => self.body = Some(body.into()),
             Err(_) => self.url = Err(Failure::new(FailureKind::Rejected, "unusable_body")),
         }
         self.headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -284,7 +287,7 @@ impl<'a> Request<'a> {
     /// Sends a form.
     pub(crate) fn form<'f>(mut self, fields: impl IntoIterator<Item = (&'f str, &'f str)>) -> Self {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        self.body = Some(body.into_bytes());
+        self.body = Some(body.into_bytes().into());
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
         self.headers.insert(reqwest::header::CONTENT_TYPE, form);
         self
@@ -342,7 +345,7 @@ impl<'a> Request<'a> {
 
     /// Makes one attempt of `longest` at most. Sets `renewals` to those of the connections that it used.
     async fn attempt(&self, attempt: u32, longest: Duration, renewals: &mut Option<u64>) -> Result<Response, Failure> {
-        let url = self.url.clone()?;
+        let url = self.url.as_ref().map_err(Failure::clone)?;
         self.ask().await?;
         let (asked, deadline) = (Instant::now(), self.http.deadline);
         let late = || Failure::new(FailureKind::NotAttempted, "deadline");
@@ -356,12 +359,12 @@ impl<'a> Request<'a> {
         }
         *renewals = Some(place.renewals());
         self.http.seen.most_attempts.fetch_max(attempt, Ordering::Relaxed);
-        let mut request = place.http.request(self.method.clone(), url).headers(self.headers.clone());
+        let mut request = place.http.request(self.method.clone(), url.clone()).headers(self.headers.clone());
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
         let longest = longest.min(self.http.limits.timeout);
-        let response = timeout(left.min(longest), receive(request, self.largest_response)).await;
+        let response = timeout(left.min(longest), with_early(url, receive(request, self.largest_response))).await;
         let response = response.unwrap_or_else(|_| Err(Failure::new(FailureKind::Unavailable, "timeout")));
         if response.is_ok() {
             self.http.client.answered();
@@ -381,7 +384,7 @@ impl<'a> Request<'a> {
 /// Sends the request and reads its response, up to `largest` bytes.
 async fn receive(request: reqwest::RequestBuilder, largest: usize) -> Result<Response, Failure> {
     let mut response = request.send().await.map_err(unreachable_because)?;
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable_because)? {
         if body.len() + chunk.len() > largest {

@@ -194,6 +194,11 @@ pub trait Product: fmt::Debug + Send + Sync {
     /// If a key is missing in the secret.
     fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError>;
 
+    /// Returns the URLs that will be called, as far as they are known without the secret.
+    fn urls(&self) -> Urls {
+        Urls::default()
+    }
+
     /// Returns by what the product knows people.
     fn known_by(&self) -> KnownBy {
         KnownBy::Email
@@ -202,6 +207,22 @@ pub trait Product: fmt::Debug + Send + Sync {
     /// Returns what a person has to do where the product has no API: then nothing is called, and no secret is read.
     fn instructions(&self) -> Option<String> {
         None
+    }
+}
+
+/// URLs that will be called, as far as they are known. Connections to them may be begun early; no call is built on them.
+#[derive(Debug, Default)]
+pub struct Urls {
+    /// The vendor's own base URLs; the configuration's wins.
+    pub base: Vec<String>,
+    /// Where access tokens come from.
+    pub token: Vec<String>,
+}
+
+impl Urls {
+    /// Returns the only base URL of a product.
+    pub(crate) fn base(url: &str) -> Self {
+        Self { base: vec![url.to_owned()], ..Self::default() }
     }
 }
 

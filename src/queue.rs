@@ -1,6 +1,9 @@
 //! The queue: messages that say "advance this departure". The ledger is the promise; the queue only makes it faster.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use aws_sdk_sqs::{
     Client,
@@ -18,10 +21,13 @@ const CONCURRENT: usize = 8;
 /// An Amazon SQS queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    client: Client,
+    client: Arc<LazyClient>,
     url: String,
     dead_letters: Option<String>,
 }
+
+/// A client that is made when it is used: few invocations send a message, and making it costs a start as much as a call.
+type LazyClient = LazyLock<Client, Box<dyn FnOnce() -> Client + Send>>;
 
 /// A message's body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,9 +74,9 @@ impl Queue {
     /// The longest delay that SQS takes for a message.
     pub const MAX_DELAY: Duration = Duration::from_secs(15 * 60);
 
-    /// The queue at this URL, and the one of its dead letters.
-    pub fn new(client: Client, url: String, dead_letters: Option<String>) -> Self {
-        Self { client, url, dead_letters }
+    /// The queue at this URL, and the one of its dead letters. `client` is called when a message is first sent.
+    pub fn new(client: impl FnOnce() -> Client + Send + 'static, url: String, dead_letters: Option<String>) -> Self {
+        Self { client: Arc::new(LazyLock::new(Box::new(client))), url, dead_letters }
     }
 
     /// Sends messages. A batch that cannot be sent costs no other.

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use time::OffsetDateTime;
 use tracing::{error, info, warn};
 
 use crate::{
+    config::Mode,
     departure::{Event, Ignored},
-    ledger::Record,
+    ledger::{Record, millis},
     outcome::{Outcome, ProviderResult, Status},
     person::{mask_addresses, mask_departure_id},
     verdict::Veto,
@@ -47,6 +49,12 @@ pub struct DepartureReport {
     pub duplicate: bool,
     /// One result per configured provider, sorted by name.
     pub providers: Vec<ProviderResult>,
+    /// Whether accounts are removed; for the log.
+    #[serde(skip)]
+    pub(crate) mode: Mode,
+    /// When the first delivery arrived; for the log.
+    #[serde(skip)]
+    pub(crate) received_at: OffsetDateTime,
 }
 
 /// A person, in the report.
@@ -60,6 +68,31 @@ pub struct MaskedPerson {
     email: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     other_emails: Vec<String>,
+}
+
+impl MaskedPerson {
+    /// The person of a recorded departure.
+    pub(crate) fn of(record: &Record) -> Self {
+        // An id may be an address: some senders key people by it.
+        let masked = |text: &Option<String>| text.as_deref().map(mask_addresses);
+        let person = record.person.person();
+        let said = person.emails().map(ToString::to_string);
+        let mut emails = said.chain(record.person.known_emails.iter().cloned());
+        Self {
+            idp_id: masked(&person.idp_id),
+            external_id: masked(&person.external_id),
+            email: emails.next(),
+            other_emails: emails.collect(),
+        }
+    }
+
+    /// Returns the person in one line: the e-mail address and the ids.
+    pub(crate) fn line(&self) -> String {
+        let named = |name: &str, id: &Option<String>| id.as_ref().map(|id| format!("{name} {id}"));
+        let ids = [named("external id", &self.external_id), named("id", &self.idp_id)];
+        let line: Vec<_> = self.email.iter().cloned().chain(ids.into_iter().flatten()).collect();
+        if line.is_empty() { "a person without an id".to_owned() } else { line.join(", ") }
+    }
 }
 
 impl Report {
@@ -80,11 +113,11 @@ impl Report {
         results.filter_map(|result| result.worst.retry_after).max()
     }
 
-    /// Writes the report to the log: a line per departure and provider, and one per ignored event.
-    pub fn log(&self) {
+    /// Writes the report to the log at `now`: what [`DepartureReport::log`] does, and a line per ignored event.
+    pub fn log(&self, now: OffsetDateTime) {
         let request_id = &self.request_id;
         for departure in &self.departures {
-            departure.log(request_id);
+            departure.log(request_id, now);
         }
         for event in &self.ignored {
             info!(request_id, event_id = event.id, event_type = event.kind, reason = event.reason, "ignored");
@@ -94,12 +127,9 @@ impl Report {
 
 impl DepartureReport {
     /// Reports on a recorded departure. Everything personal is masked.
-    pub fn of(record: &Record, status: Status, duplicate: bool, providers: Vec<ProviderResult>) -> Self {
+    pub fn of(record: &Record, status: Status, duplicate: bool, mode: Mode, providers: Vec<ProviderResult>) -> Self {
         // An id may be an address: some senders key people by it.
         let masked = |text: &Option<String>| text.as_deref().map(mask_addresses);
-        let person = record.person.person();
-        let said = person.emails().map(ToString::to_string);
-        let mut emails = said.chain(record.person.known_emails.iter().cloned());
         Self {
             id: mask_departure_id(&record.id),
             source: record.source.clone(),
@@ -109,38 +139,55 @@ impl DepartureReport {
                 occurred_at: record.event.occurred_at,
                 organization: masked(&record.event.organization),
             },
-            person: MaskedPerson {
-                idp_id: masked(&person.idp_id),
-                external_id: masked(&person.external_id),
-                email: emails.next(),
-                other_emails: emails.collect(),
-            },
+            person: MaskedPerson::of(record),
             status,
             reasons: record.reasons(),
             duplicate,
             providers,
+            mode,
+            received_at: record.received_at,
         }
     }
 
-    /// Writes it to the log: one line, the masked report.
-    pub fn log(&self, request_id: &str) {
-        let departure_id = &self.id;
+    /// Writes it to the log at `now`: one line, the masked report, and one per provider that was called.
+    pub fn log(&self, request_id: &str, now: OffsetDateTime) {
+        let (departure_id, source, duplicate) = (&self.id, &self.source, self.duplicate);
+        let (mode, since_receipt_ms) = (self.mode.to_string(), millis(now) - millis(self.received_at));
         let status = self.status.to_string();
         // Our own types serialize: maps have text keys, numbers are finite.
         let report = serde_json::to_string(self).unwrap_or_default();
         let unidentified = |result: &ProviderResult| result.worst.outcome == Outcome::Unidentified;
         let mut called = self.providers.iter().filter(|result| result.worst.outcome != Outcome::Manual).peekable();
         if !self.duplicate && called.peek().is_some() && called.all(unidentified) {
-            let source = &self.source;
             error!(
                 request_id,
                 departure_id, source, "a departure identifies no known person: no account was looked up"
             );
         }
+        macro_rules! line {
+            ($level:ident) => {
+                $level!(
+                    request_id,
+                    departure_id,
+                    source,
+                    mode,
+                    status,
+                    duplicate,
+                    since_receipt_ms,
+                    report,
+                    "departure"
+                )
+            };
+        }
         match self.status {
-            Status::Held => error!(request_id, departure_id, status, report, "departure"),
-            Status::NeedsAttention | Status::Incomplete => warn!(request_id, departure_id, status, report, "departure"),
-            _ => info!(request_id, departure_id, status, report, "departure"),
+            Status::Held => line!(error),
+            Status::NeedsAttention | Status::Incomplete => line!(warn),
+            _ => line!(info),
+        }
+        for result in self.providers.iter().filter(|result| result.attempts > 0 && !duplicate) {
+            let (provider, outcome) = (&result.provider, result.worst.outcome.to_string());
+            let (reason, elapsed_ms) = (result.worst.reason.as_deref(), result.elapsed_ms);
+            info!(request_id, departure_id, source, provider, outcome, reason, elapsed_ms, "provider");
         }
     }
 }

@@ -37,7 +37,7 @@ pub enum Veto {
     ActiveElsewhere,
     /// The event id is known with another person or another time.
     EventIdReused,
-    /// A SCIM client removed the person within an hour of creating them.
+    /// A SCIM client removed the person within an hour of creating them, or deleted a user whom it had created again.
     RemovedRightAfterCreation,
     /// The source's `settle` has not passed.
     Settling,

@@ -81,7 +81,8 @@ impl Stack {
             },
         };
         let store = DynamoDb::new(aws_sdk_dynamodb::Client::new(&aws), table.clone());
-        let queue = queue.map(|url| Queue::new(aws_sdk_sqs::Client::new(&aws), url, None));
+        let sqs = aws.clone();
+        let queue = queue.map(|url| Queue::new(move || aws_sdk_sqs::Client::new(&sqs), url, None));
         Ok(Connected { ledger: Ledger::new(Arc::new(store)), table, queue, aws })
     }
 }

@@ -12,6 +12,7 @@ KNOBS = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
     "ConfigurationLayer": "arn:aws:lambda:us-east-1:123456789012:layer:offboard-configuration:1",
     "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    "NotificationEmail": "sec@example.com",
     "PermissionsBoundary": "arn:aws:iam::123456789012:policy/boundary",
     "ProvisioningConcurrency": 5,
     "ReservedConcurrency": 5,

@@ -14,6 +14,7 @@ role may do what is done, so that is compared with what the function was seen to
 
 import collections
 import json
+import os
 import pathlib
 import sys
 import tempfile
@@ -23,6 +24,9 @@ from datetime import datetime, timedelta, timezone
 
 import definition
 import knobs
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from deployed import LEAVERS, PATIENCE, Gate, Sandbox, Stack, outcomes, wait_until, zipped
 
 from aws import Emulator
@@ -47,6 +51,7 @@ for function in (
     definition.the_environment_names_the_table_and_the_queues,
     definition.every_alarm_watches_an_existing_metric_and_notifies_the_topic,
     definition.every_alarm_returns_to_ok_by_itself,
+    definition.the_notifications_go_from_one_bus_to_mail_and_chat,
     knobs.every_resource_takes_its_knob,
     knobs.every_condition_is_that_of_a_knob,
     knobs.every_parameter_has_a_label_and_a_group,
@@ -167,6 +172,46 @@ def a_departure_that_needs_a_person_raises_its_alarm(world):
 
 
 @check
+def each_of_them_is_named_in_mail_and_chat(world):
+    titles = ("Departure held: hr/ann", "Departure needs attention: hr/dana")
+
+    def mail(title):
+        return next((text for text in world.stack.notified("NotificationTopic") if text.startswith(f'"{title}"')), None)
+
+    wait_until(lambda: all(map(mail, titles)), "both are published", 2 * TICK)
+    lines = mail(titles[0]).splitlines()
+    assert lines[1:4] == ['"Who: a…@example.com, who left by source hr"', '"Why: event_too_old"', '"Providers: none"'], lines
+    assert "`offboard departures release hr/ann`" in lines[4], lines
+    assert "flashduty: blocked" in mail(titles[1]), mail(titles[1])
+    chat = [json.loads(text) for text in world.stack.notified("ChatTopic")]
+    held = next(one for one in chat if one["content"]["title"] == titles[0])
+    assert (held["version"], held["source"], held["metadata"]["additionalContext"]) == ("1.0", "custom", {"departure": "hr/ann"})
+    assert held["content"]["description"].splitlines()[1] == "*Why:* event_too_old", held
+    assert len({one["id"] for one in chat}) == len(chat) == len(world.stack.notified("NotificationTopic")), chat
+
+
+@check
+def the_event_bus_is_called_with_the_signature_of_boto(world):
+    """The emulator takes any signature, and this call is not made by an SDK."""
+    target = "AWSEvents.PutEvents"
+    sent = {name.lower(): value for name, value in world.gate.headers[target].items()}
+    body = next(body for name, body, _ in reversed(world.gate.calls) if name == target)
+    algorithm, _, rest = sent["authorization"].partition(" ")
+    parts = dict(part.strip().split("=", 1) for part in rest.split(","))
+    signed = parts["SignedHeaders"].split(";")
+    assert {"content-type", "host", "x-amz-date", "x-amz-target"} <= set(signed), signed
+    request = AWSRequest("POST", f"http://{sent['host']}/", {name: sent[name] for name in signed}, body)
+    key, _, region, service, _ = parts["Credential"].split("/")
+    request.context["timestamp"] = sent["x-amz-date"]
+    # Those that ministack gives to a function.
+    credentials = Credentials(key, os.environ.get("AWS_SECRET_ACCESS_KEY", "test"))
+    assert (algorithm, service) == ("AWS4-HMAC-SHA256", "events"), parts
+    boto = SigV4Auth(credentials, service, region)
+    expected = boto.signature(boto.string_to_sign(request, boto.canonical_request(request)), request)
+    assert parts["Signature"] == expected, (parts, expected)
+
+
+@check
 def an_authenticated_delivery_that_cannot_be_read_raises_its_alarm(world):
     status, problem = world.stack.post({"event": "employee.terminated", "data": {"email": "dana@example.com"}})
     assert status == 400 and "/id is missing" in problem["detail"], problem
@@ -210,6 +255,7 @@ def no_message_is_left(world):
 
 
 check(definition.the_role_allows_what_was_done_and_nothing_else)
+check(definition.the_dashboard_asks_for_what_is_logged)
 
 
 @check
@@ -217,7 +263,8 @@ def no_address_and_no_secret_is_logged(world):
     log = "\n".join(world.stack.log())
     shown = [f"{name}@example.com" for name in (*LEAVERS, "sam")]
     shown += [value for _, secret in world.sandbox.secrets() for value in secret.values()]
-    assert log and not [text for text in shown if text in log]
+    notified = "\n".join(world.stack.notified("NotificationTopic") + world.stack.notified("ChatTopic"))
+    assert log and notified and not [text for text in shown if text in log + notified]
 
 
 # The last, because it is a second function that calls AWS.
@@ -237,7 +284,7 @@ def deploy(world, binaries, folder, processes):
         world.aws.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(value))
     world.package = zipped("bootstrap", (binaries / "offboard-lambda").read_bytes(), 0o755)
     parts = (world.aws, world.gate, world.sandbox, world.config, world.package)
-    world.stack = Stack(*parts, "offboard", AlarmEmail="ops@example.com")
+    world.stack = Stack(*parts, "offboard", AlarmEmail="ops@example.com", NotificationEmail="sec@example.com")
 
 
 def holds(function, world):

@@ -70,12 +70,15 @@ def every_alarm_watches_an_existing_metric_and_notifies_the_topic(world):
     assert [alarm["AlarmActions"] for alarm in alarms] == [[topic]] * (len(ALARMS) - len(ALARMS_WITH_MATH)), alarms
     named = {(alarm["Namespace"], one["Name"], one["Value"]) for alarm in alarms for one in alarm["Dimensions"]}
     function, api = made["Function"], made["Api"]
+    [rule] = world.aws.client("events").list_rules(EventBusName=world.stack.outputs["EventBus"])["Rules"]
     assert named == {
         ("offboard", "function", function),
         ("offboard", "api", api),
         ("AWS/Lambda", "FunctionName", function),
         ("AWS/Lambda", "FunctionName", made["Provisioning"]),
         ("AWS/ApiGateway", "ApiId", api),
+        ("AWS/Events", "EventBusName", world.stack.outputs["EventBus"]),
+        ("AWS/Events", "RuleName", rule["Name"]),
     }, named
     filters = world.aws.client("logs").describe_metric_filters(logGroupName=made["AccessLogs"])["metricFilters"]
     made_of = [to for log_filter in filters for to in log_filter["metricTransformations"]]
@@ -83,6 +86,47 @@ def every_alarm_watches_an_existing_metric_and_notifies_the_topic(world):
     assert metrics == [("offboard", "TooManyRequests", {"api": "$.api"})], metrics
     subscribed = world.aws.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
     assert [(one["Protocol"], one["Endpoint"]) for one in subscribed] == [("email", "ops@example.com")], subscribed
+
+
+def the_notifications_go_from_one_bus_to_mail_and_chat(world):
+    environment, made, outputs = world.stack.environment, world.stack.resources, world.stack.outputs
+    assert environment["OFFBOARD_EVENT_BUS"] == made["EventBus"] == outputs["EventBus"], (environment, made)
+    subscribed = world.aws.client("sns").list_subscriptions_by_topic(TopicArn=outputs["NotificationTopic"])["Subscriptions"]
+    mailed = [one["Endpoint"] for one in subscribed if one["Protocol"] == "email"]
+    assert mailed == ["sec@example.com"], subscribed
+    policy = TEMPLATE["Resources"]["NotificationPolicy"]["Properties"]
+    topics = [{"Ref": "Notifications"}, {"Ref": "ChatNotifications"}]
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert policy["Topics"] == topics == statement["Resource"], policy
+    assert [target["Arn"] for target in TEMPLATE["Resources"]["NotificationRule"]["Properties"]["Targets"]] == topics
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["NotificationRule", "Arn"]}}}, statement
+
+
+def the_dashboard_asks_for_what_is_logged(world):
+    """Each query, by its fields: every line of the kind that it filters has them, and its values are those that are logged."""
+    body = TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    widgets = json.loads(re.sub(r"\$\{[\w:]+\}", "X", body))["widgets"]
+    lines = [json.loads(line) for line in world.stack.log() if line.startswith("{")]
+    queries = [widget["properties"]["query"] for widget in widgets if widget["type"] == "log"]
+    assert len(queries) == 5, queries
+    for query in queries:
+        kind = re.search(r"message = '(\w+)'", query)
+        found = [line for line in lines if (line.get("message") == kind[1] if kind else line.get("level") == "ERROR")]
+        assert found, query
+        made = set(re.findall(r" as (\w+)", query))
+        asked = set(re.findall(r"(?:pct|latest)\((\w+)", query)) | set(re.findall(r"and (\w+) (?:=|like)", query))
+        for names in re.findall(r"(?:stats .*? by|fields) ([@\w., ]+?)(?: \||$)", query):
+            asked |= set(names.split(", "))
+        known = set().union(*(set(line) | {f"span.{name}" for name in line.get("span", {})} for line in found))
+        # The trace id is Lambda's, and the emulator gives none.
+        missing = {name for name in asked - made - known if not name.startswith("@")} - {"span.trace_id"}
+        assert not missing, (query, missing, known)
+        for name, value in re.findall(r"and (status) = '(\w+)'", query):
+            assert value in {line[name] for line in found}, (query, value)
+    metrics = {row[1] for widget in widgets if widget["type"] == "metric" for row in widget["properties"]["metrics"]}
+    logged = {named["Name"] for line in lines for one in line.get("_aws", {}).get("CloudWatchMetrics", []) for named in one["Metrics"]}
+    elsewhere = {"Count", "4xx", "5xx", "Refused", "NotRecorded"}
+    assert metrics - elsewhere <= logged, (metrics, logged)
 
 
 def every_alarm_returns_to_ok_by_itself(world):
@@ -112,7 +156,7 @@ def the_role_allows_what_was_done_and_nothing_else(world):
         for statement in policy["PolicyDocument"]["Statement"]:
             actions = statement["Action"]
             allowed |= set([actions] if isinstance(actions, str) else actions)
-    prefixes = {"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}
+    prefixes = {"AWSEvents": "events", "DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}
     called = set()
     for target, request, _ in world.gate.calls:
         service, _, action = target.partition(".")

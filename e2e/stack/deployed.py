@@ -50,6 +50,7 @@ class Gate(ThreadingHTTPServer):
                     return
                 status, headers, text = gate.forward(self.command, self.path, self.headers, body)
                 gate.calls.append((self.headers.get("x-amz-target", ""), body, text))
+                gate.headers[self.headers.get("x-amz-target")] = dict(self.headers.items())
                 self.send_response(status)
                 for name, value in headers:
                     self.send_header(name, value)
@@ -63,7 +64,7 @@ class Gate(ThreadingHTTPServer):
                 pass
 
         super().__init__(("127.0.0.1", 0), Handler)
-        self.upstream, self.open, self.calls = None, True, []
+        self.upstream, self.open, self.calls, self.headers = None, True, [], {}
         self.url = "http://127.0.0.1:%d" % self.server_address[1]
         threading.Thread(target=self.serve_forever, args=[0.02], daemon=True).start()
 
@@ -147,12 +148,14 @@ class Stack:
         self.lambda_ = aws.client("lambda")
         self.configure(config)
         self.add_routes()
+        self.inboxes = {kind: self.subscribe(f"{name}-{kind}", self.outputs[kind]) for kind in ("NotificationTopic", "ChatTopic")}
 
     def configure(self, config):
         """What AWS gives to a function, and ministack does not: its layer, its logging, its AWS."""
         function = self.resources["Function"]
         self.environment = self.lambda_.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
         self.replaced = {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.gate.url}
+        self.replaced["AWS_ENDPOINT_URL_EVENTBRIDGE"] = self.gate.url
         self.use_configuration(config)
 
     def use_configuration(self, path):
@@ -200,6 +203,24 @@ class Stack:
 
     def send_message(self, text):
         self.aws.client("sqs").send_message(QueueUrl=self.resources["WorkQueue"], MessageBody=text)
+
+    def subscribe(self, name, topic):
+        """A queue that stands for those who get what is published on a topic."""
+        sqs = self.aws.client("sqs")
+        url = sqs.create_queue(QueueName=name)["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        raw = {"RawMessageDelivery": "true"}
+        self.aws.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=raw)
+        return {"url": url, "texts": []}
+
+    def notified(self, kind):
+        """Every text that was published on a topic so far."""
+        inbox, sqs = self.inboxes[kind], self.aws.client("sqs")
+        while messages := sqs.receive_message(QueueUrl=inbox["url"], MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                inbox["texts"].append(message["Body"])
+                sqs.delete_message(QueueUrl=inbox["url"], ReceiptHandle=message["ReceiptHandle"])
+        return inbox["texts"]
 
     def schedule(self, state):
         """Enables or disables the tick."""

@@ -24,7 +24,6 @@ IF_ON = {
     "AWS::DynamoDB::Table": {"SSESpecification.KMSMasterKeyId": if_on("UsesKey", "KmsKeyArn")},
     "AWS::IAM::Role": {"PermissionsBoundary": if_on("IsBounded", "PermissionsBoundary")},
     "AWS::Logs::LogGroup": {"KmsKeyId": if_on("UsesKey", "KmsKeyArn")},
-    "AWS::SNS::Subscription": {"TopicArn": TOPIC},
     "AWS::SQS::Queue": {"KmsMasterKeyId": if_on("UsesKey", "KmsKeyArn")},
     "AWS::Serverless::Function": {
         "Layers": [LAYER],
@@ -44,6 +43,7 @@ def every_resource_takes_its_knob(world):
             for key in path.split("."):
                 value = value.get(key, {})
             assert value == expected, (name, path, value)
+    assert resources["AlarmMail"]["Properties"]["TopicArn"] == TOPIC
 
 
 def every_condition_is_that_of_a_knob(world):
@@ -71,6 +71,7 @@ def values(aws):
         "AlarmEmail": "ops@example.com",
         "AlarmTopicArn": aws.client("sns").create_topic(Name="alarms")["TopicArn"],
         "ConfigurationLayer": layer["LayerVersionArn"],
+        "NotificationEmail": "sec@example.com",
         "KmsKeyArn": aws.client("kms").create_key()["KeyMetadata"]["Arn"],
         "PermissionsBoundary": policy["Policy"]["Arn"],
         "ProvisioningConcurrency": "5",

@@ -1,6 +1,7 @@
 //! Mock services of AWS.
 
 pub mod dynamodb;
+pub mod event_bridge;
 pub mod lambda_runtime;
 pub mod secrets_manager;
 pub mod sqs;
@@ -9,6 +10,7 @@ pub mod sts;
 use std::{io, net::IpAddr};
 
 use dynamodb::DynamoDb;
+use event_bridge::EventBridge;
 use secrets_manager::SecretsManager;
 use serde_json::json;
 use sqs::Sqs;
@@ -31,6 +33,8 @@ pub struct Aws {
     pub dynamodb: MockServer<DynamoDb>,
     /// SQS, with the queue of work messages.
     pub sqs: MockServer<Sqs>,
+    /// EventBridge, with the bus of notifications.
+    pub events: MockServer<EventBridge>,
     sts: MockServer<Sts>,
 }
 
@@ -41,6 +45,7 @@ impl Aws {
             secrets: MockServer::start("secretsmanager", host, SecretsManager::default()).await?,
             dynamodb: MockServer::start("dynamodb", host, DynamoDb::new(TABLE)).await?,
             sqs: MockServer::start("sqs", host, Sqs::default()).await?,
+            events: MockServer::start("events", host, EventBridge::default()).await?,
             sts: MockServer::start("sts", host, Sts { user: "sandbox" }).await?,
         })
     }
@@ -52,9 +57,11 @@ impl Aws {
             ("OFFBOARD_LEDGER_TABLE", TABLE.into()),
             ("OFFBOARD_QUEUE_URL", queue(Sqs::QUEUE)),
             ("OFFBOARD_DEAD_LETTER_QUEUE_URL", queue(Sqs::DEAD_LETTERS)),
+            ("OFFBOARD_EVENT_BUS", EventBridge::BUS.into()),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.secrets.url("")),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.url("")),
             ("AWS_ENDPOINT_URL_SQS", self.sqs.url("")),
+            ("AWS_ENDPOINT_URL_EVENTBRIDGE", self.events.url("")),
             ("AWS_ENDPOINT_URL_STS", self.sts.url("")),
             ("AWS_REGION", REGION.into()),
             ("AWS_ACCESS_KEY_ID", "sandbox".into()),
@@ -64,7 +71,7 @@ impl Aws {
 
     /// The calls that they did not know.
     pub fn unknown(&self) -> Vec<String> {
-        let all: [&dyn Watched; 4] = [&self.secrets, &self.dynamodb, &self.sqs, &self.sts];
+        let all: [&dyn Watched; 5] = [&self.secrets, &self.dynamodb, &self.sqs, &self.events, &self.sts];
         all.into_iter().flat_map(Watched::unknown).collect()
     }
 }

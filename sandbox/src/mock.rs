@@ -192,6 +192,11 @@ pub struct Call {
 }
 
 impl Call {
+    /// The `number`-th call to a service, as another server than [`MockServer`] received it.
+    pub fn new(number: u64, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Self {
+        Self { number, method, uri, headers, body }
+    }
+
     /// Method and decoded path segments, to match on.
     pub fn route(&self) -> (&str, Vec<String>) {
         let segments = self.uri.path().split('/').skip(1);
@@ -312,6 +317,11 @@ impl Answer {
     #[cfg(test)]
     pub(crate) fn document(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_default()
+    }
+
+    /// Status, headers and body, for another server than [`MockServer`].
+    pub fn parts(&self) -> (u16, &[(&'static str, String)], &str) {
+        (self.status, &self.headers, &self.body)
     }
 
     /// Sets one header.

@@ -214,19 +214,29 @@ impl Removing<'_> {
         unconfirmed(result, "deadline").detail("no time was left for the second look")
     }
 
-    /// Removes accounts that cannot be looked up, each by its address: a former one cannot be tried.
+    /// Removes accounts that cannot be looked up, each by its address: a former or new one cannot be tried.
     async fn without_look_up(&self, targets: &[&Target]) -> Vec<(Option<String>, AccountResult)> {
-        let current: Vec<_> =
-            targets.iter().copied().filter(|target| target.status == AddressStatus::Current).collect();
-        if current.is_empty() && self.assignment.action != Action::Resolve {
+        let resolves = self.assignment.action == Action::Resolve;
+        let is_named = |target: &&Target| match target.status {
+            AddressStatus::Current => true,
+            AddressStatus::New => !resolves,
+            AddressStatus::Later | AddressStatus::Former | AddressStatus::FormerInUse => false,
+        };
+        let named: Vec<_> = targets.iter().copied().filter(is_named).collect();
+        if named.is_empty() && !resolves {
             let detail = "only former addresses are known, and this product has no look-up to try them with";
             let result = AccountResult::of(Outcome::Unidentified).reason("former_address_only").detail(detail);
             return vec![(None, result)];
         }
         let mut results = Vec::new();
-        for (target, name) in current.iter().zip(names(&current)) {
+        for (target, name) in named.iter().zip(names(&named)) {
             let result = match target.email() {
-                Some(email) => self.unlisted(email).await.unwrap_or_else(failed),
+                Some(email) if target.status == AddressStatus::Current => {
+                    self.unlisted(email).await.unwrap_or_else(failed)
+                }
+                Some(_) => AccountResult::of(Outcome::Unidentified)
+                    .reason(target.status.reason().unwrap_or_default())
+                    .detail("it is not certain whose address it is, and this product has no look-up"),
                 None => AccountResult::of(Outcome::Unidentified).reason("no_identity"),
             };
             results.push((name, result));

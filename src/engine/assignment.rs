@@ -45,6 +45,8 @@ pub enum AddressStatus {
     /// Its source first said it right before the departure, as mail is led to a colleague: an account under it is removed only if
     /// a release showed that account.
     New,
+    /// Its source first said it when the person had left: the same, and it is not tried where nothing is looked up.
+    Later,
     /// Its source replaced it: an account under it is removed only if a release showed that account.
     Former,
     /// Its source replaced it, and another active person has it now: an account under it is never removed.
@@ -56,7 +58,7 @@ impl AddressStatus {
     pub(crate) fn reason(self) -> Option<&'static str> {
         match self {
             Self::Current => None,
-            Self::New => Some("new_address"),
+            Self::New | Self::Later => Some("new_address"),
             Self::Former => Some("former_address"),
             Self::FormerInUse => Some("former_address_in_use"),
         }

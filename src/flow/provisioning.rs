@@ -49,7 +49,7 @@ impl Flow {
         {
             tracing::warn!(request_id, reason = %error, "{reason}");
         }
-        self.report(&record, false).log(worker.name);
+        self.report(&record, false).log(worker.name, now);
         let Some(queue) = &self.queue else { return self.advance(&record.id, worker).await };
         let delay = Duration::from_secs(u64::try_from(due_at - now.unix_timestamp()).unwrap_or_default());
         if delay <= Queue::MAX_DELAY

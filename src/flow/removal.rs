@@ -266,7 +266,7 @@ impl<'a> Removal<'a> {
         self.record.intent.retain(may_have_begun);
         self.end(&verdict);
         for _ in 0..3 {
-            match self.flow.ledger.save(&mut self.record).await {
+            match self.flow.ledger.close(&mut self.record, self.worker.now()).await {
                 Ok(true) => return,
                 Ok(false) => {
                     if let Err(error) = self.merge(&verdict).await {

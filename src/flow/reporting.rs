@@ -12,7 +12,7 @@ impl Flow {
     /// Returns the report on what is recorded: exactly one result for every configured provider.
     pub fn report(&self, record: &Record, duplicate: bool) -> DepartureReport {
         let results = self.engine.names().map(|name| self.result(record, name)).collect();
-        DepartureReport::of(record, self.status(record), duplicate, results)
+        DepartureReport::of(record, self.status(record), duplicate, self.policy.mode, results)
     }
 
     fn result(&self, record: &Record, name: &str) -> ProviderResult {

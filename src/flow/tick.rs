@@ -1,4 +1,4 @@
-//! The tick: every minute it sends messages for what is due, and publishes gauges.
+//! The tick: every minute it sends messages for what is due, publishes gauges, and then notifications.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub enum TickError {
 }
 
 impl Flow {
-    /// Sends messages for what is due, oldest first, and publishes gauges. Two at once are harmless.
+    /// Sends messages for what is due, oldest first, publishes gauges, and then notifications. Two at once are harmless.
     ///
     /// # Errors
     /// If the ledger or the queue cannot be used.
@@ -58,7 +58,9 @@ impl Flow {
             ("NeedsAttention", count(attention.len())),
             ("DeadLetters", count(dead.unwrap_or_default())),
         ]);
-        Ok(queue.send(&messages).await?)
+        let sent = queue.send(&messages).await;
+        self.publish(worker).await;
+        Ok(sent?)
     }
 }
 

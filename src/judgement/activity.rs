@@ -59,6 +59,20 @@ pub(super) fn covered<'a>(
     covered
 }
 
+/// Whether an id's last word is "inactive", and nothing else is to say so: where a departure of it does not stand, what becomes
+/// of that decides.
+pub(super) fn is_inactive(
+    holders: &Holders,
+    id: &IdentityKey,
+    facts: &Facts,
+    now: OffsetDateTime,
+    except: &str,
+) -> bool {
+    let Some(holder) = holders.ids.get(id) else { return false };
+    let mut others = holder.departures.iter().filter(|departure| departure.id != except);
+    holder.holding.is_some_and(|holding| holding.is_inactive()) && others.all(|other| facts.stands(&other.id, now))
+}
+
 /// Whether an id's last word "active" is not ended by a departure of this rank: later is strict.
 fn has_returned(holders: &Holders, id: &IdentityKey, rank: i64) -> bool {
     let holding = holders.ids.get(id).and_then(|holder| holder.holding);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use time::OffsetDateTime;
 
-use super::{VetoFact, activity};
+use super::{VetoFact, activity, leaving::Leaving};
 use crate::{
     engine::{AddressStatus, OwnedIdentity, Target},
     ledger::{Facts, Held, Holders, Holding, IdentityKey, Record, TraitKey},
@@ -46,38 +46,11 @@ struct Own {
     time: Option<(i64, Option<i64>)>,
 }
 
-/// The time around a departure in which what a source changes about the person is part of the leaving: mail that is led to a
-/// colleague, a name that is freed. An address that is new in it is not the person's, and one that is replaced in it still is.
-/// In milliseconds since 1970.
-#[derive(Clone, Copy)]
-struct Leaving {
-    from: i64,
-    at: i64,
-    until: i64,
-}
-
-impl Leaving {
-    /// Whether an id got this address right before it left, and another was said of it before.
-    fn is_new(self, held: &Held, known: &BTreeMap<String, Held>) -> bool {
-        let since = held.regained.unwrap_or(held.from);
-        since > self.from && since <= self.at && known.values().any(|other| other.from < held.from || held.from < since)
-    }
-
-    /// Whether the address was replaced, and not by the leaving.
-    fn is_former(self, held: &Held) -> bool {
-        held.until.is_some_and(|until| until <= self.from || until > self.until)
-    }
-}
-
 impl Related {
     /// `settle`: the source's, in milliseconds.
     pub(super) fn of(record: &Record, facts: &Facts, settle: i64, now: OffsetDateTime) -> Self {
         let ids = own_ids(record, facts, now);
-        let leaving = Leaving {
-            from: record.rank.saturating_sub(settle),
-            at: record.rank,
-            until: record.rank.saturating_add(settle),
-        };
+        let leaving = Leaving::of(record, facts, &ids, settle);
         let mut traits = own_traits(record, facts, &ids, leaving);
         let mut active: BTreeMap<String, Active> = BTreeMap::new();
         for id in &ids {
@@ -95,7 +68,10 @@ impl Related {
                 active.insert(own.key.item().to_owned(), Active::crowded(own.key.item().to_owned()));
             }
             for (id, holding) in others(own, holders, &ids, record, facts, now) {
+                let is_idle = || activity::is_inactive(holders, &id, facts, now, &record.id);
                 match relation(own, &holding, record) {
+                    // An address is not free for all that: who has not begun yet may have accounts.
+                    Relation::SamePerson if !leaving.is_next(&holding) && is_idle() => {}
                     Relation::SamePerson => {
                         // A word of the departure's own source ranks by when it was reported, another's by when it is.
                         let rank = if id.source() == record.source { record.rank } else { record.time() };
@@ -105,6 +81,7 @@ impl Related {
                         active.insert(id.to_string(), Active { fact, is_later });
                     }
                     Relation::NewHolder => own.status = AddressStatus::FormerInUse,
+                    Relation::Earlier => own.identity = None,
                     Relation::None => {}
                 }
             }
@@ -170,9 +147,7 @@ fn own_traits(record: &Record, facts: &Facts, ids: &BTreeSet<IdentityKey>, leavi
         match traits.iter_mut().find(|own| own.key == key) {
             Some(own) => {
                 own.time = time;
-                if leaving.is_new(held, &external_ids) {
-                    own.status = AddressStatus::New;
-                }
+                own.status = leaving.unverified(held).unwrap_or(own.status);
             }
             None if said.is_none() && held.until.is_none() && is_usable(held) => {
                 let identity = Some(OwnedIdentity::ExternalId(id.clone()));
@@ -198,8 +173,7 @@ fn own_emails(record: &Record, known: &BTreeMap<String, Held>, leaving: Leaving)
         identity: Some(OwnedIdentity::Email(email)),
         status: match () {
             () if is_former => AddressStatus::Former,
-            () if held.is_some_and(|held| leaving.is_new(held, known)) => AddressStatus::New,
-            () => AddressStatus::Current,
+            () => held.and_then(|held| leaving.unverified(held)).unwrap_or(AddressStatus::Current),
         },
         time: held.map(|held| (held.from, held.until)),
     };
@@ -214,7 +188,9 @@ fn own_emails(record: &Record, known: &BTreeMap<String, Held>, leaving: Leaving)
         let own = email
             .map(|email| own(email, Some(held), leaving.is_former(held) || (replaced && held.from <= record.rank)));
         // An address said afterwards is not looked up; but another id that has it is the same person.
-        emails.extend(own.map(|own| if is_usable(held) { own } else { Own { identity: None, ..own } }));
+        emails.extend(own.map(|own| {
+            if is_usable(held) || own.status == AddressStatus::Later { own } else { Own { identity: None, ..own } }
+        }));
     }
     emails
 }
@@ -263,11 +239,16 @@ enum Relation {
     SamePerson,
     /// The other has a former address of the departed person.
     NewHolder,
+    /// The other had an address before it was said of the departed person, who had left by then: their mail is led there.
+    Earlier,
     /// Had it at another time.
     None,
 }
 
 fn relation(own: &Own, other: &Holding, record: &Record) -> Relation {
+    if own.status == AddressStatus::Later && own.time.is_some_and(|(from, _)| other.from < from) {
+        return Relation::Earlier;
+    }
     let from = own.time.map_or(record.rank, |(from, _)| from);
     let until = match (own.status, own.time) {
         // Replaced by the departure's event alone, which may be late: the person may have the address still.

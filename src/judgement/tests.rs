@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     config::MaxDepartures,
     departure::{Departure, Event, EventTime, IdentityFact, Verification, Word},
-    ledger::{Ledger, Pause, Recorded, State, memory::Memory},
+    ledger::{IdentityKey, Ledger, Pause, Recorded, State, memory::Memory},
     person::{Email, Person},
 };
 
@@ -30,6 +30,7 @@ struct Said {
 enum What {
     Active,
     Known,
+    Inactive,
     /// A departure in this state.
     Left(State),
 }
@@ -38,6 +39,7 @@ fn said() -> impl Strategy<Value = Said> {
     let what = prop_oneof![
         2 => Just(What::Active),
         2 => Just(What::Known),
+        1 => Just(What::Inactive),
         1 => Just(What::Left(State::Done)),
         1 => Just(What::Left(State::Held)),
         1 => Just(What::Left(State::Dismissed)),
@@ -76,6 +78,7 @@ impl Said {
         let word = match self.what {
             What::Active => Word::Active,
             What::Known => Word::Known,
+            What::Inactive => Word::Inactive,
             What::Left(state) => {
                 let prepare = |record: &mut Record| {
                     record.state = state;
@@ -142,6 +145,26 @@ proptest! {
         let before = judged(&history, &leaver, &live(), |_, _| {});
         let after = judged(&[history, vec![word]].concat(), &leaver, &live(), |_, _| {});
         prop_assert!(before.next == Next::Remove || after.next != Next::Remove, "{before:?} {after:?}");
+    }
+
+    #[test]
+    fn word_inactive_takes_its_own_id_alone_out_of_what_is_active(
+        history in proptest::collection::vec(said(), 0..8),
+        leaver in leaver(),
+        word in said(),
+    ) {
+        let said = |what, later: &[Said]| {
+            let word = Said { what, ..word.clone() };
+            judged(&[history.clone(), vec![word], later.to_vec()].concat(), &leaver, &live(), |_, _| {})
+        };
+        let own = IdentityKey::of(SOURCES[word.source], &word.person()).map(|id| id.to_string());
+        let others = |verdict: &Verdict| -> BTreeSet<String> {
+            let facts = verdict.standing.iter().flat_map(|standing| &standing.facts);
+            facts.map(|fact| fact.id.clone()).filter(|id| Some(id) != own.as_ref()).collect()
+        };
+        prop_assert_eq!(others(&said(What::Known, &[])), others(&said(What::Inactive, &[])));
+        let back = [Said { what: What::Active, at: 60, ..word.clone() }];
+        prop_assert_eq!(said(What::Known, &back), said(What::Inactive, &back));
     }
 
     #[test]
@@ -264,6 +287,44 @@ fn return_holds_an_earlier_departure_until_the_same_id_has_left_again() {
     ] {
         assert_eq!(vetoes(&[back.clone(), said(at, What::Left(state))]), expected, "{at} {state}");
     }
+}
+
+#[test]
+fn id_whose_last_word_is_inactive_holds_no_departure_of_another_id_of_the_person() {
+    let leaver = Said { source: 0, id: Some(1), email: Some(1), at: -1, what: What::Left(State::Pending) };
+    let other = |at, what| Said { source: 1, id: Some(2), email: Some(1), at, what };
+    let vetoes = |history: &[Said]| {
+        let verdict = judged(history, &leaver, &live(), |_, _| {});
+        verdict.standing.iter().map(|standing| standing.veto).collect::<Vec<_>>()
+    };
+    let (active, inactive) = (other(-90, What::Active), other(-60, What::Inactive));
+    assert_eq!(vetoes(std::slice::from_ref(&inactive)), []);
+    assert_eq!(vetoes(&[active.clone(), inactive.clone()]), []);
+    assert_eq!(vetoes(&[inactive.clone(), active.clone()]), []);
+    assert_eq!(vetoes(&[inactive.clone(), other(-60, What::Active)]), [Veto::ActiveElsewhere], "later is strict");
+    assert_eq!(vetoes(&[inactive.clone(), other(-30, What::Active)]), [Veto::ActiveElsewhere]);
+    assert_eq!(vetoes(&[inactive.clone(), other(-30, What::Known)]), []);
+    // A departure of it that does not stand is what decides; one that was dismissed is nothing.
+    let left = |at, state| other(at, What::Left(state));
+    for at in [-70, -50] {
+        assert_eq!(vetoes(&[active.clone(), left(at, State::Done), inactive.clone()]), []);
+        assert_eq!(vetoes(&[active.clone(), left(at, State::Pending), inactive.clone()]), []);
+    }
+}
+
+#[test]
+fn word_inactive_of_the_departed_id_itself_neither_carries_out_nor_ends_its_departure() {
+    let said = |at, what| Said { source: 0, id: Some(1), email: Some(1), at, what };
+    let leaver = said(-10, What::Left(State::Pending));
+    let vetoes = |history: &[Said]| {
+        let verdict = judged(history, &leaver, &live(), |_, _| {});
+        verdict.standing.iter().map(|standing| standing.veto).collect::<Vec<_>>()
+    };
+    for at in [-20, -5] {
+        assert_eq!(vetoes(&[said(at, What::Inactive)]), []);
+    }
+    let back = said(-5, What::Active);
+    assert_eq!(vetoes(&[back, said(-2, What::Inactive)]), [Veto::PersonReturned], "a person decides");
 }
 
 #[test]

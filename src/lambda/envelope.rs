@@ -5,7 +5,7 @@ use http::{HeaderMap, header};
 use lambda_http::{aws_lambda_events::query_map::QueryMap, request::LambdaRequest};
 use percent_encoding::percent_decode_str;
 
-use crate::scim::Envelope;
+use crate::scim::{self, Envelope};
 
 /// The longest path that becomes a URI; a longer one is no route of ours.
 const LONGEST_PATH: usize = 4096;
@@ -99,10 +99,13 @@ fn mend_body(is_base64: bool, body: &mut Option<String>) -> bool {
     whole
 }
 
+/// Replaces a path that becomes no URI by one that leads nowhere, at the same endpoint: its errors are of another form.
 fn mend_path(path: &mut Option<String>) {
     let usable = path.as_ref().is_some_and(|path| path.starts_with('/') && path.len() <= LONGEST_PATH);
     if !usable {
-        *path = Some("/".to_owned());
+        let route = path.as_deref().and_then(scim::route);
+        let nowhere = route.map(|route| route.nowhere()).filter(|path| path.len() <= LONGEST_PATH);
+        *path = Some(nowhere.unwrap_or_else(|| "/".to_owned()));
     }
 }
 

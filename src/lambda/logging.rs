@@ -22,7 +22,7 @@ pub(super) fn init(format: Option<&str>, level: Option<&str>) {
                 fmt::layer()
                     .json()
                     .flatten_event(true)
-                    .with_current_span(false)
+                    .with_current_span(true)
                     .with_span_list(false)
                     .with_target(false),
             )

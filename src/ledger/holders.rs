@@ -37,8 +37,8 @@ impl Holder {
     /// Returns the last time at which its source said anything of the id, a departure included.
     fn last_word(&self) -> Option<i64> {
         let said = self.holding.map(|holding| {
-            let times = [Some(holding.first), Some(holding.from), holding.regained, holding.until, holding.active];
-            times.into_iter().max().flatten()
+            let Holding { from, regained, until, active, inactive, first } = holding;
+            [Some(first), Some(from), regained, until, active, inactive].into_iter().max().flatten()
         });
         let departed = self.departures.iter().map(|departure| departure.rank).max();
         said.flatten().max(departed)

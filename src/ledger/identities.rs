@@ -35,6 +35,8 @@ pub struct KnownIdentity {
     pub external_ids: Vec<Held>,
     /// The last word "active", in milliseconds since 1970.
     pub active: Option<i64>,
+    /// The last word "inactive", in milliseconds since 1970.
+    pub inactive: Option<i64>,
     /// The first fact, in milliseconds since 1970.
     pub first: Option<i64>,
     /// Departures of this id.
@@ -227,7 +229,7 @@ impl Ledger {
                     _ if !record.late.is_superset(&unknown) => record.late.extend(unknown),
                     _ => break,
                 }
-                if self.save(&mut record).await? {
+                if self.close(&mut record, now).await? {
                     break;
                 }
             }
@@ -256,6 +258,7 @@ impl Ledger {
             unverified_emails: stored.identity.unverified_emails(),
             external_ids: stored.identity.external_ids(),
             active: stored.identity.active,
+            inactive: stored.identity.inactive,
             first: stored.identity.first,
             departures: stored.departures.into_iter().collect(),
         }))

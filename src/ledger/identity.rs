@@ -22,7 +22,7 @@ const MAX_STATEMENTS: usize = 40;
 /// Statements and texts of one trait of an id that are kept at most; with more the id is crowded.
 const MAX_KEPT: (usize, usize) = (100, 800);
 /// E-mail addresses taken from one statement.
-pub const MAX_EMAILS: usize = 20;
+pub const MAX_EMAILS: usize = 60;
 pub(super) const CROWDED: &str = "crowded";
 /// The set of an identity's departures.
 pub(super) const DEPARTURES: &str = "departures";
@@ -48,6 +48,9 @@ pub struct IdentityRecord {
     /// The last word "active".
     #[serde(default)]
     pub active: Option<i64>,
+    /// The last word "inactive".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inactive: Option<i64>,
     /// Whether something was said that no item holds any longer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub crowded: bool,
@@ -90,8 +93,18 @@ pub struct Holding {
     /// The id's last word "active"; `None` if there are other facts only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<i64>,
+    /// The id's last word "inactive".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inactive: Option<i64>,
     /// The id's first fact.
     pub first: i64,
+}
+
+impl Holding {
+    /// Returns whether the id's last word is "inactive". Whether it departed is another question.
+    pub fn is_inactive(&self) -> bool {
+        self.inactive.is_some() && self.inactive > self.active
+    }
 }
 
 /// An identity's item.
@@ -111,12 +124,15 @@ impl IdentityRecord {
     /// Records a fact that was said at `at`. Order does not matter.
     pub fn record(&mut self, fact: &IdentityFact, at: i64) {
         self.first = Some(self.first.map_or(at, |first| first.min(at)));
-        if fact.word == Word::Active {
-            self.active = self.active.max(Some(at));
+        match fact.word {
+            Word::Active => self.active = self.active.max(Some(at)),
+            Word::Inactive => self.inactive = self.inactive.max(Some(at)),
+            Word::Known => {}
         }
         let emails: Vec<String> = fact.person.emails().take(MAX_EMAILS).map(Email::canonical).collect();
         match fact.verified {
-            Verification::Verified => record(&mut self.emails, at, emails),
+            Verification::Complete if emails.is_empty() => insert(&mut self.emails, at, emails),
+            Verification::Verified | Verification::Complete => record(&mut self.emails, at, emails),
             Verification::Claimed => record(&mut self.claims, at, emails.into_iter().take(1).collect()),
             Verification::Confirms => {
                 self.confirmations.insert(at);
@@ -136,7 +152,7 @@ impl IdentityRecord {
     pub fn last_word(&self) -> Option<i64> {
         let said = [&self.emails, &self.external_ids, &self.claims];
         let last = said.into_iter().filter_map(|statements| statements.last()).map(|statement| statement.at).max();
-        last.max(self.active).max(self.first).max(self.confirmations.last().copied())
+        last.max(self.active).max(self.inactive).max(self.first).max(self.confirmations.last().copied())
     }
 
     /// Returns the verified e-mail addresses, current and former.
@@ -166,8 +182,8 @@ impl IdentityRecord {
     /// Returns what the items of this id's traits are to say about it.
     pub fn holdings(&self, source: &str) -> BTreeMap<TraitKey, Holding> {
         let Some(first) = self.first else { return BTreeMap::new() };
-        let active = self.active;
-        let holding = |Held { from, regained, until, .. }| Holding { from, regained, until, active, first };
+        let (active, inactive) = (self.active, self.inactive);
+        let holding = |Held { from, regained, until, .. }| Holding { from, regained, until, active, inactive, first };
         let emails = self.emails().into_iter().map(|held| (TraitKey::email(&held.text), holding(held)));
         let external = self.external_ids().into_iter();
         let external = external.map(|held| (TraitKey::external_id(source, &held.text), holding(held)));
@@ -185,11 +201,15 @@ impl IdentityRecord {
     }
 }
 
-/// Adds a statement, in order. Two at the same time add up: both were said.
+/// Adds a statement that names something.
 fn record(statements: &mut Vec<Statement>, at: i64, texts: Vec<String>) {
-    if texts.is_empty() {
-        return;
+    if !texts.is_empty() {
+        insert(statements, at, texts);
     }
+}
+
+/// Adds a statement, in order. Two at the same time add up: both were said.
+fn insert(statements: &mut Vec<Statement>, at: i64, texts: Vec<String>) {
     match statements.binary_search_by_key(&at, |statement| statement.at) {
         Ok(known) => {
             let known = &mut statements[known].texts;

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     departure::{Departure, Event},
+    notification::{Notification, Occasion},
     outcome::{Outcome, ProviderResult, Status},
     verdict::{MAX_AHEAD, RaisedVeto, Release, Verdict, Veto},
 };
@@ -67,7 +68,7 @@ pub struct Record {
     /// Whether its event id was known with another person or another time.
     #[serde(default)]
     pub event_id_reused: bool,
-    /// Whether it follows the person's creation by a SCIM client within an hour.
+    /// Whether it follows the person's creation by a SCIM client within an hour, or deletes a user whom the client had created again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub right_after_creation: bool,
     /// Whether it waits for the identity facts of its delivery to be stored.
@@ -118,6 +119,12 @@ pub struct Record {
     /// What people did about it.
     #[serde(default)]
     pub history: Vec<OperatorAction>,
+    /// Number of notifications about it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub notifications: u32,
+    /// What people were to know of it when a run or a decision ended last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noted: Option<Occasion>,
 }
 
 /// What is true at one provider.
@@ -213,6 +220,8 @@ impl Record {
             providers: BTreeMap::new(),
             lease: None,
             history: Vec::new(),
+            notifications: 0,
+            noted: None,
         }
     }
 
@@ -359,6 +368,15 @@ impl Record {
         }
     }
 
+    /// Returns the notification about what became of it since a run or a decision ended last, if that is one of those wanted.
+    pub(crate) fn notify(&mut self, wanted: &BTreeSet<Occasion>, now: OffsetDateTime) -> Option<Notification> {
+        let occasion = self.occasion();
+        let is_new = std::mem::replace(&mut self.noted, occasion) != occasion;
+        let about = occasion.filter(|about| is_new && wanted.contains(about))?;
+        self.notifications = self.notifications.saturating_add(1);
+        Some(Notification::of(self, about, self.notifications, now))
+    }
+
     /// Returns whether a veto stood at the last judgement.
     pub fn has_veto(&self, veto: Veto) -> bool {
         self.vetoes.iter().flatten().any(|standing| standing.veto == veto)
@@ -369,6 +387,11 @@ impl Record {
         let standing = self.vetoes.iter().flatten();
         standing.filter(|standing| !self.release.overrides(standing)).map(|standing| standing.veto).collect()
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Whether a removal that was begun may have worked all the same.

@@ -132,3 +132,40 @@ async fn calls_in_flight_to_one_provider_are_bounded_and_all_are_made() {
     assert!(made.iter().all(Result::is_ok));
     assert_eq!(most.load(Ordering::SeqCst), 32);
 }
+
+#[tokio::test]
+async fn connection_that_is_begun_early_is_used_by_calls_and_carries_nothing_else() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let (connections, requests) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let counts = (connections.clone(), requests.clone());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (connections, requests) = counts.clone();
+            connections.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                use tokio::io::{AsyncReadExt, AsyncWriteExt};
+                let mut request = [0; 1024];
+                while stream.read(&mut request).await.is_ok_and(|bytes| bytes > 0) {
+                    requests.fetch_add(1, Ordering::Relaxed);
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+                }
+            });
+        }
+    });
+    let counted = || (connections.load(Ordering::Relaxed), requests.load(Ordering::Relaxed));
+    let client = Client::new(None, false).unwrap();
+    client.connect_early([base.join("/a").unwrap(), base.join("/b").unwrap()]);
+    while connections.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let limits = Limits { timeout: Duration::from_secs(5), attempts: 1 };
+    let http = Http::new(client, base, limits, Instant::now() + Duration::from_secs(20));
+    let call = || http.get(&["x"]).read(|response| Ok(response.status()));
+    assert_eq!(call().await.unwrap(), 200);
+    assert_eq!(counted(), (1, 1));
+    // Two at once, and then time for whatever still waits for a connection.
+    assert_eq!(tokio::join!(call(), call()), (Ok(200), Ok(200)));
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!(counted(), (2, 3));
+}

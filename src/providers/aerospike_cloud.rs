@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, SecretKey, Setting,
-    Tenant,
+    Tenant, Urls,
     pages::{Page, Pages, Total},
     settings,
 };
@@ -25,6 +25,9 @@ const PAGE: usize = 100;
 const ERROR_TYPES: &str = "urn:aerospike:errors:";
 const NOT_FOUND: &str = "resource:not-found";
 const TOKEN_URL: &str = "https://auth.control.aerospike.cloud/oauth/token";
+
+/// The vendor's base URL.
+const BASE_URL: &str = "https://api.aerospike.cloud/v2";
 
 /// The kind in the registry.
 pub(super) const KIND: ProviderKind = ProviderKind {
@@ -62,16 +65,26 @@ pub(super) struct AerospikeCloud {
     tokens: Tokens,
 }
 
+impl Settings {
+    fn token_url(&self) -> &str {
+        self.token_url.as_ref().map_or(TOKEN_URL, |url| url.url().as_str())
+    }
+}
+
 impl Product for Settings {
+    fn urls(&self) -> Urls {
+        Urls { token: vec![self.token_url().to_owned()], ..Urls::base(BASE_URL) }
+    }
+
     fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError> {
         let tokens = if secret.has("access_token") {
             Tokens::Fixed(secret.text("access_token")?)
         } else {
-            let url = self.token_url.as_ref().map_or(TOKEN_URL, |url| url.url().as_str());
+            let url = self.token_url();
             let (id, secret) = (secret.text("client_id")?, secret.text("client_secret")?);
             Tokens::Fetched(Client::new(url, Shows::Secret { id, secret, send: SendClient::Json }))
         };
-        Ok(Tenant::only("https://api.aerospike.cloud/v2", AerospikeCloud { tokens }))
+        Ok(Tenant::only(BASE_URL, AerospikeCloud { tokens }))
     }
 }
 

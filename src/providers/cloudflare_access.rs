@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, SecretKey, Setting,
-    Tenant,
+    Tenant, Urls,
     pages::{Page, Pages, Total},
     settings,
 };
@@ -24,6 +24,9 @@ const PAGE: usize = 100;
 const LONGEST_ID: usize = 36;
 /// What an error's message contains if the user is gone; no code is documented for it.
 const NOT_FOUND: &str = "not_found";
+
+/// The vendor's base URL.
+const BASE_URL: &str = "https://api.cloudflare.com/client/v4";
 
 /// The kind in the registry.
 pub(super) const KIND: ProviderKind = ProviderKind {
@@ -94,6 +97,10 @@ enum Login {
 }
 
 impl Product for Settings {
+    fn urls(&self) -> Urls {
+        Urls::base(BASE_URL)
+    }
+
     fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError> {
         let login = if secret.has("api_key") && !secret.has("api_token") {
             Login::GlobalKey { email: secret.text("email")?, key: secret.text("api_key")? }
@@ -101,7 +108,7 @@ impl Product for Settings {
             Login::Token(secret.text("api_token")?)
         };
         let provider = CloudflareAccess { account: self.account_id.clone(), login };
-        Ok(Tenant::only("https://api.cloudflare.com/client/v4", provider))
+        Ok(Tenant::only(BASE_URL, provider))
     }
 }
 

@@ -32,69 +32,12 @@ mod vendor;
 
 use spec::Spec;
 
-macro_rules! kinds {
-    ($($name:ident),* $(,)?) => {
-        &[$((stringify!($name), include_str!(concat!("kinds/", stringify!($name), ".toml")))),*]
-    };
-}
-
 /// The largest file of one's own that is read, in bytes.
 const LARGEST_FILE: u64 = 1024 * 1024;
 
-/// The files that are built in, by the name of their kind.
-const BUILT_IN: &[(&str, &str)] = kinds![
-    airtable_enterprise,
-    anthropic,
-    asana,
-    atlassian_managed,
-    atlassian_org,
-    auth0,
-    box,
-    buildkite,
-    cloudflare_members,
-    databricks_account,
-    databricks_workspace,
-    datadog_user,
-    docker_hub_org,
-    docker_hub_scim,
-    dropbox_team,
-    entra,
-    fastly_user,
-    figma,
-    github_org_member,
-    github_scim,
-    gitlab_group_member,
-    gitlab_instance,
-    google_workspace,
-    grafana_org,
-    hcp,
-    heroku_team,
-    hubspot,
-    launchdarkly,
-    linear,
-    miro,
-    mongodb_atlas_org,
-    netlify_team_member,
-    new_relic,
-    notion,
-    okta,
-    onepassword_users,
-    openai,
-    opsgenie_user,
-    pagerduty_user,
-    postman,
-    salesforce,
-    scim,
-    sendgrid,
-    sentry_org_member,
-    slack,
-    snowflake,
-    tailscale_user,
-    terraform_cloud,
-    vercel_team_member,
-    zendesk,
-    zoom,
-];
+/// The files that are built in, as JSON, each with the name of its kind; sorted. `build.rs` makes them of `kinds/*.toml`, and a
+/// test checks them as one's own are checked.
+const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/kinds.rs"));
 
 /// The built-in kinds that were read. Each is kept for good: it is read once per process.
 static READ: LazyLock<Mutex<BTreeMap<&'static str, &'static ProviderKind>>> = LazyLock::new(Mutex::default);
@@ -134,7 +77,7 @@ pub(super) fn known(name: &str, folder: Option<&Path>) -> Result<Option<&'static
         if let Some(kind) = read.get(name) {
             return Ok(Some(kind));
         }
-        let kind = kind(name, text, &format!("{name}.toml"))?;
+        let kind = kind(name, built_in(text).map_err(Diagnostics::one)?);
         read.insert(name, kind);
         return Ok(Some(kind));
     }
@@ -143,7 +86,7 @@ pub(super) fn known(name: &str, folder: Option<&Path>) -> Result<Option<&'static
     let Some(folder) = folder.filter(|_| !name.is_empty() && name.chars().all(plain)) else { return Ok(None) };
     let file = format!("providers/{name}.toml");
     match read(&folder.join(&file)) {
-        Ok(text) => kind(name, &text, &file).map(Some),
+        Ok(text) => own_kind(name, &text, &file).map(Some),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Diagnostics::one(format!("cannot read {file}: {error}"))),
     }
@@ -190,14 +133,33 @@ pub(super) fn own(folder: &Path) -> Result<Vec<&'static ProviderKind>, Diagnosti
     if errors.is_empty() { Ok(kinds) } else { Err(errors) }
 }
 
-/// Reads a kind's file. A kind lives as long as the process, as those in Rust do.
-fn kind(name: &str, text: &str, file: &str) -> Result<&'static ProviderKind, Diagnostics> {
-    let built_in = |name: &str| BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
-    let spec = check::parse(text, built_in).map_err(|errors| errors.within(file))?;
+/// Makes a kind of a file of one's own.
+fn own_kind(name: &str, text: &str, file: &str) -> Result<&'static ProviderKind, Diagnostics> {
+    let spec = check::parse(text, like).map_err(|errors| errors.within(file))?;
+    Ok(kind(name, spec))
+}
+
+/// Reads a built-in file.
+fn built_in(text: &str) -> Result<Spec, String> {
+    let spec: Spec = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    Ok(match spec.like.as_deref().and_then(like) {
+        Some(other) => spec.over(other),
+        None => spec,
+    })
+}
+
+/// The built-in kind of this name, if it is like no other: what another can be like.
+fn like(name: &str) -> Option<Spec> {
+    let (_, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
+    serde_json::from_str(text).ok().filter(|spec: &Spec| spec.like.is_none())
+}
+
+/// Makes a kind of what its file says. It lives as long as the process, as those in Rust do.
+fn kind(name: &str, spec: Spec) -> &'static ProviderKind {
     let kind: &'static Kind = Box::leak(Box::new(Kind { spec }));
     let inferred = kind.spec.status == Confidence::PartlyInferred;
     let placed = kind.spec.http.as_ref().is_some_and(|http| http.base_url.is_some());
-    Ok(Box::leak(Box::new(ProviderKind {
+    Box::leak(Box::new(ProviderKind {
         name: String::leak(name.to_owned()),
         title: &kind.spec.title,
         page: &kind.spec.page,
@@ -216,5 +178,5 @@ fn kind(name: &str, text: &str, file: &str) -> Result<&'static ProviderKind, Dia
             (false, false) => &["base_url"],
         },
         configure: Configure::Data(kind),
-    })))
+    }))
 }

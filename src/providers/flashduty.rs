@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, SecretKey, Setting,
-    SettingForm, Tenant,
+    SettingForm, Tenant, Urls,
     pages::{Page, Pages, Total},
     settings,
 };
@@ -22,6 +22,9 @@ use crate::{
 
 /// The documented maximum of `limit`.
 const PAGE: usize = 100;
+
+/// The vendor's base URL.
+const BASE_URL: &str = "https://api.flashcat.cloud";
 
 /// The kind in the registry.
 pub(super) const KIND: ProviderKind = ProviderKind {
@@ -69,13 +72,17 @@ pub(super) struct Flashduty {
 }
 
 impl Product for Settings {
+    fn urls(&self) -> Urls {
+        Urls::base(BASE_URL)
+    }
+
     fn known_by(&self) -> KnownBy {
         self.known_by
     }
 
     fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError> {
         let provider = Flashduty { app_key: secret.text("app_key")?, force: self.force };
-        Ok(Tenant::only("https://api.flashcat.cloud", provider))
+        Ok(Tenant::only(BASE_URL, provider))
     }
 }
 

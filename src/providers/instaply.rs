@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, SecretKey, Tenant,
+    Account, Action, Confidence, Configure, LookUp, Product, Provider, ProviderKind, Removal, SecretKey, Tenant, Urls,
     settings,
 };
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
 
 /// The whole of the documented response for an address that the organization does not have.
 const NOT_FOUND: &str = "User not found in organization";
+
+/// The vendor's base URL.
+const BASE_URL: &str = "https://me.instaply.com";
 
 /// The kind in the registry.
 pub(super) const KIND: ProviderKind = ProviderKind {
@@ -47,9 +50,13 @@ pub(super) struct Instaply {
 }
 
 impl Product for Settings {
+    fn urls(&self) -> Urls {
+        Urls::base(BASE_URL)
+    }
+
     fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError> {
         let provider = Instaply { token: secret.text("token")? };
-        Ok(Tenant::only("https://me.instaply.com", provider))
+        Ok(Tenant::only(BASE_URL, provider))
     }
 }
 

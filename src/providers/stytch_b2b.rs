@@ -8,7 +8,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     Account, Action, Confidence, Configure, Hold, LookUp, Product, Provider, ProviderKind, Removal, SecretKey, Setting,
-    SettingForm, Tenant, settings,
+    SettingForm, Tenant, Urls, settings,
 };
 use crate::{
     outbound::{Http, Response},
@@ -22,6 +22,9 @@ const GONE: [&str; 2] = ["member_not_found", "member_does_not_exist_in_organizat
 /// A member who may sign in past the organization's settings, when all else fails.
 const BREAK_GLASS: Hold =
     Hold { reason: "break_glass", detail: "this is the organization's emergency account (is_breakglass)" };
+
+/// The base URL of live projects. Only the secret tells them from test projects.
+const BASE_URL: &str = "https://api.stytch.com";
 
 /// The kind in the registry.
 pub(super) const KIND: ProviderKind = ProviderKind {
@@ -92,6 +95,10 @@ pub(super) struct StytchB2b {
 }
 
 impl Product for Settings {
+    fn urls(&self) -> Urls {
+        Urls::base(BASE_URL)
+    }
+
     fn known_by(&self) -> KnownBy {
         self.known_by
     }
@@ -99,7 +106,7 @@ impl Product for Settings {
     fn connect(&self, keys: &Secret) -> Result<Vec<Tenant>, SecretError> {
         let (project_id, secret) = (keys.text("project_id")?, keys.text("secret")?);
         let live = project_id.expose_secret().starts_with("project-live-");
-        let base_url = if live { "https://api.stytch.com" } else { "https://test.stytch.com" };
+        let base_url = if live { BASE_URL } else { "https://test.stytch.com" };
         let tenant = |organization: &String| Tenant {
             scope: Some(organization.clone()),
             base_url: base_url.into(),

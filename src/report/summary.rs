@@ -77,6 +77,8 @@ mod tests {
             reasons: Vec::new(),
             duplicate: false,
             providers: vec![result],
+            mode: crate::config::Mode::Live,
+            received_at: time::OffsetDateTime::UNIX_EPOCH,
         }
     }
 

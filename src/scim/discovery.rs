@@ -55,7 +55,7 @@ pub(super) fn schemas(base: &str, has_employee_number: bool) -> Vec<Value> {
             attribute(json!({"name": "familyName", "description": "Family name"})),
         ]}),
         json!({"name": "displayName", "description": "The name as it is shown"}),
-        json!({"type": "boolean", "name": "active", "description": "Whether the person is active; one who no longer is has left"}),
+        json!({"type": "boolean", "required": true, "name": "active", "description": "Whether the person is active; one who no longer is has left"}),
         json!({"type": "complex", "multiValued": true, "name": "emails", "description": "E-mail addresses", "subAttributes": [
             attribute(json!({"name": "value", "description": "The address"})),
             attribute(json!({"name": "type", "description": "What it is for", "canonicalValues": ["work", "home", "other"]})),

@@ -43,6 +43,13 @@ pub struct Route {
     rest: Vec<String>,
 }
 
+impl Route {
+    /// Returns a path below the same source at which there is nothing.
+    pub fn nowhere(&self) -> String {
+        format!("{}/-", self.base)
+    }
+}
+
 /// Returns where a path goes; `None` if it is not SCIM's. Case, doubled and trailing slashes and a stage do not matter.
 pub fn route(path: &str) -> Option<Route> {
     let segments: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();

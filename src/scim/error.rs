@@ -46,6 +46,9 @@ pub enum ScimError {
     /// The body is larger than the limit, in bytes.
     #[error("a body may have {0} bytes")]
     TooLarge(usize),
+    /// The token does not match, and the secret cannot be read again yet.
+    #[error("the token does not match; it may be newer than the one that was read last: try again later, or check it")]
+    TokenMayBeNewer,
     /// The time ran out, a token cannot be checked now, or work is left without durable storage.
     #[error("{LATER}")]
     Unavailable,
@@ -60,6 +63,7 @@ impl From<&Problem> for ScimError {
             Problem::Unverified => Self::Unauthorized,
             Problem::TooLarge(limit) => Self::TooLarge(*limit),
             Problem::NotFound => Self::NotFound,
+            Problem::KeyMayBeNewer => Self::TokenMayBeNewer,
             _ => Self::Unavailable,
         }
     }
@@ -79,7 +83,7 @@ impl ScimError {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Unavailable | Self::Ledger(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TokenMayBeNewer | Self::Unavailable | Self::Ledger(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -113,7 +117,7 @@ impl ScimError {
             Self::MethodNotAllowed(methods) => (header::ALLOW, *methods),
             Self::Unauthorized => (header::WWW_AUTHENTICATE, "Bearer"),
             // Whole seconds: Okta reads nothing else.
-            Self::Unavailable | Self::Ledger(_) => (header::RETRY_AFTER, RETRY_AFTER),
+            Self::TokenMayBeNewer | Self::Unavailable | Self::Ledger(_) => (header::RETRY_AFTER, RETRY_AFTER),
             _ => return answer,
         };
         answer.headers_mut().insert(name, header::HeaderValue::from_static(value));

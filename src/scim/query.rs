@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     ScimError,
     patch::holds,
-    path::{Attribute, CORE, ENTERPRISE, Filter, Path, Scalar, Term},
+    path::{Attribute, ENTERPRISE, Filter, Path, Scalar, Term, bare},
     storage::{Storage, StoredUser},
 };
 use crate::person::Email;
@@ -76,6 +76,10 @@ async fn find(filter: &Filter, storage: Storage<'_>) -> Result<Vec<StoredUser>, 
         if !found.is_empty() {
             break;
         }
+    }
+    // A name has one owner: an inactive user may have it still whom another one followed.
+    if filter.0.iter().any(|term| term.path.attribute == Attribute::UserName) {
+        found.truncate(1);
     }
     Ok(found)
 }
@@ -157,7 +161,7 @@ fn selects(term: &Term, stored: &StoredUser) -> bool {
         Attribute::Id => stored.id == text,
         Attribute::UserName => stored.has_name(text),
         Attribute::ExternalId => stored.has_external_id(text),
-        Attribute::Active => value.as_ref().and_then(Scalar::truth) == Some(user.active.unwrap_or(stored.is_active)),
+        Attribute::Active => value.as_ref().and_then(Scalar::truth) == Some(stored.is_active),
         Attribute::Emails => user.emails.iter().any(|email| {
             let is_meant = path.elements.iter().all(|condition| holds(condition, email));
             let is_equal = value.as_ref().is_none_or(|value| match path.sub.as_deref() {
@@ -170,12 +174,6 @@ fn selects(term: &Term, stored: &StoredUser) -> bool {
         // Not kept: nobody has one.
         _ => false,
     }
-}
-
-/// A resource's attribute as a client names it, in lower case: with the schema in front of it, or without.
-fn bare(name: &str) -> &str {
-    let core = CORE.to_ascii_lowercase();
-    name.strip_prefix(&core).and_then(|rest| rest.strip_prefix(':')).unwrap_or(name)
 }
 
 fn only(resource: Map<String, Value>, wanted: &[String]) -> Map<String, Value> {

@@ -41,6 +41,10 @@ pub(super) struct StoredUser {
     pub(super) posted: OffsetDateTime,
     /// Number of departures that were recorded of the user.
     pub(super) departures: u32,
+    /// Whether a POST made the user active again, or an inactive one got another external id: perhaps for another person, whose object at the identity provider is not the one that
+    /// the user had before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) was_restored: bool,
 }
 
 /// An item that says which users have a user name or an external id. One whose user has it no longer is void.
@@ -50,11 +54,11 @@ pub(super) struct Claim {
     ids: Vec<String>,
 }
 
-/// The users who have a user name or an external id, and the items that say so.
+/// The users who have or had a user name or an external id, and the items that say so.
 pub(super) struct Claimed {
     name: Claim,
     external_id: Option<Claim>,
-    pub(super) users: Vec<StoredUser>,
+    users: Vec<StoredUser>,
 }
 
 /// The users of one source.
@@ -70,7 +74,8 @@ impl StoredUser {
         if item.source.is_none() {
             return Ok(None);
         }
-        let user: Self = serde_json::from_str(&item.document).map_err(|_| LedgerError::Unreadable("user"))?;
+        let mut user: Self = serde_json::from_str(&item.document).map_err(|_| LedgerError::Unreadable("user"))?;
+        user.user.active.get_or_insert(user.is_active);
         Ok(Some(Self { version: item.version, ..user }))
     }
 
@@ -84,9 +89,19 @@ impl StoredUser {
 }
 
 impl Claimed {
-    /// Returns the user who has this name.
-    pub(super) fn named(&self, name: &str) -> Option<&StoredUser> {
-        self.users.iter().find(|user| user.has_name(name))
+    /// Returns the active user who has this name. Inactive ones may have it as well.
+    pub(super) fn active(&self, name: &str) -> Option<&StoredUser> {
+        self.users.iter().find(|user| user.is_active && user.has_name(name))
+    }
+
+    /// Returns the inactive user whom a POST of `user` means: the one of this external id, whatever the name (Okta renames so); or the
+    /// one of this name, unless both have an external id and these differ: a new person may have inherited the name.
+    pub(super) fn inactive(&self, user: &User) -> Option<&StoredUser> {
+        let inactive = || self.users.iter().filter(|known| !known.is_active);
+        let has_id = |known: &&StoredUser| user.external_id.as_deref().is_some_and(|id| known.has_external_id(id));
+        let is_one_unknown = |known: &&StoredUser| user.external_id.is_none() || known.user.external_id.is_none();
+        let named = || inactive().filter(|known| known.has_name(&user.user_name));
+        named().find(has_id).or_else(|| inactive().find(has_id)).or_else(|| named().find(is_one_unknown))
     }
 }
 
@@ -141,7 +156,14 @@ impl<'a> Storage<'a> {
     async fn of_claim(&self, item: String) -> Result<Vec<StoredUser>, LedgerError> {
         let items = self.ledger.store().read(&BTreeSet::from([item.clone()])).await?;
         let claim = Claim::read(item, &items)?;
-        self.of_items(claim.ids.iter().map(|id| self.user_item(id)).collect()).await
+        self.of_ids(claim.ids.iter()).await
+    }
+
+    /// Returns the users of these ids: the active ones first, and as the ids are ordered.
+    async fn of_ids(&self, ids: impl Iterator<Item = &String> + Clone) -> Result<Vec<StoredUser>, LedgerError> {
+        let mut users = self.of_items(ids.clone().map(|id| self.user_item(id)).collect()).await?;
+        users.sort_by_key(|user| (!user.is_active, ids.clone().position(|id| *id == user.id)));
+        Ok(users)
     }
 
     /// Returns the users whom the identity map knows by this address; `None` if it holds too many ids to be sure.
@@ -167,7 +189,7 @@ impl<'a> Storage<'a> {
         let name = Claim::read(name, &items)?;
         let external_id = external_id.map(|item| Claim::read(item, &items)).transpose()?;
         let ids = name.ids.iter().chain(external_id.iter().flat_map(|claim| &claim.ids));
-        let users = self.of_items(ids.map(|id| self.user_item(id)).collect()).await?;
+        let users = self.of_ids(ids).await?;
         Ok(Claimed { name, external_id, users })
     }
 
@@ -183,8 +205,13 @@ impl<'a> Storage<'a> {
         };
         let mut changes = vec![Change::Swap { item, expected: user.version }];
         if let Some(claimed) = claimed {
-            let claims = [&claimed.name].into_iter().chain(&claimed.external_id);
-            changes.extend(claims.map(|claim| claim.write(&user.id)).collect::<Result<Vec<_>, _>>()?);
+            // An inactive user never takes a name away from an active one.
+            let before = claimed.active(&user.user.user_name).filter(|_| !user.is_active);
+            let named: Vec<_> = before.into_iter().map(|before| before.id.as_str()).chain([user.id.as_str()]).collect();
+            changes.push(claimed.name.write(&named)?);
+            if let Some(claim) = &claimed.external_id {
+                changes.push(claim.write(&[&user.id])?);
+            }
         }
         Ok(changes)
     }
@@ -209,10 +236,10 @@ impl Claim {
         Ok(Self { item, version: stored.version, ids })
     }
 
-    /// Returns the change by which a user claims it, before those who had it.
-    fn write(&self, id: &str) -> Result<Change, LedgerError> {
-        let others = self.ids.iter().map(String::as_str).filter(|other| *other != id);
-        let ids: Vec<_> = [id].into_iter().chain(others).take(MAX_CLAIMS).collect();
+    /// Returns the change by which users claim it, before those who had it.
+    fn write(&self, first: &[&str]) -> Result<Change, LedgerError> {
+        let others = self.ids.iter().map(String::as_str).filter(|other| !first.contains(other));
+        let ids: Vec<_> = first.iter().copied().chain(others).take(MAX_CLAIMS).collect();
         let document = serde_json::to_string(&ids).map_err(|_| LedgerError::Unreadable("claim"))?;
         let item = Item { id: self.item.clone(), version: self.version + 1, document, ..Item::default() };
         Ok(Change::Swap { item, expected: self.version })

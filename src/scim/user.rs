@@ -25,7 +25,7 @@ pub struct User {
     /// The identity provider's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
-    /// Whether the user is active, as it is shown; `None` if the client unset it.
+    /// Whether the user is active; `None` as long as nobody said.
     pub active: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) display_name: Option<String>,
@@ -80,45 +80,46 @@ impl Name {
         }
     }
 
-    /// Writes the parts that an object names; null removes all.
-    pub(super) fn write(&mut self, value: &Value) -> Result<(), ScimError> {
-        let Value::Object(parts) = value else {
+    /// Writes the parts that an object names; null removes all. A value of another type is passed over.
+    pub(super) fn write(&mut self, value: &Value) {
+        if value.is_null() {
             *self = Self::default();
-            return if value.is_null() { Ok(()) } else { Err(ScimError::InvalidValue("name")) };
-        };
-        for (key, value) in parts {
+        }
+        for (key, value) in value.as_object().into_iter().flatten() {
             if let Some(part) = self.part(&key.to_ascii_lowercase()) {
-                *part = text("name", value)?;
+                display(part, value);
             }
         }
-        Ok(())
     }
 }
 
 impl UserEmail {
-    /// Reads an element. Entra's older form is a bare text.
-    fn read(value: &Value) -> Result<Option<Self>, ScimError> {
+    /// Reads an element. Entra's older form is a bare text. One without a usable address or with a type that cannot be read is none:
+    /// it might be a private address.
+    fn read(value: &Value) -> Option<Self> {
         let mut email = Self::default();
         match value {
             Value::Object(fields) => {
                 for (key, value) in fields {
-                    email.write(&key.to_ascii_lowercase(), value)?;
+                    let is_written = email.write(&key.to_ascii_lowercase(), value);
+                    is_written.then_some(())?;
                 }
             }
-            value => email.write("value", value)?,
+            value => _ = email.write("value", value),
         }
-        Ok((!email.value.is_empty()).then_some(email))
+        (!email.value.is_empty()).then_some(email)
     }
 
-    /// Writes a sub-attribute, named in lower case.
-    pub(super) fn write(&mut self, sub: &str, value: &Value) -> Result<(), ScimError> {
-        match sub {
-            "value" => self.value = text("emails.value", value)?.unwrap_or_default(),
-            "type" => self.r#type = text("emails.type", value)?,
-            "primary" => self.primary = boolean("emails.primary", value)?,
+    /// Writes a sub-attribute, named in lower case. Returns `false` for a value or type that cannot be used: then nothing is written.
+    pub(super) fn write(&mut self, sub: &str, value: &Value) -> bool {
+        match (sub, text("emails", value)) {
+            ("value", Ok(text)) => self.value = text.unwrap_or_default(),
+            ("type", Ok(text)) => self.r#type = text,
+            ("value" | "type", Err(_)) => return false,
+            ("primary", _) => self.primary = boolean("emails.primary", value).unwrap_or_default(),
             _ => {}
         }
-        Ok(())
+        true
     }
 
     fn is_primary(&self) -> bool {
@@ -132,10 +133,11 @@ impl UserEmail {
 
 impl User {
     /// Writes what a resource says of the attributes that are kept. What it does not name stays; so do `active` and `emails`
-    /// where they are null, as JumpCloud sends them.
+    /// where they are null, as JumpCloud sends them. A value that cannot be used is passed over, or cut, if nothing depends on it: a
+    /// departure must not be lost for it.
     ///
     /// # Errors
-    /// [`ScimError::InvalidSyntax`], or [`ScimError::InvalidValue`] for the first attribute that has another type.
+    /// [`ScimError::InvalidSyntax`], or [`ScimError::InvalidValue`] of `userName` or `active`.
     pub fn write(&mut self, resource: &Value) -> Result<(), ScimError> {
         let Value::Object(fields) = resource else { return Err(ScimError::InvalidSyntax("it is not an object")) };
         let mut seen = BTreeSet::new();
@@ -152,25 +154,24 @@ impl User {
     fn write_attribute(&mut self, key: &str, value: &Value) -> Result<(), ScimError> {
         match key {
             "username" => self.user_name = required(value)?,
-            "externalid" => self.external_id = text("externalId", value)?,
+            "externalid" => identifier(&mut self.external_id, value),
             "active" => self.active = boolean("active", value)?.or(self.active),
-            "displayname" => self.display_name = text("displayName", value)?,
-            "name" => self.name.write(value)?,
-            "emails" if !value.is_null() => self.emails = emails(value)?,
-            key if key.eq_ignore_ascii_case(ENTERPRISE) => self.write_enterprise(value)?,
+            "displayname" => display(&mut self.display_name, value),
+            "name" => self.name.write(value),
+            "emails" if !value.is_null() => self.emails = emails(value),
+            key if key.eq_ignore_ascii_case(ENTERPRISE) => self.write_enterprise(value),
             _ => {}
         }
         Ok(())
     }
 
     /// Writes what the enterprise extension's object says.
-    pub(super) fn write_enterprise(&mut self, value: &Value) -> Result<(), ScimError> {
+    pub(super) fn write_enterprise(&mut self, value: &Value) {
         for (key, value) in value.as_object().into_iter().flatten() {
             if key.eq_ignore_ascii_case("employeeNumber") {
-                self.employee_number = text("employeeNumber", value)?;
+                identifier(&mut self.employee_number, value);
             }
         }
-        Ok(())
     }
 
     /// Returns the addresses that say whose account it is: primary ones, those at work and untyped ones, then the user name.
@@ -224,8 +225,21 @@ pub(super) fn required(value: &Value) -> Result<String, ScimError> {
     text("userName", value)?.ok_or(ScimError::InvalidValue("userName"))
 }
 
+/// Writes a text that is only shown: one that is too long is cut. A value of another type is passed over.
+pub(super) fn display(field: &mut Option<String>, value: &Value) {
+    let cut = value.as_str().map(|text| Value::from(&text[..text.floor_char_boundary(MAX_TEXT)]));
+    identifier(field, cut.as_ref().unwrap_or(value));
+}
+
+/// Writes a text by which a person is known. One that is too long, or a value of another type, is passed over.
+pub(super) fn identifier(field: &mut Option<String>, value: &Value) {
+    if let Ok(text) = text("text", value) {
+        *field = text;
+    }
+}
+
 /// Reads a text; null and an empty one are none. Some clients write a number as a number.
-pub(super) fn text(name: &'static str, value: &Value) -> Result<Option<String>, ScimError> {
+fn text(name: &'static str, value: &Value) -> Result<Option<String>, ScimError> {
     let text = match value {
         Value::Null => return Ok(None),
         Value::String(text) => text.clone(),
@@ -249,14 +263,17 @@ pub(super) fn boolean(name: &'static str, value: &Value) -> Result<Option<bool>,
 }
 
 /// Reads the list `emails`, or its one element.
-pub(super) fn emails(value: &Value) -> Result<Vec<UserEmail>, ScimError> {
-    let list = match value {
+pub(super) fn emails(value: &Value) -> Vec<UserEmail> {
+    elements(value).iter().filter_map(UserEmail::read).take(MAX_EMAILS).collect()
+}
+
+/// Returns the elements of a list; a value that is not a list is its one element.
+pub(super) fn elements(value: &Value) -> &[Value] {
+    match value {
         Value::Null => &[],
-        Value::Array(list) => list.as_slice(),
+        Value::Array(list) => list,
         one => std::slice::from_ref(one),
-    };
-    let read = list.iter().take(MAX_EMAILS).map(UserEmail::read).collect::<Result<Vec<_>, _>>()?;
-    Ok(read.into_iter().flatten().collect())
+    }
 }
 
 #[cfg(test)]
@@ -295,26 +312,55 @@ mod tests {
     }
 
     #[test]
-    fn value_of_another_type_is_refused_by_its_attribute() {
-        for (field, value, name) in [
-            ("userName", json!(null), "userName"),
-            ("userName", json!(" "), "userName"),
-            ("userName", json!({}), "userName"),
-            ("active", json!("yes"), "active"),
-            ("active", json!(0), "active"),
-            ("active", json!([true]), "active"),
-            ("name", json!("Ann"), "name"),
-            ("displayName", json!("x".repeat(2000)), "displayName"),
-            ("emails", json!([{"value": {}}]), "emails.value"),
-            ("emails", json!([{"value": "a@example.com", "primary": "maybe"}]), "emails.primary"),
+    fn user_name_or_active_that_cannot_be_read_is_refused() {
+        for (field, value) in [
+            ("userName", json!(null)),
+            ("userName", json!(" ")),
+            ("userName", json!({})),
+            ("userName", json!("x".repeat(2000))),
+            ("active", json!("yes")),
+            ("active", json!("")),
+            ("active", json!(0)),
+            ("active", json!([true])),
         ] {
             let mut sent = json!({"userName": "ann"});
             sent[field] = value;
-            assert_eq!(user(sent.clone()).unwrap_err(), ScimError::InvalidValue(name), "{sent}");
+            assert_eq!(user(sent.clone()).unwrap_err(), ScimError::InvalidValue(field), "{sent}");
         }
         assert_eq!(user(json!({})).unwrap_err(), ScimError::InvalidValue("userName"));
         assert!(matches!(user(json!([])), Err(ScimError::InvalidSyntax(_))));
         assert!(matches!(user(json!({"userName": "a", "username": "b"})), Err(ScimError::InvalidSyntax(_))));
+    }
+
+    #[test]
+    fn value_that_cannot_be_used_is_passed_over_or_cut_and_the_rest_is_written() {
+        let known = json!({
+            "userName": "ann", "externalId": "7", "displayName": "Ann", "name": {"givenName": "Ann"},
+            "emails": [{"value": "a@example.com"}], ENTERPRISE: {"employeeNumber": "1"},
+        });
+        for (field, value) in [
+            ("name", json!("Ann")),
+            ("name", json!([])),
+            ("name", json!({"givenName": ["x"]})),
+            ("displayName", json!(["x"])),
+            ("externalId", json!({})),
+            ("externalId", json!("x".repeat(2000))),
+            (ENTERPRISE, json!("1")),
+            (ENTERPRISE, json!({"employeeNumber": true})),
+        ] {
+            let mut changed = user(known.clone()).unwrap();
+            changed.write(&json!({"userName": "ann", "active": false, field: value})).unwrap();
+            assert!(changed == User { active: Some(false), ..user(known.clone()).unwrap() }, "{field} {value}");
+        }
+        let long = user(json!({"userName": "ann", "displayName": "ä".repeat(600)})).unwrap();
+        assert_eq!(long.display_name, Some("ä".repeat(512)));
+        let long = user(json!({"userName": "ann", "displayName": format!("x{}", "ä".repeat(600))})).unwrap();
+        assert_eq!(long.display_name, Some(format!("x{}", "ä".repeat(511))));
+        let emails = json!([
+            {"value": {}, "type": "work"}, {"value": "b@example.com", "type": ["home"]}, {"value": "x".repeat(2000)},
+            {"value": "c@example.com", "primary": ""}, {"value": "d@example.com", "primary": "maybe", "type": "work"}, true, [],
+        ]);
+        assert_eq!(addresses(json!({"userName": "ann", "emails": emails})), ["d@example.com", "c@example.com"]);
     }
 
     #[test]

@@ -13,16 +13,30 @@ use super::{
 use crate::{
     departure::{Departure, Event, IdentityFact, Verification, Word},
     flow::{Flow, Worker},
-    ledger::{
-        MAX_CAS_ATTEMPTS, State,
-        store::{Change, Changed},
-    },
+    ledger::{MAX_CAS_ATTEMPTS, State, store::Change},
     person::Person,
     source::Source,
 };
 
 /// How soon after its creation the removal of a user is held: a client that is being set up tries both.
 const RIGHT_AFTER_CREATION: Duration = Duration::HOUR;
+
+/// How a user left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    Deactivated,
+    Deleted,
+}
+
+impl Leaving {
+    /// The event's type.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Deactivated => "user.deactivated",
+            Self::Deleted => "user.deleted",
+        }
+    }
+}
 
 /// The users of a source, as one request sees them.
 #[derive(Clone, Copy)]
@@ -37,7 +51,7 @@ impl<'a> Users<'a> {
         Storage::new(&self.flow.ledger, &self.source.name)
     }
 
-    /// Creates a user, or makes an inactive one of the same user name or external id active again, with the same id.
+    /// Creates a user, or makes an inactive one active again who is meant by the user name or external id, with the same id.
     ///
     /// # Errors
     /// [`ScimError::Uniqueness`] if an active user has the name.
@@ -56,20 +70,18 @@ impl<'a> Users<'a> {
     async fn try_create(&self, user: &User) -> Result<Option<StoredUser>, ScimError> {
         let claimed = self.storage().claimed(user).await?;
         let now = self.worker.now();
-        let before = match claimed.named(&user.user_name) {
-            Some(known) if known.is_active => {
-                // Its sender takes the user for active: an identity fact that a crash kept back is stored now.
-                let is_stored = self.commit(Some(known), known.clone(), None).await?.is_some();
-                return if is_stored { Err(ScimError::Uniqueness) } else { Ok(None) };
-            }
-            Some(known) => Some(known),
-            None => claimed.users.iter().find(|known| {
-                !known.is_active && user.external_id.as_deref().is_some_and(|id| known.has_external_id(id))
-            }),
-        };
+        if let Some(known) = claimed.active(&user.user_name) {
+            // Its sender takes the user for active: an identity fact that a crash kept back is stored now.
+            let is_stored = self.commit(Some(known), known.clone(), None).await?.is_some();
+            return if is_stored { Err(ScimError::Uniqueness) } else { Ok(None) };
+        }
+        let before = claimed.inactive(user);
         let is_active = user.active != Some(false);
         let after = match before {
-            Some(known) => StoredUser { user: user.clone(), is_active, modified: now, posted: now, ..known.clone() },
+            Some(known) => {
+                let known = StoredUser { modified: now, posted: now, was_restored: true, ..known.clone() };
+                StoredUser { user: user.clone(), is_active, ..known }
+            }
             None => StoredUser {
                 id: random_id(),
                 version: 0,
@@ -79,6 +91,7 @@ impl<'a> Users<'a> {
                 modified: now,
                 posted: now,
                 departures: 0,
+                was_restored: false,
             },
         };
         self.commit(before, after, Some(&claimed)).await
@@ -100,13 +113,17 @@ impl<'a> Users<'a> {
             self.drop_unwanted(&mut user);
             let is_active = user.active.unwrap_or(before.is_active);
             let is_renamed = !before.has_name(&user.user_name) || before.user.external_id != user.external_id;
-            let claimed = if is_renamed { Some(self.storage().claimed(&user).await?) } else { None };
-            let is_taken = |claimed: &Claimed| claimed.named(&user.user_name).is_some_and(|known| known.id != id);
-            if claimed.as_ref().is_some_and(is_taken) {
+            let claims = is_renamed || (is_active && !before.is_active);
+            let claimed = if claims { Some(self.storage().claimed(&user).await?) } else { None };
+            let is_taken = |claimed: &Claimed| claimed.active(&user.user_name).is_some_and(|known| known.id != id);
+            // A name that is taken is no reason to lose a departure.
+            if is_active && claimed.as_ref().is_some_and(is_taken) {
                 return Err(ScimError::Uniqueness);
             }
+            // Who is given another external id while inactive is perhaps another person.
+            let was_restored = before.was_restored || (!before.is_active && is_relinked(&before.user, &user));
             let modified = if user == before.user { before.modified } else { self.worker.now() };
-            let after = StoredUser { user, is_active, modified, ..before.clone() };
+            let after = StoredUser { user, is_active, modified, was_restored, ..before.clone() };
             if let Some(stored) = self.commit(Some(&before), after, claimed.as_ref()).await? {
                 return Ok(stored);
             }
@@ -114,27 +131,23 @@ impl<'a> Users<'a> {
         Err(ScimError::Unavailable)
     }
 
-    /// Deletes a user: a departure, unless the user was inactive before.
+    /// Deletes a user: a departure, unless the user was inactive before. In two steps: one who is deleted is inactive by then, also where
+    /// the departure is dismissed later.
     ///
     /// # Errors
     /// [`ScimError::NotFound`].
     pub(super) async fn delete(&self, id: &str) -> Result<(), ScimError> {
         for _ in 0..MAX_CAS_ATTEMPTS {
             let before = self.storage().get(id).await?.ok_or(ScimError::NotFound)?;
-            if self.flow.queue.is_none() {
-                // The user stays until the departure is done: the client has to come again.
+            if before.is_active {
                 let user = User { active: Some(false), ..before.user.clone() };
-                let after = StoredUser { user, is_active: false, ..before.clone() };
-                if self.commit(Some(&before), after, None).await?.is_none() || before.is_active {
-                    continue;
-                }
+                let after = StoredUser { user, is_active: false, departures: before.departures + 1, ..before.clone() };
+                self.depart(&before, &after, Leaving::Deleted, &self.storage().writes(&after, None)?).await?;
+                continue;
             }
+            self.go_on(&before).await?;
             let deletes = [self.storage().deletes(&before, self.flow.retention(), self.worker.now())];
-            let is_made = match before.is_active {
-                true => self.depart(&before, "user.deleted", &deletes).await?,
-                false => self.flow.ledger.store().change(&deletes).await? == Changed::All,
-            };
-            if is_made {
+            if self.say(&before, Word::Inactive, &deletes).await? {
                 return Ok(());
             }
         }
@@ -158,26 +171,39 @@ impl<'a> Users<'a> {
         }
         let writes = self.storage().writes(&after, claimed)?;
         let is_made = match before.filter(|_| was_active && !after.is_active) {
-            Some(before) => self.depart(before, "user.deactivated", &writes).await?,
-            None => self.say(&after, &writes).await?,
+            Some(before) => self.depart(before, &after, Leaving::Deactivated, &writes).await?,
+            None => self.say(&after, word(before, &after), &writes).await?,
         };
         Ok(is_made.then_some(after))
     }
 
-    /// Stores what a write says of a user who does not leave by it.
-    async fn say(&self, user: &StoredUser, writes: &[Change]) -> Result<bool, ScimError> {
-        let word = if user.is_active { Word::Active } else { Word::Known };
-        let fact = IdentityFact { person: self.person(user), word, verified: Verification::Verified, at: None };
+    /// Stores what is said of a user, with a write.
+    async fn say(&self, user: &StoredUser, word: Word, writes: &[Change]) -> Result<bool, ScimError> {
+        let fact = IdentityFact { person: self.person(user), word, verified: Verification::Complete, at: None };
         Ok(self.flow.ledger.store_fact_with(&self.source.name, &fact, writes, self.worker.now()).await?)
     }
 
-    /// Records that a user left, who was active `before`. What the same write changes of the user is not said of the person who
-    /// left: the mail of a leaver is often led to a colleague.
-    async fn depart(&self, before: &StoredUser, kind: &str, writes: &[Change]) -> Result<bool, ScimError> {
-        let departure = self.departure(before, before.departures + 1, kind);
+    /// Records that a user left, who was active `before`. What the same write changes of the user is said after that: the mail of a
+    /// leaver is often led to a colleague.
+    async fn depart(
+        &self,
+        before: &StoredUser,
+        after: &StoredUser,
+        how: Leaving,
+        writes: &[Change],
+    ) -> Result<bool, ScimError> {
+        let departure = self.departure(before, before.departures + 1, how.as_str());
         let is_new = self.worker.now() - before.posted < RIGHT_AFTER_CREATION;
-        let record = self.flow.record_with(self.source, &departure, is_new, writes, self.worker).await?;
+        // It may be that of the older of two objects at the identity provider, however late.
+        let is_anothers = match how {
+            Leaving::Deleted => before.was_restored,
+            Leaving::Deactivated => is_relinked(&before.user, &after.user),
+        };
+        let record = self.flow.record_with(self.source, &departure, is_new || is_anothers, writes, self.worker).await?;
         let Some(record) = record else { return Ok(false) };
+        if before.user.addresses() != after.user.addresses() {
+            self.say(after, Word::Known, &[]).await?;
+        }
         self.answerable(record.state)?;
         Ok(true)
     }
@@ -228,6 +254,21 @@ impl<'a> Users<'a> {
             user.employee_number = None;
         }
     }
+}
+
+/// Returns what a write says of a user who does not leave by it. One who is inactive already is not said to be so again: a
+/// person may have dismissed the departure.
+fn word(before: Option<&StoredUser>, after: &StoredUser) -> Word {
+    match (after.is_active, before) {
+        (true, _) => Word::Active,
+        (false, Some(_)) => Word::Known,
+        (false, None) => Word::Inactive,
+    }
+}
+
+/// Returns whether a user is given another external id in place of one.
+fn is_relinked(before: &User, after: &User) -> bool {
+    before.external_id.is_some() && after.external_id.is_some() && before.external_id != after.external_id
 }
 
 /// Returns a random id in the form of a UUID.

@@ -153,7 +153,7 @@ impl EventReader<'_> {
         let error = person.as_ref().err().or(at.as_ref().err()).cloned();
         let (person, at) = match word {
             Word::Active => (person.unwrap_or_else(|_| self.reader.readable_person(event)), at.unwrap_or_default()),
-            Word::Known => (person?, at?),
+            Word::Known | Word::Inactive => (person?, at?),
         };
         let verified = if self.reader.verified(event).is_ok() { worth } else { Verification::Claimed };
         self.delivery.facts.push(IdentityFact { person, word, verified, at });

@@ -81,7 +81,10 @@ impl Driver {
                     self.deliver(vec![n], place, fault).await;
                 }
             }
-            Action::Tick { lag } => self.tick(lag.into()).await,
+            Action::Tick { lag } => {
+                self.tick(lag.into()).await;
+                self.publish(place, fault).await;
+            }
             Action::Message { pick, stays } => {
                 if let Some(id) = picked(&self.messages, pick) {
                     self.messages.retain(|other| stays || *other != id);
@@ -110,6 +113,7 @@ impl Driver {
             Action::Leave { person, sources, when, names } => truth.leave(person, sources, when, names, now),
             Action::Err { person, source, when, names } => truth.err(person, source, when, names, now),
             Action::Affirm { person, source, names } => truth.affirm(person, source, names, now),
+            Action::Deny { person, source } => truth.deny(person, source, now),
             Action::Merge { person } => truth.merge(person, now),
             Action::Restart { source } => truth.restart(source),
             Action::Lose { pick } => {

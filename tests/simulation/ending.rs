@@ -10,6 +10,7 @@ use offboard::{
 };
 
 use crate::{
+    bus,
     driver::Driver,
     environment::MAX_EVENT_AGE,
     invocations::is_recorded,
@@ -71,6 +72,7 @@ impl Driver {
                     break;
                 }
             }
+            self.publish(0, None).await;
         }
         self.check_end();
     }
@@ -89,6 +91,7 @@ impl Driver {
             if record.state == RecordState::Pending {
                 state.violate(format!("{} is pending in the end", record.id));
             }
+            bus::check_published(&mut state, &record);
             let Some(left) = state.said.left_of(&record).cloned() else { continue };
             if is_required(&state, &record, &left, now) && !is_excused(&state, &record, &left, now) {
                 check_required(&mut state, &record, &left);
@@ -173,7 +176,10 @@ fn is_ended(state: &State, record: &Record, left: &Left, key: &str, now: Millis)
     let ends = |other: &&Left| {
         other.key == key
             && (other.is_in(record) || stands(state, other, now))
-            && said.words_of(key).filter(|word| word.is_active).all(|word| word.span.is_surely_at_or_before(other.span))
+            && said
+                .words_of(key)
+                .filter(|word| word.says == Says::Active)
+                .all(|word| word.span.is_surely_at_or_before(other.span))
     };
     // A departure that names an address alone may speak of several ids.
     let is_clear = said.words_of(key).all(|word| !Said::may_end(left, word) || word.key == left.key);

@@ -15,10 +15,11 @@ use aws_smithy_runtime_api::{
     http::StatusCode,
 };
 use offboard::{
-    config::{Config, HttpSettings, LedgerSettings, MaxDepartures, Mode, Policy, ProviderConfig},
+    config::{Config, HttpSettings, LedgerSettings, MaxDepartures, Mode, NotifySettings, Policy, ProviderConfig},
     engine::Engine,
     flow::Flow,
     ledger::Ledger,
+    notification::Occasion,
     outbound::{Client, Limits},
     providers::{Action, ProviderKind},
     secrets::Secrets,
@@ -26,6 +27,7 @@ use offboard::{
 };
 
 use crate::{
+    bus::FaultyBus,
     product::Product,
     steps::{PER, Setup},
     store::FaultyStore,
@@ -35,6 +37,8 @@ use crate::{
 
 pub const RETENTION: Duration = Duration::from_secs(400 * 86_400);
 pub const MAX_EVENT_AGE: Duration = Duration::from_secs(86_400);
+/// What notifications are about.
+const ALL: [Occasion; 4] = [Occasion::Held, Occasion::NeedsAttention, Occasion::Done, Occasion::Digest];
 const SECRET: &str = "offboard/providers/product";
 /// The product without an API.
 pub const WIKI: &str = "wiki";
@@ -84,7 +88,8 @@ pub fn policy(setup: &Setup, policy: &world::Policy) -> Policy {
 }
 
 pub fn ledger(world: &Arc<World>, place: usize) -> Ledger {
-    Ledger::new(Arc::new(FaultyStore { world: world.clone(), place }))
+    // The operator's command line writes notifications as well.
+    Ledger::new(Arc::new(FaultyStore { world: world.clone(), place })).notifying(ALL.into())
 }
 
 /// The flow of an environment with the configuration of now.
@@ -111,11 +116,13 @@ pub fn flow(world: &Arc<World>, place: usize, setup: &Setup, now: &world::Policy
         policy: policy(setup, now),
         http: HttpSettings::default(),
         ledger: LedgerSettings { retention: RETENTION },
+        notify: NotifySettings { about: ALL.into() },
         sources: sources.collect(),
         providers: (0..PROVIDERS.len()).map(provider).chain(setup.has_wiki.then(wiki)).collect(),
     };
     let engine = Engine::new(&mut config, client());
-    Flow::new(&config, engine, secrets(), ledger(world, place), None)
+    let bus = Arc::new(FaultyBus { world: world.clone(), place });
+    Flow::new(&config, engine, secrets(), ledger(world, place), None, Some(bus))
 }
 
 fn wiki() -> ProviderConfig {

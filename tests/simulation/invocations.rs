@@ -85,6 +85,7 @@ impl Driver {
                 }
                 Says::Active => Word::Active,
                 Says::Known => Word::Known,
+                Says::Inactive => Word::Inactive,
             };
             let verified = Verification::Verified;
             delivery.facts.push(IdentityFact { person: event.named(), word, verified, at: event.claimed });
@@ -97,6 +98,26 @@ impl Driver {
         if let Some(place) = self.begin_advance(id, place, fault) {
             self.drive(place).await;
         }
+    }
+
+    /// Publishes what waits in the outbox.
+    pub async fn publish(&mut self, place: usize, fault: Option<Fault>) {
+        let Some(place) = self.free(place) else { return };
+        {
+            let mut state = self.world.state();
+            let now = state.now(&self.world);
+            state.begin(place, Vec::new(), fault, now);
+            state.note(|| format!("  [{place}] publishes"));
+        }
+        let (flow, world) = (self.flow(place), self.world.clone());
+        let task = tokio::spawn(async move {
+            let clock = || world.clock(place);
+            let worker = Worker { name: "publisher", clock: &clock, deadline: Instant::now() + TIMEOUT };
+            flow.publish(worker).await;
+            true
+        });
+        self.running[place] = Some(Running { task, words: Vec::new(), lefts: Vec::new(), events: Vec::new() });
+        self.drive(place).await;
     }
 
     fn begin_advance(&mut self, id: &str, place: usize, fault: Option<Fault>) -> Option<usize> {

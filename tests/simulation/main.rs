@@ -7,6 +7,7 @@
 //! `OFFBOARD_SIM_SURVEY=1` goes on after a failure and counts the kinds of failures first.
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
+mod bus;
 mod driver;
 mod ending;
 mod environment;

@@ -10,6 +10,7 @@ use offboard::{
 };
 
 use crate::{
+    bus,
     environment::WIKI,
     steps::PER,
     truth::{BETA, GAMMA, Millis, PROVIDERS},
@@ -34,6 +35,7 @@ pub fn written(world: &World, place: usize, changes: &[Change]) {
         check_gone(&mut state, before.as_ref(), &record, place);
         check_by_hand(&mut state, before.as_ref(), &record, place);
         check_safeguard(&mut state, &record, now);
+        bus::check_written(&mut state, &record, changes);
     }
 }
 
@@ -162,9 +164,13 @@ pub fn people_around(state: &State, record: &Record) -> usize {
     let reach = i64::try_from(PER.as_millis() * 7 / 6).unwrap();
     let near = |other: &&Record| (millis(other.received_at) - millis(record.received_at)).abs() <= reach;
     let near = state.records.values().filter(near);
-    let person = |record: &Record| {
-        let address = record.person.traits.iter().find(|of| !of.is_external_id()).map(|of| of.item().to_owned());
-        address.or(record.person.key.as_ref().map(|key| key.as_str().to_owned()))
-    };
-    near.map(person).collect::<BTreeSet<_>>().len()
+    let mut ids: BTreeMap<_, BTreeMap<_, BTreeSet<_>>> = BTreeMap::new();
+    for record in near {
+        let id = record.person.key.as_ref().map_or(record.id.as_str(), |key| key.as_str());
+        let address = record.person.traits.iter().find(|of| !of.is_external_id()).map_or(id, |of| of.item());
+        let kind = id.rsplit_once('-').map_or(id, |(kind, _)| kind);
+        ids.entry(address).or_default().entry(kind).or_default().insert(id);
+    }
+    // Those of one source who share an address are people each.
+    ids.values().filter_map(|kinds| kinds.values().map(BTreeSet::len).max()).sum()
 }

@@ -15,12 +15,15 @@ use offboard::{
 
 use crate::{
     said::{Left, SEEN, SKEW, Said, Span},
-    truth::{BETA, GAMMA, HR, Millis, PROVIDERS, Says, utc},
+    truth::{BETA, GAMMA, HR, IDP, Millis, PROVIDERS, Says, utc},
     world::State,
 };
 
 /// How far ahead a departure may be without being taken for a scheduled one, less what the clocks differ.
 const SURELY_AHEAD: Millis = 5 * 60_000 + 62_000;
+
+/// A departure whose time is a date takes effect within it.
+const DAY: Millis = 86_400_000;
 
 /// Checks the call of a removal. `account` is the one that is there.
 pub fn check(state: &mut State, place: usize, provider: usize, id: &str, account: Option<usize>, now: Millis) {
@@ -118,7 +121,9 @@ fn known_to_be_active(
         return Some(format!("person {owner} works until {:?}", left.effective.map(utc)));
     }
     let (said, until) = (&state.said, now - SEEN);
-    let is_former = provider != GAMMA && said.is_former(&left.key, account.address, until);
+    let is_former = provider != GAMMA
+        && said.is_former(&left.key, account.address, until)
+        && !may_be_replaced_by_leaving(state, left, account.address);
     if is_former {
         let is_released = record.release.former.get(PROVIDERS[provider]).is_some_and(|ids| ids.contains(&account.id));
         let was_shown = state.shown.get(&record.id).is_some_and(|ids| ids.contains(&account.id));
@@ -141,6 +146,15 @@ fn known_to_be_active(
     })
 }
 
+/// Whether an address may have been replaced so near to the departure that it is still the leaver's.
+fn may_be_replaced_by_leaving(state: &State, left: &Left, address: usize) -> bool {
+    let settle = if left.source == IDP { i64::try_from(state.setup.settle.as_millis()).unwrap() } else { 0 };
+    let margin = if settle > 0 { settle + SKEW } else { return false };
+    let (from, to) = left.effective.map_or((left.span.from, left.span.to), |at| (at, at + DAY));
+    let mut others = state.said.words_of(&left.key).filter(|word| word.address.is_some_and(|other| other != address));
+    others.any(|word| word.span.to >= from - margin && word.span.from <= to.saturating_add(margin))
+}
+
 fn is_after(active: Span, left: Span) -> bool {
     active.is_surely_after(left)
 }
@@ -161,7 +175,7 @@ fn shares(said: &Said, left: &Left, key: &str, address: usize, provider: usize, 
     by_address || is_same || said.current(key, until).iter().chain(&own).any(|address| overlaps(*address))
 }
 
-/// When an id was last said to be active, if no departure of it that stands may have ended that.
+/// When an id was last said to be active, if neither a departure of it that stands nor a word that it is inactive may have ended that.
 fn active_since(state: &State, record: &Record, key: &str, until: Millis, now: Millis) -> Option<Span> {
     let said = &state.said;
     let certain = || said.words_of(key).filter(|word| word.certain_at.is_some_and(|at| at <= until));
@@ -171,7 +185,9 @@ fn active_since(state: &State, record: &Record, key: &str, until: Millis, now: M
     let ends = |other: &&Left| !other.is_in(record) && may_end(other) && stands(state, other, now);
     let is_ended =
         said.lefts.iter().filter(ends).any(|other| !last.is_some_and(|word| is_after(word.span, other.span)));
-    (!is_ended).then(|| last.unwrap_or(first).span)
+    let mut inactive = said.words_of(key).filter(|word| word.says == Says::Inactive);
+    let is_denied = inactive.any(|word| !last.is_some_and(|last| is_after(last.span, word.span)));
+    (!is_ended && !is_denied).then(|| last.unwrap_or(first).span)
 }
 
 /// Whether a departure that names an address alone cannot but be taken for an id's: before it, its source said that the id left;

@@ -48,7 +48,7 @@ pub struct Word {
     pub person: usize,
     pub is_strong: bool,
     pub span: Span,
-    pub is_active: bool,
+    pub says: Says,
     pub address: Option<usize>,
     /// When its delivery was answered.
     pub certain_at: Option<Millis>,
@@ -101,7 +101,7 @@ impl Said {
             person: event.person,
             is_strong: event.is_strong(),
             span,
-            is_active: event.says == Says::Active,
+            says: event.says,
             address: event.address,
             certain_at: None,
         };
@@ -204,7 +204,7 @@ impl Said {
     /// The last certain word "active" of an id.
     pub fn last_active<'a>(&'a self, key: &'a str, until: Millis) -> Option<&'a Word> {
         let certain = self.words_of(key).filter(|word| word.certain_at.is_some_and(|at| at <= until));
-        certain.filter(|word| word.is_active).max_by_key(|word| word.span.from)
+        certain.filter(|word| word.says == Says::Active).max_by_key(|word| word.span.from)
     }
 
     /// Whether a departure may speak of this id: of its own id; and one of the two that names an address alone, of the same

@@ -96,6 +96,10 @@ pub enum Action {
         source: usize,
         names: Names,
     },
+    Deny {
+        person: usize,
+        source: usize,
+    },
     Merge {
         person: usize,
     },
@@ -273,8 +277,9 @@ impl Action {
             }
             17..31 => Self::Leave { person, sources: sources(random), when: when(random), names: names(random) },
             31..35 => Self::Err { person, source: random.usize(..3), when: when(random), names: names(random) },
-            35..40 => Self::Affirm { person, source: random.usize(HR..=CREW), names: names(random) },
-            40..43 => Self::Merge { person },
+            35..39 => Self::Affirm { person, source: random.usize(HR..=CREW), names: names(random) },
+            39..42 => Self::Deny { person, source: random.usize(..CREW) },
+            42 => Self::Merge { person },
             43 => Self::Restart { source: random.usize(..3) },
             44..46 => Self::Lose { pick: random.u8(..) },
             46..68 => Self::Deliver { pick: (random.u8(..3) == 0).then(|| random.u8(..)), count: random.u8(1..4) },

@@ -12,6 +12,8 @@ pub type Millis = i64;
 
 /// Knows people by an id and a number.
 pub const HR: usize = 0;
+/// Lets departures settle.
+pub const IDP: usize = 1;
 /// Knows people by address alone.
 pub const CREW: usize = 2;
 /// `idp` knows the same people as `hr`, by ids of its own, and may give no times.
@@ -64,6 +66,7 @@ pub struct Account {
 pub enum Says {
     Active,
     Known,
+    Inactive,
     Left,
 }
 
@@ -345,6 +348,13 @@ impl Truth {
             self.scheduled.retain(|scheduled| (scheduled.person, scheduled.source) != (person, source));
             self.say(source, person, Says::Active, names, now);
             self.give_accounts(person, 7, now);
+        }
+    }
+
+    /// A source says that somebody is not there, rightly or not.
+    pub fn deny(&mut self, person: usize, source: usize, now: Millis) {
+        if source != CREW {
+            self.say(source, person, Says::Inactive, Names::Everything, now);
         }
     }
 

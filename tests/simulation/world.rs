@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use crate::{
+    bus::Told,
     said::Said,
     steps::{Fault, FaultKind, Setup},
     truth::{Millis, Truth, utc},
@@ -64,6 +65,8 @@ pub struct State {
     pub shown: BTreeMap<String, BTreeSet<String>>,
     /// The records as they are stored.
     pub records: BTreeMap<String, Record>,
+    /// Notifications.
+    pub told: Told,
     /// Accounts that a departure reported as gone.
     pub reported: BTreeSet<(String, String)>,
     pub outage: [bool; 3],
@@ -109,6 +112,7 @@ impl World {
             paused: None,
             shown: BTreeMap::new(),
             records: BTreeMap::new(),
+            told: Told::default(),
             reported: BTreeSet::new(),
             outage: [false; 3],
             limited: [0; 3],

@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::{
     http::StatusCode,
 };
 use offboard::{
-    config::{Config, HttpSettings, LedgerSettings, MaxDepartures, Mode, Policy, ProviderConfig},
+    config::{Config, HttpSettings, LedgerSettings, MaxDepartures, Mode, NotifySettings, Policy, ProviderConfig},
     engine::Engine,
     flow::Flow,
     ledger::Ledger,
@@ -71,9 +71,10 @@ pub fn flow(store: &Shared, vendors: &[Arc<Vendor>], sharing: Sharing) -> Flow {
         ledger: LedgerSettings { retention: Duration::from_secs(400 * 86_400) },
         sources: BTreeMap::from([(SOURCE.to_owned(), source().clone())]),
         providers: vendors.iter().map(provider).collect(),
+        notify: NotifySettings { about: BTreeSet::new() },
     };
     let engine = Engine::new(&mut config, Client::new(None, false).unwrap());
-    Flow::new(&config, engine, secrets(), Ledger::new(store.clone()), None)
+    Flow::new(&config, engine, secrets(), Ledger::new(store.clone()), None, None)
 }
 
 /// Secrets Manager with one secret.

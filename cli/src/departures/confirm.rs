@@ -39,6 +39,7 @@ impl Confirm {
     pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let config = self.stack.configured.load()?;
         let connected = self.stack.connect().await?;
+        let ledger = connected.ledger.clone().notifying(config.notify.about.clone());
         let who = connected.who().await?;
         let confirmed = async {
             let record = connected.record(&self.id).await?;
@@ -46,7 +47,7 @@ impl Confirm {
             let reached = reached(&config, &record);
             let decision = Decision::Confirm(Confirmation { provider, note, reached });
             let (retention, now) = (config.ledger.retention, OffsetDateTime::now_utc());
-            Ok::<_, anyhow::Error>(connected.ledger.decide(&record.id, &decision, &who, retention, now).await?)
+            Ok::<_, anyhow::Error>(ledger.decide(&record.id, &decision, &who, retention, now).await?)
         };
         let confirmed = confirmed.await.map_err(|why| format!("{why:#}"));
         self.show(&who, confirmed.as_ref());

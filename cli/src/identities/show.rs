@@ -82,6 +82,7 @@ impl Show {
             "external_ids": all(&known.external_ids),
             "first_said_at": known.first.and_then(time).map(timestamps::rfc3339),
             "active_at": known.active.and_then(time).map(timestamps::rfc3339),
+            "inactive_at": known.inactive.and_then(time).map(timestamps::rfc3339),
             "departures": departures.collect::<Vec<_>>(),
         })
     }
@@ -97,6 +98,7 @@ fn attributes(known: &KnownIdentity) -> Vec<String> {
         format!("said first   {}", shown(known.first)),
         format!("last active  {}", if known.active.is_some() { shown(known.active) } else { "never said".to_owned() }),
     ];
+    lines.extend(known.inactive.map(|at| format!("inactive     {}", shown(Some(at)))));
     lines.extend(known.departures.iter().map(|departure| format!("departure    {}", mask_departure_id(&departure.id))));
     lines
 }

@@ -316,13 +316,14 @@ impl Service for DynamoDb {
 fn page(rows: &[&Item], hash: &str, range: &str, limit: Option<usize>) -> Answer {
     let (mut items, mut bytes) = (Vec::new(), 0);
     for item in rows {
-        bytes += size(item);
         let is_shown = |name: &str| match hash {
             "month" => true,
             "source" => ["id", "source"].contains(&name),
             _ => PROJECTED.contains(&name),
         };
-        items.push(item.iter().filter(|(name, _)| is_shown(name)).collect::<BTreeMap<_, _>>());
+        let shown: BTreeMap<_, _> = item.iter().filter(|(name, _)| is_shown(name)).collect();
+        bytes += size(shown.iter().map(|(name, value)| (*name, *value)));
+        items.push(shown);
         if bytes > MAX_PAGE || Some(items.len()) == limit {
             break;
         }
@@ -348,8 +349,8 @@ fn invalid(message: &str) -> Refused {
     Refused(refusal("ValidationException", message))
 }
 
-/// The bytes of an item's names and values, about as DynamoDB counts them.
-fn size(item: &Item) -> usize {
+/// The bytes of names and values, about as DynamoDB counts them.
+fn size<'a>(item: impl IntoIterator<Item = (&'a String, &'a Value)>) -> usize {
     let texts = |value: &Value| match value {
         Value::Array(members) => members.iter().filter_map(Value::as_str).map(str::len).sum(),
         Value::String(text) => text.len(),
@@ -357,7 +358,7 @@ fn size(item: &Item) -> usize {
     };
     let value =
         |value: &Value| value.as_object().into_iter().flat_map(|object| object.values()).map(texts).sum::<usize>();
-    item.iter().map(|(name, one)| name.len() + value(one)).sum()
+    item.into_iter().map(|(name, one)| name.len() + value(one)).sum()
 }
 
 #[cfg(test)]

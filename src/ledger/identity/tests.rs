@@ -108,3 +108,30 @@ fn many_addresses_at_once_are_bounded() {
     }
     assert_eq!((texts(&identity.emails), identity.crowded), (MAX_KEPT.1, true));
 }
+
+#[test]
+fn word_inactive_stands_until_a_later_word_active_and_an_older_item_has_none() {
+    let record = |said: &[(Word, i64)]| {
+        let mut identity = IdentityRecord::default();
+        for (word, at) in said {
+            identity.record(&fact(*word, Verification::Verified, &["a@example.com"]), *at);
+        }
+        identity
+    };
+    let is_inactive = |said: &[(Word, i64)]| {
+        let identity = record(said);
+        let stored: IdentityRecord = serde_json::from_str(&serde_json::to_string(&identity).unwrap()).unwrap();
+        assert_eq!(stored, identity);
+        identity.holdings("hr").into_values().all(|holding| holding.is_inactive())
+    };
+    use Word::{Active, Inactive, Known};
+    assert!(is_inactive(&[(Inactive, 5)]) && is_inactive(&[(Inactive, 5), (Active, 3)]));
+    assert!(is_inactive(&[(Inactive, 5), (Known, 9)]));
+    assert!(!is_inactive(&[(Known, 5)]) && !is_inactive(&[(Inactive, 5), (Active, 5)]));
+    assert!(!is_inactive(&[(Active, 9), (Inactive, 5)]));
+    assert_eq!(record(&[(Known, 5), (Inactive, 9)]).last_word(), Some(9));
+    let old: IdentityRecord = serde_json::from_str(r#"{"first":1,"active":2}"#).unwrap();
+    assert_eq!((old.active, old.inactive), (Some(2), None));
+    let old: Holding = serde_json::from_str(r#"{"from":1,"first":1,"active":2}"#).unwrap();
+    assert!(!old.is_inactive());
+}

@@ -24,10 +24,10 @@ mod connection;
 /// Names that variables of the engine's have.
 const RESERVED: [&str; 5] = [EMAIL, ID, JOB, PAGE, "token_url"];
 
-/// Gives the file of another kind by its name.
-type Like = fn(&str) -> Option<&'static str>;
+/// Gives what the file of another kind says, by its name.
+type Like = fn(&str) -> Option<Spec>;
 
-/// Reads a file and checks it. `like` gives another kind's file by name.
+/// Reads a file and checks it. `like` gives what another kind can be like.
 ///
 /// # Errors
 /// Everything that is wrong with it, each with its line.
@@ -53,9 +53,9 @@ fn read(text: &str, like: Like, reporter: &mut Reporter<'_>) -> Option<Spec> {
     control_characters(table.get_ref(), reporter);
     let mut checker = Checker { table: table.get_ref(), reporter };
     if let Some(name) = spec.like.clone() {
-        match like(&name).map(|text| parse(text, |_| None)) {
-            Some(Ok(other)) => spec = spec.over(other),
-            _ => checker.add(&["like"], format!("no kind `{name}` that is like no other")),
+        match like(&name) {
+            Some(other) => spec = spec.over(other),
+            None => checker.add(&["like"], format!("no kind `{name}` that is like no other")),
         }
     }
     checker.spec(&spec);

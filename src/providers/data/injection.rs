@@ -9,7 +9,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::kind;
+use super::own_kind;
 use crate::{
     outbound::{Client, Http, Limits},
     outcome::{Failure, Outcome},
@@ -65,7 +65,7 @@ async fn sent(id: &str) -> (Vec<(String, Value)>, Result<Removal, Failure>) {
         }
         requests
     });
-    let kind: &ProviderKind = kind("acme", EVERYWHERE, "acme.toml").unwrap();
+    let kind: &ProviderKind = own_kind("acme", EVERYWHERE, "acme.toml").unwrap();
     let config = crate::settings::Section::new("providers.acme".to_owned(), toml::de::DeTable::parse("").unwrap());
     let mut reporter = crate::settings::Reporter { text: "", diagnostics: Default::default() };
     let configured = kind.configure(kind.actions[0], config, &mut reporter).unwrap();

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     oauth::{Assertion, Client, SendClient, Shows, Tokens},
-    providers::{Action, Product, SecretKey, Setting as Described, SettingForm, Tenant},
+    providers::{Action, Product, SecretKey, Setting as Described, SettingForm, Tenant, Urls},
     secrets::{Secret, SecretError},
     settings::{BaseUrl, Reporter, Section, nearest},
 };
@@ -173,6 +173,29 @@ pub(super) fn contains(class: &str, c: char) -> bool {
 }
 
 impl Product for DataSettings {
+    fn urls(&self) -> Urls {
+        let spec = &self.kind.spec;
+        let base_url = spec.http.as_ref().and_then(|http| http.base_url.as_ref());
+        let token_url = match &spec.auth {
+            Some(Auth::Oauth(table)) if self.token_url.is_none() => Some(&table.token_url),
+            _ => None,
+        };
+        let mut urls = Urls { base: Vec::new(), token: self.token_url.iter().cloned().collect() };
+        let mut add = |own: Option<(&str, &str)>| {
+            let values = Values::from_table(&self.values);
+            let values = own.into_iter().fold(values, |values, (name, value)| values.with(name, Some(value)));
+            // A variable of the secret has no value yet.
+            let known = |template: Option<&Template>| template.and_then(|template| template.render(&values).ok());
+            urls.base.extend(known(base_url));
+            urls.token.extend(known(token_url));
+        };
+        match &self.tenants {
+            None => add(None),
+            Some((name, values)) => values.iter().for_each(|value| add(Some((name, value)))),
+        }
+        urls
+    }
+
     fn connect(&self, secret: &Secret) -> Result<Vec<Tenant>, SecretError> {
         match &self.tenants {
             None => self.tenants(secret, None),

@@ -5,8 +5,17 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use aws_config::{Region, SdkConfig};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use axum::response::Response;
-use offboard_sandbox::{aws::sqs, mock::MockServer};
+use offboard::{
+    event_bus::{EventBridge, EventBus},
+    outbound::Client,
+};
+use offboard_sandbox::{
+    aws::{event_bridge, sqs},
+    mock::MockServer,
+};
 use serde_json::{Value, json};
 
 use crate::support::{self, Call, serve};
@@ -209,5 +218,41 @@ impl Sqs {
     /// From now on a batch with a message about this departure is refused.
     pub fn refuse(&self, departure: &str) {
         self.0.with(|queue| queue.refused = Some(departure.to_owned()));
+    }
+}
+
+/// An event bus that keeps what is published.
+pub struct Bus(MockServer<event_bridge::EventBridge>);
+
+impl Bus {
+    pub async fn start() -> (Self, String) {
+        let bus = event_bridge::EventBridge::default();
+        let server = MockServer::start("events", [127, 0, 0, 1].into(), bus).await.unwrap();
+        let url = server.url("");
+        (Self(server), url)
+    }
+
+    /// The bus as the function has it.
+    pub fn client(url: &str) -> Arc<dyn EventBus> {
+        let credentials = Credentials::new("test", "test", None, None, "test");
+        let aws = SdkConfig::builder().region(Region::new("eu-west-1"));
+        let aws = aws.credentials_provider(SharedCredentialsProvider::new(credentials)).build();
+        let client = Client::new(None, false).unwrap();
+        let name = event_bridge::EventBridge::BUS.to_owned();
+        Arc::new(EventBridge::new(&aws, &client, name, Some(url.to_owned())).unwrap())
+    }
+
+    /// Returns the events that were published since the last time.
+    pub fn take(&self) -> Vec<event_bridge::Event> {
+        self.0.with(event_bridge::EventBridge::take)
+    }
+
+    pub fn set_down(&self, is_down: bool) {
+        self.0.with(|bus| bus.is_down = is_down);
+    }
+
+    /// From now on an event with this text is refused.
+    pub fn refuse(&self, text: &str) {
+        self.0.with(|bus| bus.refused = Some(text.to_owned()));
     }
 }

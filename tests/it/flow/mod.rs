@@ -8,6 +8,7 @@ mod handed_over;
 mod holding;
 mod limits;
 mod manual;
+mod notifications;
 mod planned;
 mod safeguard;
 mod same_person;

@@ -33,7 +33,7 @@ use time::{OffsetDateTime, macros::datetime};
 use tokio::time::Instant;
 
 use crate::{
-    flow::doubles::{Sqs, Vendors},
+    flow::doubles::{Bus, Sqs, Vendors},
     flow::store::Faulty,
     support::Vault,
 };
@@ -75,6 +75,9 @@ attempts = 1
 /// A product without an API: of every test whose policy says `# with wiki`.
 const WIKI: &str = "[providers.wiki]\nkind = \"manual\"\ninstructions = \"Delete the user\"\n";
 
+/// Everything that notifications may be about: of every test whose policy says `# notifies of all`.
+const ALL: &str = "[notify]\nabout = [\"held\", \"needs_attention\", \"done\", \"digest\"]\n";
+
 /// The wall clock, in milliseconds after [`NOW`].
 #[derive(Clone, Default)]
 pub struct Clock(Arc<AtomicI64>);
@@ -99,6 +102,7 @@ pub struct World {
     pub store: Arc<Faulty>,
     pub vendors: Vendors,
     pub sqs: Sqs,
+    pub bus: Bus,
     pub clock: Clock,
     config: Config,
     endpoints: Endpoints,
@@ -109,6 +113,7 @@ struct Endpoints {
     vendors: String,
     vault: String,
     sqs: String,
+    bus: String,
 }
 
 impl World {
@@ -123,11 +128,13 @@ impl World {
         vault.put("offboard/providers/instaply", r#"{"token": "instaply-token-1"}"#);
         let (vendors, products) = Vendors::start().await;
         let (sqs, queue) = Sqs::start().await;
-        let endpoints = Endpoints { vendors: products, vault: secrets, sqs: queue };
+        let (bus, events) = Bus::start().await;
+        let endpoints = Endpoints { vendors: products, vault: secrets, sqs: queue, bus: events };
         let store = Arc::new(Faulty::default());
         let ledger = Ledger::new(store.clone());
         let (config, flow) = build(policy, &endpoints, &ledger);
-        Self { flow, ledger, store, vendors, sqs, clock: Clock::default(), config, endpoints, runs: AtomicU32::new(0) }
+        let (clock, runs) = (Clock::default(), AtomicU32::new(0));
+        Self { flow, ledger, store, vendors, sqs, bus, clock, config, endpoints, runs }
     }
 
     /// Deploys another `[policy]`.
@@ -285,6 +292,7 @@ fn build(policy: &str, endpoints: &Endpoints, ledger: &Ledger) -> (Config, Flow)
         false => text,
     };
     let text = if policy.contains("# with wiki") { format!("{text}{WIKI}") } else { text };
+    let text = if policy.contains("# notifies of all") { format!("{text}{ALL}") } else { text };
     let text = format!("[policy]\n{policy}\n{text}");
     let mode = is_live.then_some("live");
     let mut config = Config::parse(&text, mode).unwrap_or_else(|faults| panic!("{faults}"));
@@ -305,8 +313,9 @@ fn build(policy: &str, endpoints: &Endpoints, ledger: &Ledger) -> (Config, Flow)
         .endpoint_url(&endpoints.sqs)
         .build();
     let url = format!("{}/123456789012/offboard", endpoints.sqs);
-    let queue = Queue::new(aws_sdk_sqs::Client::from_conf(aws), url, None);
-    let flow = Flow::new(&config, engine, Arc::new(secrets), ledger.clone(), Some(queue));
+    let queue = Queue::new(|| aws_sdk_sqs::Client::from_conf(aws), url, None);
+    let bus = Bus::client(&endpoints.bus);
+    let flow = Flow::new(&config, engine, Arc::new(secrets), ledger.clone(), Some(queue), Some(bus));
     (config, flow)
 }
 

@@ -40,7 +40,13 @@ async fn log_has_the_masked_report_of_each_departure_also_of_a_dry_run() {
         let [(report, line)] = &logged_reports(&log)[..] else { panic!("one line per departure: {log}") };
         assert_eq!(*report, reply.json()["departures"][0], "the sender gets what is logged");
         assert_eq!((&line["departure_id"], &line["status"]), (&json!("hr/evt-1"), &json!(status)));
-        assert!(line["request_id"].is_string(), "{line}");
+        assert!(line["request_id"].is_string() && line["since_receipt_ms"].is_i64(), "{line}");
+        assert_eq!((&line["source"], &line["mode"], &line["duplicate"]), (&json!("hr"), &json!(mode), &json!(false)));
+        let trace_id = line["span"]["trace_id"].as_str();
+        assert!(trace_id.is_some_and(|id| id.starts_with("1-") && !id.contains(';')), "{line}");
+        let called = lines(&log).into_iter().filter(|line| line["message"] == "provider");
+        let called: Vec<_> = called.map(|line| (line["provider"].clone(), line["outcome"].clone())).collect();
+        assert_eq!(called[0].0, json!("access"), "{called:?}");
         assert_eq!((&report["person"]["email"], &report["status"]), (&json!("l…@example.com"), &json!(status)));
         let outcome = if mode == "live" { "deleted" } else { "planned" };
         let account = &report["providers"][0];

@@ -109,6 +109,30 @@ async fn missing_or_wrong_token_is_401_in_the_form_of_scim() {
 }
 
 #[tokio::test]
+async fn wrong_token_that_cannot_be_checked_again_yet_is_not_called_right() {
+    let mut world = world().await;
+    let wrong = event("GET", "/scim/v2/idm/Users", Some("Bearer nobody has this token"), &Value::Null);
+    assert_eq!(world.function.request(wrong.clone()).await.status, 401);
+    let again = world.function.request(wrong).await;
+    assert_eq!((again.status, again.headers["retry-after"].as_str()), (503, "60"));
+    assert!(again.json()["detail"].as_str().is_some_and(|detail| detail.starts_with("the token does not match")));
+}
+
+#[tokio::test]
+async fn path_that_is_too_long_is_not_found_in_the_form_of_its_endpoint() {
+    let mut world = world().await;
+    for path in [format!("/scim/v2/idm/Users/{}", "a".repeat(5000)), format!("/scim/v2/idm/Users{}", "/".repeat(5000))]
+    {
+        let reply = send(&mut world, "DELETE", &path, Value::Null).await;
+        assert_eq!((reply.status, &reply.json()["status"]), (404, &json!("404")));
+    }
+    for path in [format!("/webhooks/idm/{}", "a".repeat(5000)), format!("/scim/v2/{}", "a".repeat(5000))] {
+        let reply = send(&mut world, "POST", &path, json!({})).await;
+        assert_eq!((reply.status, &reply.json()["type"]), (404, &json!("urn:offboard:problem:not-found")));
+    }
+}
+
+#[tokio::test]
 async fn token_is_rotated_without_a_gap() {
     let mut world = world().await;
     assert_eq!(send(&mut world, "GET", "/scim/v2/idm/Users", Value::Null).await.status, 200);

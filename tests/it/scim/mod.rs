@@ -1,11 +1,14 @@
 //! The SCIM endpoint over a small world: what identity providers send, what they are answered, and who is removed by it.
 
+mod around;
 mod clients;
 mod concurrency;
 mod histories;
+mod inherited;
 mod lists;
 mod mass;
 mod okta;
+mod refusals;
 mod states;
 mod traps;
 

@@ -91,7 +91,7 @@ pub fn told(delivery: &Result<DeliveryEvents, Unreadable>) -> String {
     let facts = delivery.facts.iter().map(|fact| {
         let active = if fact.word == Word::Active { "active, " } else { "" };
         let worth = match fact.verified {
-            Verification::Verified => "proven",
+            Verification::Verified | Verification::Complete => "proven",
             Verification::Claimed => "claimed",
             Verification::Confirms => "confirms",
         };

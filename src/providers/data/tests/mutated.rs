@@ -1,6 +1,7 @@
 //! Files changed at random: each is refused or taken, and none makes a start panic or hang.
 
-use super::super::{BUILT_IN, check};
+use super::files::files;
+use crate::providers::data::{check, like};
 
 /// So many changed files of each kind.
 const CHANGED: usize = 60;
@@ -27,12 +28,12 @@ const PIECES: [&str; 16] = [
 #[test]
 fn file_that_is_changed_at_random_is_refused_or_taken() {
     let mut rng = fastrand::Rng::with_seed(20_261_127);
-    let built_in = |name: &str| BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+    let files = files();
     let (mut refused, mut taken) = (0, 0);
-    for (_, text) in BUILT_IN {
+    for (_, text) in &files {
         for _ in 0..CHANGED {
-            let other = BUILT_IN[rng.usize(..BUILT_IN.len())].1;
-            match check::parse(&changed(&mut rng, text, other), built_in) {
+            let (_, other) = &files[rng.usize(..files.len())];
+            match check::parse(&changed(&mut rng, text, other), like) {
                 Ok(_) => taken += 1,
                 Err(errors) => {
                     assert!(!errors.to_string().is_empty());

@@ -12,7 +12,7 @@ use super::GOOD;
 use crate::{
     outbound::{Client, Http, Limits},
     person::{Email, Identity},
-    providers::{Account, data::kind},
+    providers::{Account, data::own_kind},
     secrets::Secret,
     settings::{Reporter, Section},
 };
@@ -35,7 +35,7 @@ async fn server(padding: usize) -> String {
 
 /// What a look-up and a removal come to: how many accounts, and the reasons of failures.
 async fn come_to(text: &str, padding: usize) -> (Result<usize, String>, Result<(), String>) {
-    let kind = kind("acme", text, "acme.toml").unwrap();
+    let kind = own_kind("acme", text, "acme.toml").unwrap();
     let table = Section::new("providers.acme".to_owned(), toml::de::DeTable::parse("tenant = \"a\"").unwrap());
     let mut reporter = Reporter { text: "", diagnostics: Default::default() };
     let product = kind.configure(kind.actions[0], table, &mut reporter).unwrap();
