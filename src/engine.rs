@@ -20,7 +20,7 @@ use crate::{
     outbound::{Client, Http},
     outcome::{AccountResult, Outcome, ProviderResult},
     person::mask_addresses,
-    providers::{Tenant, Urls},
+    providers::{Rate, Tenant, Urls},
     secrets::{Secret, SecretResult, SecretStoreError, Secrets},
 };
 
@@ -141,6 +141,13 @@ impl Engine {
     /// The names of all providers, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.connections.iter().map(|connection| connection.name())
+    }
+
+    /// Returns the time between two departures that keeps within a provider's limit; `None` if no limit is known.
+    pub fn interval(&self, name: &str) -> Option<Duration> {
+        let connection = self.connections.iter().find(|connection| connection.name() == name)?;
+        let config = connection.config();
+        Some(Rate::read(config.kind.limits?)?.interval(config.canary.is_some()))
     }
 
     /// Carries an assignment out until `deadline`, every removal permitted. Exactly one result per provider, sorted by name.
@@ -267,19 +274,21 @@ impl Job {
             }
         };
         let work = tenants.iter().map(|tenant| self.in_tenant(tenant, &secret));
-        let (mut accounts, mut attempts) = (Vec::new(), 0);
-        for (found, needed) in futures_util::future::join_all(work).await {
-            attempts = attempts.max(needed);
+        let (mut accounts, mut attempts, mut asked_to_wait) = (Vec::new(), 0, None);
+        for (found, http) in futures_util::future::join_all(work).await {
+            attempts = attempts.max(http.as_ref().map_or(0, Http::attempts));
+            asked_to_wait = asked_to_wait.max(http.as_ref().and_then(Http::asked_to_wait));
             accounts.extend(found);
         }
         let worst = accounts.iter().max_by_key(|account| account.outcome).cloned();
         let worst = worst.unwrap_or(AccountResult::of(Outcome::NotAttempted));
         let result = self.result(AccountResult { scope: None, ..worst }, attempts);
-        ProviderResult { accounts: if accounts.len() > 1 { accounts } else { Vec::new() }, ..result }
+        let accounts = if accounts.len() > 1 { accounts } else { Vec::new() };
+        ProviderResult { accounts, asked_to_wait, ..result }
     }
 
     /// What is found in one tenant: an account for each of the person's addresses.
-    async fn in_tenant(&self, tenant: &Tenant, secret: &Secret) -> (Vec<AccountResult>, u32) {
+    async fn in_tenant(&self, tenant: &Tenant, secret: &Secret) -> (Vec<AccountResult>, Option<Http>) {
         let config = self.connection.config();
         let scoped = |name: Option<String>, account| {
             let scope: Vec<_> = tenant.scope.clone().into_iter().chain(name).collect();
@@ -287,7 +296,9 @@ impl Job {
         };
         let http = match tenant_url(config, tenant) {
             Some(base) => Http::new(self.connection.client(), base, config.limits.clone(), self.deadline),
-            None => return (vec![scoped(None, AccountResult::of(Outcome::Rejected).reason("unusable_base_url"))], 0),
+            None => {
+                return (vec![scoped(None, AccountResult::of(Outcome::Rejected).reason("unusable_base_url"))], None);
+            }
         };
         let removing = Removing {
             provider: tenant.provider.as_ref(),
@@ -310,7 +321,8 @@ impl Job {
                 .collect()
         };
         let found = accounts.into_iter().map(|(name, account)| scoped(name, account.cleaned(clean)));
-        (found.collect(), http.attempts())
+        let found = found.collect();
+        (found, Some(http))
     }
 }
 

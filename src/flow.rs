@@ -36,7 +36,7 @@ mod reporting;
 mod tick;
 
 use removal::Removal;
-pub use tick::{TickError, due};
+pub use tick::{AHEAD, MAX_COUNTED, MAX_QUEUED, TickError, due, messages};
 
 /// Departures of a delivery that are worked on before it is answered; the rest is left to the queue.
 const MAX_INLINE: usize = 50;

@@ -16,6 +16,7 @@ mod holders;
 mod identities;
 mod identity;
 mod key;
+mod limits;
 pub mod memory;
 mod outbox;
 mod record;
@@ -27,6 +28,7 @@ pub use identities::KnownIdentity;
 pub use identity::{Held, Holding, IdentityRecord, MAX_EMAILS, StoredIdentity};
 pub(crate) use key::short;
 pub use key::{DepartureRef, IdentityKey, TraitKey};
+pub use limits::{MAX_RETRY_AFTER, ProviderLimits};
 pub use outbox::Unpublished;
 pub use record::{Lease, NEVER, OperatorAction, Record, SKEW, State, StoredPerson, StoredResult, millis};
 

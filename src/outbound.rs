@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -49,7 +49,8 @@ const NO_CONNECTION: &str = "no_connection";
 const PERMISSION: Duration = Duration::from_millis(50);
 /// With less time than this a call is not begun: the request could be sent, but its response not be read.
 const LEAST_TIME: Duration = Duration::from_millis(20);
-/// The first and the longest wait between two attempts, before the jitter.
+/// The first and the longest wait between two attempts, before the jitter. A provider that asks for longer is left to a later run:
+/// other environments get to know of it then, and do not call.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
 /// How one provider is called: where, how long, how often.
@@ -78,6 +79,8 @@ pub struct Http {
 struct Seen {
     most_attempts: AtomicU32,
     lost_responses: AtomicU32,
+    /// The longest `Retry-After`, in milliseconds.
+    asked_to_wait: AtomicU64,
     /// The credentials in the form in which they were sent: a vendor may quote a token that stands in no secret.
     sent: Mutex<Vec<SecretString>>,
 }
@@ -105,6 +108,12 @@ impl Http {
     /// How often the call that needed most was attempted.
     pub fn attempts(&self) -> u32 {
         self.seen.most_attempts.load(Ordering::Relaxed)
+    }
+
+    /// Returns the longest time for which the provider asked to be left alone; `None` if it did not.
+    pub fn asked_to_wait(&self) -> Option<Duration> {
+        let longest = self.seen.asked_to_wait.load(Ordering::Relaxed);
+        (longest > 0).then(|| Duration::from_millis(longest))
     }
 
     /// When everything must have ended.
@@ -161,10 +170,14 @@ impl Http {
         Request::new(self, method, below(&self.base, path))
     }
 
-    /// Returns how long to wait before another attempt; `None` after the last.
-    fn pause(&self, failure: &Failure, attempt: u32) -> Option<Duration> {
+    /// Returns how long to wait before another attempt; `None` after the last. Notes how long the provider asked for.
+    pub fn pause(&self, failure: &Failure, attempt: u32) -> Option<Duration> {
+        if let Some(asked) = failure.retry_after.filter(|_| failure.kind.is_transient()) {
+            let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
+            self.seen.asked_to_wait.fetch_max(asked, Ordering::Relaxed);
+        }
         let wait = failure.retry_after.unwrap_or_else(|| backoff(attempt));
-        let again = failure.kind.is_transient() && attempt < self.limits.attempts;
+        let again = failure.kind.is_transient() && attempt < self.limits.attempts && wait <= BACKOFF.1;
         // A vendor may ask for longer than a clock can count.
         let needed = wait.checked_add(LEAST_TIME);
         let end = needed.and_then(|needed| Instant::now().checked_add(needed));

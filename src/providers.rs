@@ -22,9 +22,11 @@ mod flashduty;
 mod instaply;
 mod manual;
 mod pages;
+mod rate;
 mod stytch_b2b;
 
 pub use description::{Confidence, SecretKey, Setting, SettingForm};
+pub use rate::Rate;
 
 /// One product from which a departed person is removed.
 ///

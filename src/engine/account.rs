@@ -325,6 +325,7 @@ fn canary_not_found(result: AccountResult) -> AccountResult {
 }
 
 fn proof_failed(result: AccountResult, failure: &Failure) -> AccountResult {
+    let result = AccountResult { retry_after: failure.retry_after, ..result };
     unconfirmed(result, "proof_failed").detail(format!("the second look failed: {}", failure.reason))
 }
 

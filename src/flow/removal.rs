@@ -8,9 +8,11 @@ use super::{Flow, Worker};
 use crate::{
     engine::{Action, Ask, Assignment, Barrier, OwnedIdentity, Permission, Run},
     judgement::{self, Next, Verdict, Veto},
-    ledger::{Facts, LedgerError, Record, TraitKey},
-    outcome::ProviderResult,
+    ledger::{Facts, LedgerError, ProviderLimits, Record, TraitKey},
+    outcome::{AccountResult, ProviderResult},
 };
+
+mod turns;
 
 /// How old facts may be when somebody is removed.
 const MAX_FACTS_AGE: Duration = Duration::from_secs(5);
@@ -27,6 +29,8 @@ pub(super) struct Removal<'a> {
     /// When the facts were read, by both clocks.
     read_at: (Instant, time::OffsetDateTime),
     verdict: Option<Verdict>,
+    /// What the providers asked for, as it was read last.
+    limits: ProviderLimits,
     /// Providers at which an earlier run may have begun to remove.
     begun: BTreeSet<String>,
     /// Providers whose removal was allowed in this run.
@@ -47,6 +51,7 @@ impl<'a> Removal<'a> {
             record,
             read_at,
             verdict: None,
+            limits: ProviderLimits::default(),
             asked: BTreeSet::new(),
             results: Vec::new(),
             halted: None,
@@ -90,6 +95,7 @@ impl<'a> Removal<'a> {
         let read_at = (Instant::now(), self.worker.now());
         let facts = self.flow.ledger.facts(&self.record, self.flow.policy.max_departures.as_ref()).await?;
         self.read_at = read_at;
+        self.limits = facts.limits.clone();
         Ok(facts)
     }
 
@@ -114,10 +120,11 @@ impl<'a> Removal<'a> {
             self.record.looks_up_by(traits);
         }
         let begun = &self.begun;
-        let wanted = |name: &str| {
-            let is_meant = action != Action::Resolve || begun.contains(name);
+        let is_wanted = |name: &&str| {
+            let is_meant = action != Action::Resolve || begun.contains(*name);
             is_meant && self.flow.covers(&self.record, name) && self.record.is_open_at(name)
         };
+        let wanted = self.flow.engine.names().filter(is_wanted).collect();
         let assignment = Assignment {
             targets: verdict.targets.clone(),
             source: self.record.source.clone(),
@@ -126,6 +133,8 @@ impl<'a> Removal<'a> {
             begun: begun.clone(),
         };
         let flow = self.flow;
+        let called = self.called(wanted).await;
+        let wanted = |name: &str| called.contains(&name);
         let mut run = flow.engine.begin(&flow.secrets, assignment, self.worker.deadline, &barrier, wanted);
         drop(barrier);
         self.attend(&mut run, &mut asks).await;
@@ -143,6 +152,7 @@ impl<'a> Removal<'a> {
                     unsaved_since = None;
                 }
                 Some(result) = run.next() => {
+                    self.share(&result).await;
                     self.note_result(result);
                     unsaved_since = unsaved_since.or_else(|| Some(Instant::now()));
                 }
@@ -191,6 +201,9 @@ impl<'a> Removal<'a> {
         }
         // Reading facts takes time as well: they may be too old once they are read.
         while self.has_time() {
+            if !self.is_stale() && self.limits.not_before(provider, self.worker.now()).is_some() {
+                return Permission::Denied(AccountResult::ASKED_TO_WAIT.to_owned());
+            }
             if !self.is_stale() {
                 self.asked.insert(provider.to_owned());
                 return Permission::Granted;

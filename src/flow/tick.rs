@@ -12,10 +12,15 @@ use crate::{
     queue::{Message, QueueError},
 };
 
-/// Messages in the queue beyond which a tick adds none.
-const MAX_QUEUED: usize = 500;
+/// Messages in the queue beyond which a tick adds none. What five workers do in a minute with time to spare, and below most limits
+/// of providers: more would have more providers refuse calls.
+pub const MAX_QUEUED: usize = 300;
 /// Records that are counted for a gauge; more than that is shown as that.
-pub(super) const MAX_COUNTED: usize = 5000;
+pub const MAX_COUNTED: usize = 20_000;
+/// How long before a departure is due its message is sent, in seconds: less than the time to the next tick.
+pub const AHEAD: i64 = 59;
+/// How long after it is due a departure is on time, in seconds.
+const ON_TIME: i64 = 60;
 
 /// An error of a tick. The next one, a minute later, does the same work.
 #[derive(Debug, thiserror::Error)]
@@ -42,11 +47,9 @@ impl Flow {
             try_join!(due_in(State::Pending), due_in(State::Held), due_in(State::NeedsAttention))?;
         let depth = queue.depth().await?;
         let dead = queue.dead_letters().await?;
-        let due = due(&pending, &held, paused, now);
-        let room = MAX_QUEUED.saturating_sub(depth);
-        let message = |id: &str| Message { departure: id.to_owned(), delay: Duration::ZERO };
-        let messages: Vec<_> = due.iter().take(room).map(|one| message(&one.id)).collect();
-        let oldest = due.first().map_or(0, |one| now - one.due_at);
+        let due = due(&pending, &held, paused, now + AHEAD);
+        let messages = messages(&due, MAX_QUEUED, depth, now);
+        let oldest = due.first().map_or(0, |one| (now - one.due_at).max(0));
         metrics::gauges(&[
             ("Tick", 1),
             ("OldestOverdueSeconds", oldest),
@@ -59,6 +62,21 @@ impl Flow {
         self.publish(worker).await;
         Ok(sent?)
     }
+}
+
+/// Returns messages for what is due before the next tick: `most` less the `depth` of the queue. Of more than that, three quarters are
+/// what is due about now, since a turn at a provider that limits is lost if it comes late, and the rest what is overdue longest.
+/// What is overdue is spread over the minute, so that it does not keep what comes on time waiting.
+pub fn messages(due: &[&Due], most: usize, depth: usize, now: i64) -> Vec<Message> {
+    let room = most.saturating_sub(depth);
+    let (overdue, on_time) = due.split_at(due.partition_point(|one| one.due_at < now - ON_TIME));
+    let on_time = &on_time[..on_time.len().min((room / 4 * 3).max(room.saturating_sub(overdue.len())))];
+    let overdue = &overdue[..overdue.len().min(room - on_time.len())];
+    let spread = overdue.iter().zip(0..).map(|(due, n)| (due, n * AHEAD / i64::try_from(most).unwrap_or(i64::MAX)));
+    let punctual = on_time.iter().map(|due| (due, (due.due_at - now).max(0)));
+    let delay = |seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+    let message = |(due, seconds): (&&Due, i64)| Message { departure: due.id.clone(), delay: delay(seconds) };
+    spread.chain(punctual).map(message).collect()
 }
 
 /// Returns what is due at `now` (seconds since 1970), the longest overdue first: nothing that is held while removals are
@@ -83,6 +101,22 @@ fn count(number: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tick_sends_what_is_on_time_before_what_is_overdue_and_spreads_the_rest() {
+        let due = |due_at: i64| Due { id: due_at.to_string(), due_at, dry_run: false };
+        let sent = |times: &[i64], most, depth| {
+            let all: Vec<_> = times.iter().map(|at| due(*at)).collect();
+            let messages = messages(&all.iter().collect::<Vec<_>>(), most, depth, 1000);
+            messages.iter().map(|one| (one.departure.clone(), one.delay.as_secs())).collect::<Vec<_>>()
+        };
+        let of = |all: &[(i64, u64)]| all.iter().map(|(at, delay)| (at.to_string(), *delay)).collect::<Vec<_>>();
+        assert_eq!(sent(&[900, 990, 1020], 300, 0), of(&[(900, 0), (990, 0), (1020, 20)]));
+        let many = [100, 200, 300, 400, 1001, 1002, 1003, 1004];
+        assert_eq!(sent(&many, 4, 0), of(&[(100, 0), (1001, 1), (1002, 2), (1003, 3)]));
+        assert_eq!(sent(&many[..5], 8, 4), of(&[(100, 0), (200, 7), (300, 14), (1001, 1)]));
+        assert_eq!(sent(&many, 4, 9), []);
+    }
 
     #[test]
     fn departure_of_a_dry_run_counts_as_held_once_the_mode_is_live() {

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
-    Holders, Ledger, LedgerError, Record, State,
+    Holders, Ledger, LedgerError, ProviderLimits, Record, State,
     identity::StoredIdentity,
-    key::{IdentityKey, PAUSE, TraitKey},
+    key::{IdentityKey, PAUSE, PROVIDERS, TraitKey},
     record::millis,
     store::{Item, Merge},
 };
@@ -34,6 +34,8 @@ const PERSONS: &str = "persons";
 pub struct Facts {
     /// The kill switch, if it is on.
     pub pause: Option<Pause>,
+    /// What the providers asked for. No judgement looks at it.
+    pub limits: ProviderLimits,
     /// The departed person's ids.
     pub identities: BTreeMap<IdentityKey, StoredIdentity>,
     /// The departed person's addresses and external ids.
@@ -159,7 +161,7 @@ impl Ledger {
             let names = facts.named(record);
             let mut ids = names.ids();
             if round == 0 {
-                ids.extend(buckets.iter().cloned().chain([PAUSE.to_owned()]));
+                ids.extend(buckets.iter().cloned().chain([PAUSE, PROVIDERS].map(str::to_owned)));
             }
             if ids.is_empty() {
                 break;
@@ -168,6 +170,7 @@ impl Ledger {
             facts.add(&names, &items)?;
             if round == 0 {
                 facts.pause = items.get(PAUSE).map(pause).transpose()?.flatten();
+                facts.limits = ProviderLimits::read(items.get(PROVIDERS));
                 let persons = |id: &String| items.get(id).and_then(|item| item.sets.get(PERSONS)).cloned();
                 facts.received = buckets.iter().map(|id| persons(id).unwrap_or_default()).collect();
             }

@@ -9,6 +9,8 @@ use crate::person::Person;
 
 /// The item of the kill switch.
 pub(super) const PAUSE: &str = "#pause";
+/// The item of what the providers asked for.
+pub(super) const PROVIDERS: &str = "#providers";
 
 /// A source's id of a person, hashed: `SOURCE/KIND-HASH`.
 ///

@@ -19,7 +19,7 @@ pub use person::StoredPerson;
 pub use state::State;
 
 use super::{
-    DepartureRef,
+    DepartureRef, MAX_RETRY_AFTER,
     key::{IdentityKey, TraitKey, short},
 };
 use crate::{
@@ -136,6 +136,9 @@ pub struct StoredResult {
     /// When this was found.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
+    /// Before when the provider is not called for this departure, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<i64>,
     /// Number of runs in which this provider was tried.
     pub runs: u32,
     /// Whether it is to be tried again, as a person asked. Until then it stands as it was.
@@ -282,6 +285,19 @@ impl Record {
         result.is_none_or(|result| result.again || !is_final(&result.found))
     }
 
+    /// Returns before when a provider is not called for this departure, in milliseconds since 1970.
+    pub fn not_before(&self, provider: &str) -> Option<i64> {
+        self.providers.get(provider)?.not_before
+    }
+
+    /// Returns whether the departure's turn at a provider came, and the departure was not carried out there since.
+    pub(crate) fn has_turn(&self, provider: &str, now: OffsetDateTime) -> bool {
+        let Some(result) = self.providers.get(provider).filter(|result| result.found.is_waiting()) else {
+            return false;
+        };
+        result.not_before.is_some_and(|turn| turn <= millis(now))
+    }
+
     /// Returns the providers at which a removal may have begun whose end is not known.
     pub fn begun(&self) -> BTreeSet<String> {
         self.intent.iter().filter(|provider| self.is_open_at(provider)).cloned().collect()
@@ -300,6 +316,7 @@ impl Record {
     /// Records what is now true at a provider. `asked` says whether its removal was begun in this run.
     pub fn note_result(&mut self, mut found: ProviderResult, asked: bool, now: OffsetDateTime) {
         let provider = found.provider.clone();
+        let not_before = found.retry_after().map(|wait| millis(now + wait.min(MAX_RETRY_AFTER)));
         let before = self.providers.get(&provider);
         let runs = before.map_or(0, |result| result.runs) + 1;
         if let Some(before) = before {
@@ -313,7 +330,7 @@ impl Record {
         if !(unknown && (asked || self.intent.contains(&provider))) {
             self.intent.remove(&provider);
         }
-        self.providers.insert(provider, StoredResult { found, at: now, runs, again: false });
+        self.providers.insert(provider, StoredResult { found, at: now, not_before, runs, again: false });
     }
 
     /// Records a judgement. What it says of the state is applied by [`Record::close`].
@@ -337,7 +354,9 @@ impl Record {
 
     fn try_again(&mut self, again: impl Fn(Outcome) -> bool) {
         for result in self.providers.values_mut() {
-            result.again |= again(result.found.worst.outcome);
+            if again(result.found.worst.outcome) {
+                (result.again, result.not_before) = (true, None);
+            }
         }
     }
 

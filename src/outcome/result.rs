@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, Proof, Reference};
+use super::{Outcome, Proof, Reference, Status};
 
 /// References that are kept of what stands in the way: a record has to fit into an item of the table.
 const MAX_REFERENCES: usize = 20;
@@ -20,6 +20,9 @@ pub struct ProviderResult {
     /// Each account, where there are several: the product keeps one per organization, or the person has several addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<AccountResult>,
+    /// The longest time for which the provider asked to be left alone, also if a later attempt succeeded.
+    #[serde(skip)]
+    pub asked_to_wait: Option<Duration>,
     /// How often the call that needed most was attempted; 0 if nothing was called.
     pub attempts: u32,
     /// How long it took, in milliseconds.
@@ -60,7 +63,26 @@ pub struct AccountResult {
 impl ProviderResult {
     /// Returns the result of a provider with at most one account, without any attempt.
     pub fn new(provider: impl Into<String>, worst: AccountResult) -> Self {
-        Self { provider: provider.into(), worst, accounts: Vec::new(), attempts: 0, elapsed_ms: 0 }
+        Self { provider: provider.into(), worst, accounts: Vec::new(), asked_to_wait: None, attempts: 0, elapsed_ms: 0 }
+    }
+
+    /// Returns the result of a provider that is not called for so long, because it said so: as if it had refused the call.
+    pub(crate) fn waiting(provider: &str, wait: Duration) -> Self {
+        let detail =
+            format!("no call was made: the provider asked for none, {} s from now at the earliest", wait.as_secs());
+        let account = AccountResult::of(Outcome::RateLimited).reason(AccountResult::ASKED_TO_WAIT).detail(detail);
+        Self::new(provider, AccountResult { retry_after: Some(wait), ..account })
+    }
+
+    /// Returns whether it was not called, because it asked for no calls.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.worst.reason.as_deref() == Some(AccountResult::ASKED_TO_WAIT)
+    }
+
+    /// Returns how long the provider asks to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let refused = self.all().filter(|account| account.outcome.status() == Status::Incomplete);
+        refused.filter_map(|account| account.retry_after).max()
     }
 
     /// Returns the worst result and those of all accounts.
@@ -102,6 +124,9 @@ impl ProviderResult {
 }
 
 impl AccountResult {
+    /// The reason where no call was made, because the provider asked for none.
+    pub(crate) const ASKED_TO_WAIT: &str = "asked_to_wait";
+
     /// An outcome and nothing else.
     pub fn of(outcome: Outcome) -> Self {
         Self {

@@ -130,6 +130,9 @@ impl Driver {
             Action::Protect { address, is_on: true } => _ = state.policy.protected.insert(address),
             Action::Protect { address, is_on: false } => _ = state.policy.protected.remove(&address),
             Action::Outage { provider, is_on } => state.outage[provider] = is_on,
+            Action::Limit { provider, seconds } => {
+                state.limited[provider] = state.now(&self.world) + i64::from(seconds) * 1000;
+            }
             _ => {}
         }
     }

@@ -48,6 +48,7 @@ impl Driver {
             state.note(|| "the end begins".to_owned());
             state.is_quiet = true;
             state.outage = [false; 3];
+            state.limited = [0; 3];
             state.lists_lag = false;
             state.policy.is_live = true;
         }
@@ -203,7 +204,7 @@ fn is_excused(state: &State, record: &Record, left: &Left, now: Millis) -> bool 
         Some(Outcome::Protected) => !state.policy.protected.is_empty(),
         Some(Outcome::Ambiguous) => has_several || is_shared || state.setup.lists_lag || *name == PROVIDERS[GAMMA],
         Some(Outcome::Unidentified) => is_unknown || has_several,
-        Some(Outcome::Unconfirmed | Outcome::Unavailable | Outcome::NotAttempted) => given_up,
+        Some(Outcome::Unconfirmed | Outcome::RateLimited | Outcome::Unavailable | Outcome::NotAttempted) => given_up,
         _ => false,
     })
 }

@@ -21,6 +21,9 @@ use crate::{
 pub fn written(world: &World, place: usize, changes: &[Change]) {
     for change in changes {
         let Change::Swap { item, .. } = change else { continue };
+        if item.id == "#providers" {
+            limits_written(world, &item.document);
+        }
         if item.id.starts_with('#') {
             continue;
         }
@@ -33,6 +36,30 @@ pub fn written(world: &World, place: usize, changes: &[Change]) {
         check_by_hand(&mut state, before.as_ref(), &record, place);
         check_safeguard(&mut state, &record, now);
         bus::check_written(&mut state, &record, changes);
+    }
+}
+
+/// Remembers before when providers are not to be called.
+fn limits_written(world: &World, document: &str) {
+    let limits: BTreeMap<String, serde_json::Value> = serde_json::from_str(document).unwrap();
+    let mut state = world.state();
+    let now = state.now(world);
+    state.note(|| format!("  limits {document}"));
+    for (name, limit) in limits {
+        let at = limit["not_before"].as_i64().unwrap();
+        if state.not_before.get(&name).is_none_or(|(known, _)| *known < at) {
+            state.not_before.insert(name, (at, now));
+        }
+    }
+}
+
+/// No invocation that began after a limit was stored calls the provider before then, by its own clock.
+pub fn check_limit(state: &mut State, place: usize, provider: usize, now: Millis) {
+    let name = PROVIDERS[provider];
+    let Some((not_before, written)) = state.not_before.get(name).copied() else { return };
+    let called = &state.places[place];
+    if called.began > written && now + called.skew < not_before {
+        state.violate(format!("{name} was called before the time that it named"));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The scripted providers. Each environment has its own connection to them, so that it is known who calls.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use offboard::{
@@ -12,7 +12,7 @@ use offboard::{
 };
 
 use crate::{
-    removals,
+    observed, removals,
     steps::FaultKind,
     truth::{self, BETA, GAMMA},
     world::World,
@@ -47,8 +47,20 @@ fn down() -> Failure {
 impl Product {
     async fn call(&self) -> Result<Option<FaultKind>, Failure> {
         let fault = self.world.begin_call(self.place).await;
+        if let Some(wait) = self.refused() {
+            return Err(Failure { retry_after: Some(wait), ..Failure::new(FailureKind::RateLimited, "simulated") });
+        }
         let is_down = self.world.state().outage[self.provider] || fault == Some(FaultKind::ErrorBefore);
         if is_down { Err(down()) } else { Ok(fault) }
+    }
+
+    /// Returns for how long no call is taken.
+    fn refused(&self) -> Option<Duration> {
+        let mut state = self.world.state();
+        let now = state.now(&self.world);
+        observed::check_limit(&mut state, self.place, self.provider, now);
+        let left = u64::try_from(state.limited[self.provider] - now).unwrap_or_default();
+        (left > 0).then(|| Duration::from_millis(left))
     }
 
     /// Removes an account that is there. Returns whether it was.
@@ -82,7 +94,8 @@ impl Provider for Product {
     async fn remove(&self, _: &Http, account: &Account) -> Result<Removal, Failure> {
         let was_there = {
             let state = self.world.state();
-            let is_stopped = state.places[self.place].is_frozen || state.outage[self.provider];
+            let is_limited = state.now(&self.world) < state.limited[self.provider];
+            let is_stopped = state.places[self.place].is_frozen || state.outage[self.provider] || is_limited;
             drop(state);
             if is_stopped { None } else { Some(self.take_out(account)) }
         };

@@ -156,6 +156,11 @@ pub enum Action {
         provider: usize,
         is_on: bool,
     },
+    /// A provider refuses calls for a while, and says for how long.
+    Limit {
+        provider: usize,
+        seconds: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -292,7 +297,11 @@ impl Action {
             120..122 => Self::Resume,
             122..124 => Self::Mode { is_live: random.u8(..3) > 0 },
             124..126 => Self::Protect { address, is_on: random.u8(..3) > 0 },
-            _ => Self::Outage { provider: random.usize(..PROVIDERS.len()), is_on: random.bool() },
+            126 => Self::Outage { provider: random.usize(..PROVIDERS.len()), is_on: random.bool() },
+            _ => {
+                let seconds = *random.choice(&[5, 60, 300, 3_600, 86_000]).unwrap_or(&60);
+                Self::Limit { provider: random.usize(..PROVIDERS.len()), seconds }
+            }
         }
     }
 }

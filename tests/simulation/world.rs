@@ -70,6 +70,10 @@ pub struct State {
     /// Accounts that a departure reported as gone.
     pub reported: BTreeSet<(String, String)>,
     pub outage: [bool; 3],
+    /// Until when a provider refuses calls.
+    pub limited: [Millis; 3],
+    /// Before when no provider is called, by name, as it is stored, and when that was written.
+    pub not_before: BTreeMap<String, (Millis, Millis)>,
     /// Whether removed accounts may be listed for a while.
     pub lists_lag: bool,
     pub violation: Option<String>,
@@ -111,6 +115,8 @@ impl World {
             told: Told::default(),
             reported: BTreeSet::new(),
             outage: [false; 3],
+            limited: [0; 3],
+            not_before: BTreeMap::new(),
             lists_lag: setup.lists_lag,
             violation: None,
             trace: is_traced.then(Vec::new),

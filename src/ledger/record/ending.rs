@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use time::OffsetDateTime;
 
-use super::{NEVER, Record, State, seconds};
+use super::{NEVER, Record, State, StoredResult, seconds};
 use crate::{
     outcome::{ProviderResult, Status},
     verdict::{Next, Verdict},
@@ -12,8 +12,6 @@ use crate::{
 
 /// The first and the longest pause between two attempts of what is left.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(6 * 60 * 60));
-/// The longest `Retry-After` of a vendor that is respected.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long after the first attempt to remove what is left is given to a person.
 const GIVE_UP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// Failures, over eight hours apart, before a departure that cannot be judged is given to a person.
@@ -58,11 +56,12 @@ impl Record {
             Status::Done => (State::Done, None),
             Status::NeedsAttention | Status::Planned => (State::NeedsAttention, Some(NEVER)),
             _ => {
-                self.failed_attempts = self.failed_attempts.saturating_add(1);
+                let is_refused = self.open().next().is_none() || self.open().any(|result| !result.found.is_waiting());
+                self.failed_attempts = self.failed_attempts.saturating_add(u32::from(is_refused));
                 let first = *self.first_attempt_at.get_or_insert(now);
                 match now - first > seconds(GIVE_UP) {
                     true => (State::NeedsAttention, Some(NEVER)),
-                    false => (State::Pending, Some(now + seconds(self.pause()))),
+                    false => (State::Pending, Some(self.next_attempt(now))),
                 }
             }
         }
@@ -84,9 +83,22 @@ impl Record {
     /// How long to wait before what is left is tried again.
     fn pause(&self) -> Duration {
         let doubled = BACKOFF.0.saturating_mul(1 << self.failed_attempts.saturating_sub(1).min(20));
-        let open = self.providers.values().filter(|result| !is_final(&result.found));
-        let asked = open.filter_map(|result| result.found.worst.retry_after).max().unwrap_or_default();
-        doubled.min(BACKOFF.1).max(asked.min(MAX_RETRY_AFTER))
+        doubled.min(BACKOFF.1)
+    }
+
+    /// Returns when the first of the providers with work left is called again, in seconds since 1970. None waits for another.
+    fn next_attempt(&self, now: i64) -> i64 {
+        let again = now + seconds(self.pause());
+        let at = |result: &StoredResult| {
+            let asked = result.not_before.map_or(now, |at| at.div_euclid(1000) + i64::from(at.rem_euclid(1000) > 0));
+            if result.found.is_waiting() { asked.max(now) } else { asked.max(again) }
+        };
+        self.open().map(at).min().unwrap_or(again)
+    }
+
+    /// The results of providers with work left.
+    fn open(&self) -> impl Iterator<Item = &StoredResult> {
+        self.providers.values().filter(|result| result.again || !is_final(&result.found))
     }
 
     /// Settles it: from now on it may be forgotten, and its person is no longer known.

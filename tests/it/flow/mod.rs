@@ -6,6 +6,7 @@ mod former;
 mod freshness;
 mod handed_over;
 mod holding;
+mod limits;
 mod manual;
 mod notifications;
 mod planned;

@@ -1,0 +1,190 @@
+//! Providers that limit: what one environment is asked, all respect, and no provider waits for another.
+
+use std::time::Duration;
+
+use offboard::{
+    ledger::{
+        ProviderLimits, State, millis,
+        store::{Change, Item, Store},
+    },
+    operator::Decision,
+    outcome::{Outcome, Status},
+};
+
+use crate::flow::world::{DAY, HOUR, MINUTE, World, by_email, outcomes, recorded};
+
+const ANN: &str = "ann@example.com";
+const BOB: &str = "bob@example.com";
+const WAITS: (Outcome, Option<&str>) = (Outcome::RateLimited, Some("asked_to_wait"));
+
+impl World {
+    /// Another environment was asked by a provider to wait.
+    async fn limit(&self, provider: &str, wait: Duration) {
+        let (now, known) = (self.clock.now(), ProviderLimits::default());
+        self.ledger.note_limit(&known, provider, millis(now + wait), now).await.unwrap();
+    }
+
+    async fn due_in(&self, id: &str) -> i64 {
+        self.record(id).await.due_at.unwrap() - self.clock.now().unix_timestamp()
+    }
+}
+
+#[tokio::test]
+async fn retry_after_of_one_departure_is_respected_by_all() {
+    let world = World::new().await;
+    world.vendors.have(&[ANN, BOB]);
+    world.vendors.fail_for(ANN, Some(300));
+    world.leave("idp", "1", by_email(ANN)).await;
+    world.vendors.work_again();
+    world.vendors.asked();
+    let report = world.leave("idp", "2", by_email(BOB)).await;
+    assert_eq!((report.status, outcomes(&report)), (Status::Pending, vec![WAITS; 2]));
+    assert_eq!((world.vendors.asked(), world.due_in("idp/2").await), (vec![], 300));
+    assert_eq!(world.record("idp/2").await.failed_attempts, 0, "nothing was refused");
+    world.go(Duration::from_secs(300));
+    assert_eq!(world.tick_and_follow().await.len(), 2);
+    assert_eq!((world.record("idp/2").await.state, world.vendors.left()), (State::Done, vec![]));
+}
+
+#[tokio::test]
+async fn limit_of_one_provider_delays_no_other() {
+    let world = World::new().await;
+    world.vendors.have(&[ANN]);
+    world.limit("access", HOUR).await;
+    let report = world.leave("idp", "1", by_email(ANN)).await;
+    assert_eq!((report.status, outcomes(&report)), (Status::Pending, vec![WAITS, (Outcome::Deleted, None)]));
+    assert_eq!((world.vendors.left(), world.due_in("idp/1").await), (vec!["access ann@example.com".to_owned()], 3600));
+    // Worked on before then, the departure waits on.
+    world.go(MINUTE);
+    world.vendors.asked();
+    assert_eq!(recorded(&world.advance("idp/1").await)["access"], WAITS);
+    assert_eq!((world.vendors.asked(), world.due_in("idp/1").await), (vec![], 3540));
+    world.go(HOUR);
+    assert_eq!(world.advance("idp/1").await.state, State::Done);
+}
+
+#[tokio::test]
+async fn provider_that_fails_is_tried_again_while_another_limits() {
+    let world = World::new().await;
+    world.vendors.have(&[ANN]);
+    world.limit("access", HOUR).await;
+    world.vendors.fail_for(ANN, None);
+    world.leave("idp", "1", by_email(ANN)).await;
+    assert_eq!(world.due_in("idp/1").await, 30);
+    world.vendors.work_again();
+    world.go(MINUTE);
+    let record = world.advance("idp/1").await;
+    let expected = [("access", WAITS), ("instaply", (Outcome::Deleted, None))];
+    assert_eq!((recorded(&record), world.due_in("idp/1").await), (expected.into(), 3540));
+}
+
+#[tokio::test]
+async fn limit_that_no_provider_can_have_asked_for_does_not_count_and_is_replaced() {
+    let world = World::new().await;
+    world.vendors.have(&[ANN, BOB]);
+    world.limit("access", 2 * DAY).await;
+    assert_eq!(world.leave("idp", "1", by_email(ANN)).await.status, Status::Done);
+    world.limit("access", MINUTE).await;
+    assert_eq!(outcomes(&world.leave("idp", "2", by_email(BOB)).await)[0], WAITS);
+    assert_eq!(world.due_in("idp/2").await, 60);
+}
+
+#[tokio::test]
+async fn limits_that_cannot_be_read_or_written_hold_no_departure() {
+    let world = World::new().await;
+    world.vendors.have(&[ANN, BOB]);
+    let item = Item { id: "#providers".to_owned(), version: 1, document: "{".to_owned(), ..Item::default() };
+    world.store.change(&[Change::Swap { item, expected: 0 }]).await.unwrap();
+    assert_eq!(world.leave("idp", "1", by_email(ANN)).await.status, Status::Done);
+    world.store.set_stuck(Some("#providers"));
+    world.vendors.fail_for(BOB, Some(300));
+    let report = world.leave("idp", "2", by_email(BOB)).await;
+    assert_eq!((report.status, world.due_in("idp/2").await), (Status::Pending, 300));
+    world.store.set_stuck(None);
+    // The departure itself knows what it was asked.
+    world.vendors.asked();
+    world.advance("idp/2").await;
+    assert_eq!(world.vendors.asked(), [""; 0]);
+    world.limit("access", HOUR).await;
+    world.go(Duration::from_secs(300));
+    assert_eq!(recorded(&world.advance("idp/2").await)["access"], WAITS);
+}
+
+#[tokio::test]
+async fn latest_limit_counts_and_concurrent_ones_are_all_kept() {
+    let world = World::new().await;
+    for (provider, wait) in [("access", HOUR), ("instaply", MINUTE), ("access", MINUTE)] {
+        // Each was written by an environment that knew of no other.
+        world.limit(provider, wait).await;
+    }
+    world.vendors.have(&[ANN]);
+    assert_eq!(outcomes(&world.leave("idp", "1", by_email(ANN)).await), vec![WAITS; 2]);
+    assert_eq!(world.due_in("idp/1").await, 60);
+    world.go(MINUTE);
+    assert_eq!(recorded(&world.advance("idp/1").await)["instaply"], (Outcome::Deleted, None));
+    assert_eq!(world.due_in("idp/1").await, 3540);
+}
+
+#[tokio::test]
+async fn replay_asks_again_once_the_provider_lets_it() {
+    let world = World::new().await;
+    world.vendors.have(&[ANN]);
+    world.vendors.fail_for(ANN, Some(86_400));
+    world.leave("idp", "1", by_email(ANN)).await;
+    world.vendors.work_again();
+    world.decide("idp/1", Decision::Replay).await.unwrap();
+    world.vendors.asked();
+    world.advance("idp/1").await;
+    assert_eq!((world.vendors.asked(), world.due_in("idp/1").await), (vec![], 86_400));
+    world.go(DAY);
+    assert_eq!(world.advance("idp/1").await.state, State::Done);
+}
+
+#[tokio::test]
+async fn removal_after_facts_were_read_again_respects_a_limit_that_came_meanwhile() {
+    let world = World::new().await;
+    world.vendors.have(&[ANN]);
+    let (clock, ledger) = (world.clock.clone(), world.ledger.clone());
+    world.vendors.at_look_up(async move {
+        clock.go(Duration::from_secs(6));
+        let now = clock.now();
+        ledger.note_limit(&ProviderLimits::default(), "access", millis(now + HOUR), now).await.unwrap();
+    });
+    let report = world.leave("idp", "1", by_email(ANN)).await;
+    assert_eq!(outcomes(&report)[0], (Outcome::NotAttempted, Some("asked_to_wait")));
+    assert_eq!(world.vendors.left(), ["access ann@example.com"]);
+    world.go(HOUR);
+    assert_eq!(world.advance("idp/1").await.state, State::Done);
+}
+
+#[tokio::test]
+async fn departures_take_turns_at_a_provider_that_limited_and_whose_limit_is_known() {
+    let world = World::new().await;
+    let people: Vec<_> = (0..12).map(|n| format!("p{n}@example.com")).collect();
+    world.vendors.have(&people.iter().map(String::as_str).collect::<Vec<_>>());
+    world.limit("access", MINUTE).await;
+    for (n, person) in people.iter().enumerate() {
+        world.leave("idp", &n.to_string(), by_email(person)).await;
+    }
+    assert_eq!(world.vendors.left().len(), people.len(), "all are removed at the other product");
+    // 1,200 calls in 5 minutes, three for each, and five in a hundred left to others.
+    let mut turns = Vec::new();
+    for n in 0..people.len() {
+        turns.push(world.record(&format!("idp/{n}")).await.not_before("access").unwrap());
+    }
+    let first = millis(world.clock.now() + MINUTE);
+    let expected: Vec<_> = (0..12).map(|n| first + n * 789).collect();
+    assert_eq!(turns, expected);
+    world.go(MINUTE);
+    assert_eq!(world.advance("idp/0").await.state, State::Done);
+    assert_eq!(recorded(&world.advance("idp/11").await)["access"], WAITS);
+    world.go(Duration::from_secs(9));
+    world.tick_and_follow().await;
+    assert_eq!(world.vendors.left(), [""; 0]);
+    // An hour later nobody takes turns any more.
+    world.go(2 * HOUR);
+    world.vendors.have(&["p0@example.com"]);
+    world.store.calls();
+    assert_eq!(world.leave("idp", "x", by_email("p0@example.com")).await.status, Status::Done);
+    assert!(world.store.calls() <= 7);
+}
