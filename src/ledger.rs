@@ -18,6 +18,7 @@ mod identity;
 mod key;
 pub mod memory;
 mod outbox;
+mod protection;
 mod record;
 pub mod store;
 
@@ -28,6 +29,9 @@ pub use identity::{Held, Holding, IdentityRecord, MAX_EMAILS, StoredIdentity};
 pub(crate) use key::short;
 pub use key::{DepartureRef, IdentityKey, TraitKey};
 pub use outbox::Unpublished;
+pub use protection::{
+    MAX_PROTECTED, ProtectedAddresses, ProtectedList, Protection, ProtectionAction, ProtectionRefused,
+};
 pub use record::{Lease, NEVER, OperatorAction, Record, SKEW, State, StoredPerson, StoredResult, millis};
 
 use crate::{
