@@ -12,6 +12,7 @@ use clap::Args;
 use offboard::{
     config::Config,
     engine::{Action, AddressStatus, Assignment, Engine, OwnedIdentity, Target},
+    ledger::ProtectedAddresses,
     outbound::Client,
     outcome::ProviderResult,
     person::{Email, Person},
@@ -100,6 +101,7 @@ pub async fn look_up(config: &mut Config, person: &Person) -> anyhow::Result<Vec
         source: COMMAND_LINE.to_owned(),
         action: Action::LookUp,
         released: BTreeMap::new(),
+        protected: ProtectedAddresses::default(),
         begun: BTreeSet::new(),
     };
     Ok(engine.execute(&secrets, assignment, Instant::now() + LOOK_UP_TIMEOUT).await)

@@ -9,6 +9,7 @@ mod holding;
 mod manual;
 mod notifications;
 mod planned;
+mod protection;
 mod safeguard;
 mod same_person;
 mod skew;
