@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use crate::{
     config::{Mode, Policy},
-    ledger::{Facts, NEVER, Record, millis},
+    ledger::{Facts, NEVER, ProtectedAddresses, Record, millis},
     verdict::MAX_AHEAD,
 };
 
@@ -50,14 +50,15 @@ pub fn judge(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTi
     let only_elsewhere = !standing.is_empty() && standing.iter().all(|one| one.veto == Veto::ActiveElsewhere);
     let overlap_since = record.overlap_since.or_else(|| only_elsewhere.then(|| now.unix_timestamp()));
     let next = next(record, &standing, rules, now, overlap_since);
-    Verdict { standing, next, targets: related.targets, lets_through, overlap_since }
+    let protected = facts.protected.at(now);
+    Verdict { standing, next, targets: related.targets, protected, lets_through, overlap_since }
 }
 
 /// Every veto that the facts raise, whatever was released.
 fn raised(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTime, related: &Related) -> Vec<RaisedVeto> {
     let (policy, at) = (rules.policy, millis(now));
     let received = millis(record.received_at);
-    let is_protected = related.every_email.iter().any(|email| policy.protects(email));
+    let by_lists = protecting(related, policy, &facts.protected.at(now));
     let (returned, elsewhere) = related.active.iter().cloned().partition::<Vec<_>, _>(|active| active.is_later);
     let facts_of = |active: Vec<related::Active>| active.into_iter().map(|active| active.fact).collect::<Vec<_>>();
     let (returned, elsewhere) = (facts_of(returned), facts_of(elsewhere));
@@ -65,7 +66,7 @@ fn raised(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTime,
         Veto::Paused => facts.pause.is_some(),
         // What a dry run planned is carried out after a release alone.
         Veto::DryRun => policy.mode == Mode::DryRun || record.planned,
-        Veto::Protected => is_protected,
+        Veto::Protected => !by_lists.is_empty(),
         Veto::EventTooOld => received.saturating_sub(record.time()) > milliseconds(policy.max_event_age),
         Veto::EventInFuture => record.time() > at.saturating_add(MAX_AHEAD),
         Veto::TooManyDepartures => !record.let_through && facts.is_over(policy.max_departures.as_ref()),
@@ -79,6 +80,7 @@ fn raised(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTime,
         let facts = match veto {
             Veto::PersonReturned => returned.clone(),
             Veto::ActiveElsewhere => elsewhere.clone(),
+            Veto::Protected => by_lists.clone(),
             // Of a dry run that is over: this can be released.
             Veto::DryRun if policy.mode != Mode::DryRun => vec![VetoFact { id: "planned".to_owned(), at: 0 }],
             _ => Vec::new(),
@@ -86,6 +88,15 @@ fn raised(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTime,
         RaisedVeto { veto, facts }
     };
     Veto::ALL.into_iter().filter(|veto| is_raised(*veto)).map(standing).collect()
+}
+
+/// The protected lists that have an address of the person: the configured one, and that of `offboard protect`.
+fn protecting(related: &Related, policy: &Policy, protected: &ProtectedAddresses) -> Vec<VetoFact> {
+    let configured = related.every_email.iter().any(|email| policy.protects(email));
+    let since = related.every_email.iter().filter_map(|email| protected.since(email)).min();
+    let fact = |id: &str, at: i64| VetoFact { id: id.to_owned(), at };
+    let configured = configured.then(|| fact(VetoFact::CONFIGURED, 0));
+    configured.into_iter().chain(since.map(|at| fact(VetoFact::AT_RUN_TIME, at))).collect()
 }
 
 /// What follows from the vetoes that stand: protected goes before held, held before pending.

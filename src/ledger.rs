@@ -19,6 +19,7 @@ mod key;
 mod limits;
 pub mod memory;
 mod outbox;
+mod protection;
 mod record;
 pub mod store;
 
@@ -30,6 +31,9 @@ pub(crate) use key::short;
 pub use key::{DepartureRef, IdentityKey, TraitKey};
 pub use limits::{MAX_RETRY_AFTER, ProviderLimits};
 pub use outbox::Unpublished;
+pub use protection::{
+    MAX_PROTECTED, ProtectedAddresses, ProtectedList, Protection, ProtectionAction, ProtectionRefused,
+};
 pub use record::{Lease, NEVER, OperatorAction, Record, SKEW, State, StoredPerson, StoredResult, millis};
 
 use crate::{

@@ -206,7 +206,9 @@ impl Case {
             format!("remove the account at {provider} by hand and `offboard departures confirm {id} {provider}`")
         });
         steps.extend(by_hand);
-        if !self.providers.iter().all(|found| is_manual(&found)) {
+        if self.reasons.contains(&Veto::Protected) {
+            steps.push(format!("once nothing protects the person any more, `offboard departures replay {id}`"));
+        } else if !self.providers.iter().all(|found| is_manual(&found)) {
             steps.push(format!("act at the providers, then `offboard departures replay {id}`"));
         }
         steps.push(format!("or `offboard departures dismiss {id}`"));

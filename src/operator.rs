@@ -44,6 +44,11 @@ pub struct Confirmation {
 pub struct Note(String);
 
 impl Note {
+    /// Returns the line.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Reads a text of one or several lines; they become one.
     ///
     /// # Errors
@@ -52,10 +57,8 @@ impl Note {
         let visible: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let text = mask_addresses(&visible.split_whitespace().collect::<Vec<_>>().join(" "));
         match text.chars().count() {
-            0 => Err("a note must not be empty: say what was done".to_owned()),
-            length if length > LONGEST_NOTE => {
-                Err(format!("a note has at most {LONGEST_NOTE} characters, not {length}"))
-            }
+            0 => Err("it must not be empty".to_owned()),
+            length if length > LONGEST_NOTE => Err(format!("it has at most {LONGEST_NOTE} characters, not {length}")),
             _ => Ok(Self(text)),
         }
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     engine::{OwnedIdentity, Target},
+    ledger::ProtectedAddresses,
     person::Email,
 };
 
@@ -23,7 +24,7 @@ pub enum Veto {
     Paused,
     /// `mode = "dry_run"`.
     DryRun,
-    /// An address of the person is on the protected list.
+    /// An address of the person is on a protected list: the configured one, or that of `offboard protect`.
     Protected,
     /// It was older than `max_event_age` when it was received.
     EventTooOld,
@@ -108,17 +109,17 @@ impl fmt::Display for Veto {
 pub struct RaisedVeto {
     /// Which.
     pub veto: Veto,
-    /// What raises it, where it is something that a source said.
+    /// What raises it, where it is something that a source said, or a protected list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<VetoFact>,
 }
 
-/// Something that a source said, as a reason against a removal.
+/// Something that a source said, as a reason against a removal; or the protected list that is one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct VetoFact {
-    /// Which id's, hashed: `SOURCE/KIND-HASH`.
+    /// Which id's, hashed: `SOURCE/KIND-HASH`; or a list's name.
     pub id: String,
-    /// When it was said, in milliseconds since 1970.
+    /// When it was said, in milliseconds since 1970; 0 where no time is known.
     pub at: i64,
 }
 
@@ -131,6 +132,13 @@ pub struct Release {
     /// Account ids under former addresses, by provider.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub former: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl VetoFact {
+    /// The list `policy.protected`, as what raises [`Veto::Protected`].
+    pub const CONFIGURED: &str = "policy.protected";
+    /// The list of `offboard protect`, as what raises [`Veto::Protected`].
+    pub const AT_RUN_TIME: &str = "offboard protect";
 }
 
 impl RaisedVeto {
@@ -167,6 +175,8 @@ pub struct Verdict {
     pub targets: Vec<Target>,
     /// Whether the safeguard lets it through from now on.
     pub lets_through: bool,
+    /// The entries of the protected list that operators change, in force at this time: no account of theirs is removed.
+    pub protected: ProtectedAddresses,
     /// Since when nothing stands but `active_elsewhere`, in seconds since 1970.
     pub overlap_since: Option<i64>,
 }

@@ -87,7 +87,7 @@ impl Check {
             return Ok(());
         }
         match self.stack.is_named() {
-            true => results.extend(ledger::check(&self.stack).await),
+            true => results.extend(ledger::check(&self.stack, &config.policy).await),
             false => results.extend(configuration::without_ledger(&config)),
         }
         results.extend(secrets::check(&mut config, self.live).await?);

@@ -12,6 +12,7 @@ use clap::Args;
 use offboard::{
     config::Config,
     engine::{Action, AddressStatus, Assignment, Engine, OwnedIdentity, Target},
+    ledger::ProtectedAddresses,
     outbound::Client,
     outcome::ProviderResult,
     person::{Email, Person},
@@ -83,8 +84,12 @@ pub async fn secret_store(config: &Config, names: Vec<String>) -> anyhow::Result
     Ok(secrets)
 }
 
-/// Looks a person up at every provider, and removes nothing.
-pub async fn look_up(config: &mut Config, person: &Person) -> anyhow::Result<Vec<ProviderResult>> {
+/// Looks a person up at every provider, and removes nothing. `protected` is the operators' list.
+pub async fn look_up(
+    config: &mut Config,
+    person: &Person,
+    protected: ProtectedAddresses,
+) -> anyhow::Result<Vec<ProviderResult>> {
     // An id that the operator types counts for every provider.
     for provider in &mut config.providers {
         provider.sources.insert(COMMAND_LINE.to_owned());
@@ -100,6 +105,7 @@ pub async fn look_up(config: &mut Config, person: &Person) -> anyhow::Result<Vec
         source: COMMAND_LINE.to_owned(),
         action: Action::LookUp,
         released: BTreeMap::new(),
+        protected,
         begun: BTreeSet::new(),
     };
     Ok(engine.execute(&secrets, assignment, Instant::now() + LOOK_UP_TIMEOUT).await)

@@ -17,6 +17,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::{
+    protect,
     stack::{Stack, wrong_usage},
     timestamps,
 };
@@ -60,6 +61,7 @@ struct Page<'a> {
     version: &'a str,
     figures: &'a Figures,
     cases: &'a [Case],
+    protections: &'a [String],
 }
 
 impl Page<'_> {
@@ -82,6 +84,10 @@ impl Evidence {
         records.reverse();
         let figures = Figures::of(&records);
         let cases: Vec<Case> = records.iter().map(Case::of).collect();
+        let period = self.since..until;
+        let protections = connected.ledger.protection_history().await?;
+        let protections = protections.iter().filter(|decision| period.contains(&decision.at)).map(protect::describe);
+        let protections: Vec<String> = protections.collect();
         if let Some(path) = &self.csv {
             write(path, &table::csv(&cases)?)?;
         }
@@ -95,22 +101,26 @@ impl Evidence {
                 version: env!("CARGO_PKG_VERSION"),
                 figures: &figures,
                 cases: &cases,
+                protections: &protections,
             };
             write(path, page.render()?.as_bytes())?;
         }
-        self.show(&figures)?;
+        self.show(&figures, &protections)?;
         Ok(ExitCode::from(u8::from(figures.open > 0)))
     }
 
-    fn show(&self, figures: &Figures) -> anyhow::Result<()> {
+    fn show(&self, figures: &Figures, protections: &[String]) -> anyhow::Result<()> {
         let paths = [&self.csv, &self.html].into_iter().flatten();
         let paths: Vec<_> = paths.map(|path| path.display().to_string()).collect();
         if self.stack.configured.json {
-            print(&json!({"figures": figures, "written": paths}).to_string());
+            print(&json!({"figures": figures, "protections": protections, "written": paths}).to_string());
             return Ok(());
         }
         let screen = Screen::new(false);
         screen.section("Evidence", figures.lines());
+        if !protections.is_empty() {
+            screen.section("Decisions about protected people", protections.to_vec());
+        }
         screen.section("Written", paths.clone());
         if paths.is_empty() {
             screen.line("  nothing: name a file with --csv or --html");

@@ -10,6 +10,7 @@ mod identities;
 mod init;
 mod pause;
 mod plan;
+mod protect;
 mod providers;
 mod sandbox;
 mod schema;
@@ -58,6 +59,12 @@ enum Command {
     Pause(pause::Pause),
     /// Let removals go on after a pause
     Resume(pause::Resume),
+    /// Protect a person from every removal, without a deployment: legal hold
+    Protect(protect::Protect),
+    /// Take a person's protection back
+    Unprotect(protect::Unprotect),
+    /// List who is protected, until when, by whom and why
+    Protected(protect::Protected),
     /// Import a source's people into the identity map, or show what is known of one
     Identities(identities::Identities),
     /// Write a report for an auditor: who left, and when each account was gone
@@ -81,6 +88,9 @@ async fn main() -> ExitCode {
         Command::Departures(command) => command.run().await,
         Command::Pause(command) => command.run().await,
         Command::Resume(command) => command.run().await,
+        Command::Protect(command) => command.run().await,
+        Command::Unprotect(command) => command.run().await,
+        Command::Protected(command) => command.run().await,
         Command::Identities(command) => command.run().await,
         Command::Evidence(command) => command.run().await,
         Command::Function => function().await,

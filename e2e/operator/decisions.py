@@ -227,3 +227,24 @@ def pause_and_resume(world):
     assert answer.code == 0 and "no longer paused" in masked(answer.out), answer
     assert "it was not paused" in world.run("resume").out
     assert "paused" not in world.run("departures", "list").out
+
+
+@check
+def protect_and_unprotect(world):
+    """protect stands against removals, with who, why and until when; unprotect takes it back, and both stay in the evidence"""
+    id = stuck(world, "1", email="lee@example.com")
+    show = lambda: world.run("departures", "show", id, "--json").json()  # noqa: E731
+    assert show()["reasons"] == [] and show()["protected_by"] == []
+    first = world.run("protect", "LEE@example.com", "--reason", "ask ann@example.com", "--until", "2099-01-31")
+    assert first.code == 0 and "until 2099-02-01 00:00:00 UTC" in masked(first.out), first
+    assert world.run("protect", "lee@example.com", "--reason", "case 4711").code == 0
+    (shown,) = world.run("protected", "--json").json()["protected"]
+    assert shown["reason"] == "case 4711" and shown["who"].startswith("arn:aws:sts::123456789012:"), shown
+    assert show()["reasons"] == ["protected"] and "case 4711" in show()["protected_by"][0], show()
+    answer = world.run("unprotect", "lee@example.com", "--json").json()
+    assert answer["still_protected_by"] == [] and show()["reasons"] == [], answer
+    again = world.run("unprotect", "lee@example.com")
+    assert again.code == 1 and "is not on the list" in masked(again.err), again
+    evidence = world.run("evidence", "--since", "1d", "--json").json()
+    assert len(evidence["protections"]) == 3, evidence
+    masked(json.dumps(evidence["protections"]))

@@ -95,9 +95,10 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Returns whether this address is on the protected list.
+    /// Returns whether this address is on the configured protected list.
     pub fn protects(&self, email: &str) -> bool {
-        self.protected.iter().any(|pattern| pattern.covers(email))
+        let covering = Pattern::covering(email);
+        self.protected.iter().any(|pattern| covering.contains(&pattern.canonical()))
     }
 
     /// Returns whether this address is in one of the organization's own domains.
@@ -187,13 +188,22 @@ impl TryFrom<String> for Pattern {
 }
 
 impl Pattern {
-    fn covers(&self, address: &str) -> bool {
+    /// Returns the form in which patterns are compared.
+    pub fn canonical(&self) -> String {
+        self.0.canonical()
+    }
+
+    /// Returns the masked e-mail address. A pattern for a domain names nobody, and is shown in full.
+    pub fn masked(&self) -> String {
+        let canonical = self.canonical();
+        if canonical.starts_with("*@") { canonical } else { self.0.masked() }
+    }
+
+    /// Returns the patterns that cover an address, in canonical form: the address, and its domain.
+    pub fn covering(address: &str) -> Vec<String> {
         let address = crate::person::canonical(address.trim().trim_end_matches('.'));
-        let pattern = self.0.canonical();
-        match pattern.strip_prefix("*@") {
-            Some(domain) => address.rsplit_once('@').is_some_and(|(_, other)| other == domain),
-            None => pattern == address,
-        }
+        let domain = address.rsplit_once('@').map(|(_, domain)| format!("*@{domain}"));
+        [address].into_iter().chain(domain).collect()
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     outcome::{AccountResult, Failure, Outcome, Proof},
     person::{Email, Identity, KnownBy, mask_addresses},
     providers::{Account, Provider, Removal},
+    verdict::VetoFact,
 };
 
 /// How often, and how far apart, it is looked again when a removed account is still shown: lists lag behind.
@@ -132,7 +133,10 @@ impl Removing<'_> {
         let canary = self.config.canary.as_ref();
         Some(match () {
             () if account.addresses().any(|address| self.policy.protects(address)) => {
-                AccountResult::of(Outcome::Protected).reason("protected")
+                AccountResult::protected_by(VetoFact::CONFIGURED)
+            }
+            () if account.addresses().any(|address| self.assignment.protected.since(address).is_some()) => {
+                AccountResult::protected_by(VetoFact::AT_RUN_TIME)
             }
             () if canary.is_some_and(|canary| account.addresses().any(|address| canary.is(address))) => {
                 AccountResult::of(Outcome::Protected).reason("canary").detail("this account is the canary")

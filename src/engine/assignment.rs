@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::person::{Email, Identity, KnownBy};
+use crate::{
+    ledger::ProtectedAddresses,
+    person::{Email, Identity, KnownBy},
+};
 
 /// What the engine is to do at each provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub struct Assignment {
     pub action: Action,
     /// Ids of accounts under former addresses that a release showed, by provider.
     pub released: BTreeMap<String, BTreeSet<String>>,
+    /// Addresses that operators protect, by the facts on which the person is removed: no account of theirs is.
+    pub protected: ProtectedAddresses,
     /// Providers at which an earlier run noted its intent to remove and whose outcome is not known.
     pub begun: BTreeSet<String>,
 }

@@ -1,7 +1,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use time::macros::datetime;
+
 use super::*;
 use crate::{
+    config::Pattern,
+    ledger::{Ledger, Protection, ProtectionAction, memory::Memory},
     outcome::{Failure, FailureKind, Proof},
     person::{Email, Identity},
     providers::{Account, LookUp, Product, Provider, Removal, Tenant},
@@ -107,6 +111,7 @@ fn assignment(targets: &[(&str, AddressStatus)]) -> Assignment {
         source: "s".into(),
         action: Action::Remove,
         released: Default::default(),
+        protected: Default::default(),
         begun: BTreeSet::new(),
     }
 }
@@ -171,6 +176,27 @@ async fn account_whose_own_address_is_protected_is_not_removed() {
     let results = engine.execute(&secrets, current(), Instant::now() + TIMEOUT).await;
     let account = &results[1].worst;
     assert_eq!((account.outcome, account.reason.as_deref()), (Outcome::Protected, Some("protected")));
+    assert_eq!(provider.0.removals.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn account_whose_own_address_operators_protect_is_not_removed() {
+    let (now, pattern) = (datetime!(2026-01-31 12:00 UTC), Pattern::try_from("*@example.com".to_owned()).unwrap());
+    let ledger = Ledger::new(Arc::new(Memory::default()));
+    let (action, address) = (ProtectionAction::Protect { until: None }, pattern.masked());
+    let decision = Protection { action, address, at: now, who: "arn:ann".into(), reason: None };
+    ledger.decide_protection(&pattern, &decision, Duration::ZERO).await.unwrap();
+    let protected = ledger.protected().await.unwrap().at(now);
+    let provider = scripted(Script::Remove, true);
+    let (engine, secrets) = engine(provider.clone());
+    let assignment = Assignment { protected, ..current() };
+    let results = engine.execute(&secrets, assignment, Instant::now() + TIMEOUT).await;
+    let account = &results[1].worst;
+    let detail = Some("on the list `offboard protect`");
+    assert_eq!(
+        (account.outcome, account.reason.as_deref(), account.detail.as_deref()),
+        (Outcome::Protected, Some("protected"), detail)
+    );
     assert_eq!(provider.0.removals.load(Ordering::Relaxed), 0);
 }
 

@@ -130,6 +130,7 @@ impl<'a> Removal<'a> {
             source: self.record.source.clone(),
             action,
             released: self.record.release.former.clone(),
+            protected: verdict.protected.clone(),
             begun: begun.clone(),
         };
         let flow = self.flow;
@@ -238,7 +239,7 @@ impl<'a> Removal<'a> {
         let before = self.verdict.clone();
         let verdict = self.judge(&facts);
         match (verdict.next, before) {
-            (Next::Remove, Some(before)) if before.targets == verdict.targets => Ok(()),
+            (Next::Remove, Some(before)) if is_same(&before, &verdict) => Ok(()),
             (Next::Remove, _) => Err("facts_changed"),
             _ => Err("held"),
         }
@@ -319,6 +320,11 @@ impl<'a> Removal<'a> {
         let departure_id = crate::person::mask_departure_id(&self.record.id);
         tracing::error!(request_id = self.worker.name, departure_id, reason, "an outcome could not be recorded");
     }
+}
+
+/// Whether accounts that were found on one verdict may be removed on another: the engine judged them by the first.
+fn is_same(before: &Verdict, verdict: &Verdict) -> bool {
+    before.targets == verdict.targets && before.protected == verdict.protected
 }
 
 /// The traits by which accounts are looked up.

@@ -2,7 +2,7 @@
 
 use super::Flow;
 use crate::{
-    judgement::Veto,
+    judgement::{Veto, VetoFact},
     ledger::{Record, State},
     outcome::{AccountResult, Outcome, ProviderResult, Status},
     report::DepartureReport,
@@ -24,7 +24,7 @@ impl Flow {
                 AccountResult::of(Outcome::NotAttempted).reason("source_not_configured")
             }
             _ if !self.covers(record, name) => AccountResult::of(Outcome::NotAttempted).reason("excluded_by_source"),
-            _ if record.has_veto(Veto::Protected) => AccountResult::of(Outcome::Protected).reason("protected"),
+            _ if record.has_veto(Veto::Protected) => AccountResult::protected_by(protecting(record)),
             Some(standing) => AccountResult::of(Outcome::NotAttempted).reason(standing.veto.as_str()),
             None => AccountResult::of(Outcome::NotAttempted).reason(record.state.as_str()),
         };
@@ -45,4 +45,10 @@ impl Flow {
             State::Held => Status::Held,
         }
     }
+}
+
+/// The list on which an address of the person is.
+fn protecting(record: &Record) -> &str {
+    let standing = record.vetoes.iter().flatten().filter(|standing| standing.veto == Veto::Protected);
+    standing.flat_map(|standing| &standing.facts).next().map_or(VetoFact::CONFIGURED, |fact| &fact.id)
 }

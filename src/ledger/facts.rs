@@ -12,6 +12,7 @@ use super::{
     Holders, Ledger, LedgerError, ProviderLimits, Record, State,
     identity::StoredIdentity,
     key::{IdentityKey, PAUSE, PROVIDERS, TraitKey},
+    protection::{PROTECTED, ProtectedList},
     record::millis,
     store::{Item, Merge},
 };
@@ -45,6 +46,8 @@ pub struct Facts {
     /// The persons whose departures were received around this one, by bucket: those of the window's buckets before, its own
     /// and those after.
     pub received: Vec<BTreeSet<String>>,
+    /// The protected list that operators change.
+    pub protected: ProtectedList,
 }
 
 /// The kill switch.
@@ -161,7 +164,7 @@ impl Ledger {
             let names = facts.named(record);
             let mut ids = names.ids();
             if round == 0 {
-                ids.extend(buckets.iter().cloned().chain([PAUSE, PROVIDERS].map(str::to_owned)));
+                ids.extend(buckets.iter().cloned().chain([PAUSE, PROTECTED, PROVIDERS].map(str::to_owned)));
             }
             if ids.is_empty() {
                 break;
@@ -173,6 +176,7 @@ impl Ledger {
                 facts.limits = ProviderLimits::read(items.get(PROVIDERS));
                 let persons = |id: &String| items.get(id).and_then(|item| item.sets.get(PERSONS)).cloned();
                 facts.received = buckets.iter().map(|id| persons(id).unwrap_or_default()).collect();
+                facts.protected = ProtectedList::read(items.get(PROTECTED))?;
             }
         }
         Ok(facts)

@@ -142,6 +142,11 @@ impl AccountResult {
         }
     }
 
+    /// The outcome of an account that is left, because this list protects it.
+    pub(crate) fn protected_by(list: &str) -> Self {
+        Self::of(Outcome::Protected).reason("protected").detail(format!("on the list `{list}`"))
+    }
+
     /// Whether an account was there and is gone, or can no longer be used.
     pub(crate) fn is_removal(&self) -> bool {
         matches!(self.outcome, Outcome::Deleted | Outcome::Deactivated)

@@ -150,6 +150,7 @@ fn assignment(person: &Person, config: &Config) -> Assignment {
             _ => Action::Remove,
         },
         released: names().into_iter().filter(|_| !person.released.is_empty()).map(released).collect(),
+        protected: Default::default(),
         begun: names().into_iter().filter(|_| person.begun).map(str::to_owned).collect(),
     }
 }

@@ -160,7 +160,8 @@ fn is_required(state: &State, record: &Record, left: &Left, now: Millis) -> bool
     let is_one_of_many = people_around(state, record) > state.setup.limit as usize;
     let addresses: Vec<usize> =
         state.said.words_of(&left.key).filter_map(|word| word.address).chain(left.address).collect();
-    let is_protected = state.policy.protected.iter().any(|address| addresses.contains(address));
+    let protected = state.policy.protected.union(&state.ever_held);
+    let is_protected = protected.into_iter().any(|address| addresses.contains(address));
     let is_contested = state.said.words.iter().any(|word| {
         let is_near = word.key == left.key
             || word.person == left.person
@@ -201,7 +202,7 @@ fn is_excused(state: &State, record: &Record, left: &Left, now: Millis) -> bool 
     let outcome = |name: &str| record.providers.get(name).map(|result| result.found.worst.outcome);
     let given_up = record.first_attempt_at.is_some_and(|first| now - first * 1000 > GIVE_UP);
     PROVIDERS.iter().any(|name| match outcome(name) {
-        Some(Outcome::Protected) => !state.policy.protected.is_empty(),
+        Some(Outcome::Protected) => !state.policy.protected.is_empty() || !state.ever_held.is_empty(),
         Some(Outcome::Ambiguous) => has_several || is_shared || state.setup.lists_lag || *name == PROVIDERS[GAMMA],
         Some(Outcome::Unidentified) => is_unknown || has_several,
         Some(Outcome::Unconfirmed | Outcome::RateLimited | Outcome::Unavailable | Outcome::NotAttempted) => given_up,

@@ -1,8 +1,9 @@
 //! An operator, who sees only what a review shows, and may decide on it later.
 
 use offboard::{
+    config::Pattern,
     judgement::{Rules, Veto},
-    ledger::{Pause, Record},
+    ledger::{Pause, Protection, ProtectionAction, Record},
     operator::{Confirmation, Decision, Note, Shown},
 };
 
@@ -11,7 +12,7 @@ use crate::{
     environment::{self, RETENTION, WIKI},
     observed,
     steps::{Action, Decide, Fault, FaultKind},
-    truth::{PROVIDERS, SOURCES, utc},
+    truth::{Millis, PROVIDERS, SOURCES, address, utc},
     world::OPERATOR,
 };
 
@@ -33,6 +34,8 @@ impl Driver {
             Action::Decide { pick, what } => self.decide(pick, what).await,
             Action::Pause => self.pause(true).await,
             Action::Resume => self.pause(false).await,
+            Action::Hold { address, hours } => self.hold(address, hours).await,
+            Action::Unhold { address } => self.unhold(address).await,
             _ => {}
         }
     }
@@ -127,6 +130,34 @@ impl Driver {
             let now = self.world.now();
             self.world.state().paused = Some(now);
         }
+    }
+
+    async fn hold(&mut self, n: usize, hours: Option<u8>) {
+        let until = hours.map(|hours| self.world.now() + Millis::from(hours) * 3_600_000);
+        self.world.state().ever_held.insert(n);
+        // What was to end later may end earlier now.
+        self.world.state().holds.remove(&n);
+        let action = ProtectionAction::Protect { until: until.map(utc) };
+        if self.decide_protection(n, action).await {
+            let now = self.world.now();
+            self.world.state().holds.insert(n, (now, until.unwrap_or(Millis::MAX)));
+        }
+    }
+
+    async fn unhold(&mut self, n: usize) {
+        self.world.state().holds.remove(&n);
+        self.decide_protection(n, ProtectionAction::Unprotect).await;
+    }
+
+    /// Returns whether the decision is surely stored.
+    async fn decide_protection(&mut self, n: usize, action: ProtectionAction) -> bool {
+        let pattern: Pattern = address(n).try_into().unwrap();
+        let (address, who) = (pattern.masked(), "operator".to_owned());
+        let decision = Protection { action, address, at: utc(self.world.now()), who, reason: None };
+        let ledger = environment::ledger(&self.world, OPERATOR);
+        let decided = ledger.decide_protection(&pattern, &decision, RETENTION).await;
+        self.world.state().note(|| format!("  {action:?} address {n}: {decided:?}"));
+        decided.is_ok()
     }
 }
 

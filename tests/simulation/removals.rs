@@ -98,7 +98,9 @@ fn standing_veto(state: &State, left: &Left, place: usize, account: Option<usize
     let known = known.filter(|word| !word.span.is_ours && word.span.from <= now).filter_map(|word| word.address);
     let own = account.map(|n| state.truth.accounts[n].address);
     let addresses: BTreeSet<usize> = known.chain(own).chain(left.address).collect();
-    let protected = addresses.intersection(&policy.protected).next()?;
+    let held =
+        |address: &&usize| state.holds.get(address).is_some_and(|(since, until)| now - since > SEEN && now < *until);
+    let protected = addresses.iter().find(|address| policy.protected.contains(address) || held(address))?;
     Some(format!("address {protected} is protected"))
 }
 

@@ -143,6 +143,14 @@ pub enum Action {
         pick: u8,
         what: Decide,
     },
+    /// An operator protects an address, for some hours or until it is taken back; or takes it back.
+    Hold {
+        address: usize,
+        hours: Option<u8>,
+    },
+    Unhold {
+        address: usize,
+    },
     Pause,
     Resume,
     Mode {
@@ -292,7 +300,8 @@ impl Action {
             98 => Self::Kill,
             99..110 => Self::Wait { seconds: wait(random) },
             110..114 => Self::Review { pick: random.u8(..) },
-            114..119 => Self::Decide { pick: random.u8(..), what: decision(random) },
+            114..118 => Self::Decide { pick: random.u8(..), what: decision(random) },
+            118 => hold(random, address),
             119 => Self::Pause,
             120..122 => Self::Resume,
             122..124 => Self::Mode { is_live: random.u8(..3) > 0 },
@@ -303,6 +312,13 @@ impl Action {
                 Self::Limit { provider: random.usize(..PROVIDERS.len()), seconds }
             }
         }
+    }
+}
+
+fn hold(random: &mut Rng, address: usize) -> Action {
+    match random.u8(..3) {
+        0 => Action::Unhold { address },
+        n => Action::Hold { address, hours: (n == 1).then(|| random.u8(1..30)) },
     }
 }
 

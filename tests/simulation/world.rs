@@ -61,6 +61,10 @@ pub struct State {
     pub policy: Policy,
     /// Since when the kill switch is surely on.
     pub paused: Option<Millis>,
+    /// Addresses that an operator surely protects, since when and until when.
+    pub holds: BTreeMap<usize, (Millis, Millis)>,
+    /// Addresses that an operator ever protected: what was left for it may still be.
+    pub ever_held: BTreeSet<usize>,
     /// Which accounts under former addresses an operator was shown, by departure.
     pub shown: BTreeMap<String, BTreeSet<String>>,
     /// The records as they are stored.
@@ -110,6 +114,8 @@ impl World {
             places: places.collect(),
             policy: Policy { is_live: setup.is_live, protected: BTreeSet::new() },
             paused: None,
+            holds: BTreeMap::new(),
+            ever_held: BTreeSet::new(),
             shown: BTreeMap::new(),
             records: BTreeMap::new(),
             told: Told::default(),

@@ -1,6 +1,10 @@
-//! Checks of the ledger: its table, its three indexes, and the pause.
+//! Checks of the ledger: its table, its three indexes, the pause and the protected list.
 
-use offboard::ledger::State;
+use offboard::{
+    config::Policy,
+    ledger::{LedgerError, MAX_PROTECTED, State},
+};
+use time::OffsetDateTime;
 
 use super::CheckResult;
 use crate::{
@@ -14,15 +18,18 @@ const EMPTY_MONTH: &str = "0000-01";
 /// A name that no source has.
 const NO_SOURCE: &str = "-";
 
+/// What is checked of both protected lists.
+const PROTECTED: &str = "protected lists";
+
 /// Checks the ledger of a stack.
-pub(super) async fn check(stack: &Stack) -> Vec<CheckResult> {
+pub(super) async fn check(stack: &Stack, policy: &Policy) -> Vec<CheckResult> {
     match stack.connect().await {
-        Ok(connected) => ledger(&connected).await,
+        Ok(connected) => ledger(&connected, policy).await,
         Err(why) => vec![CheckResult::error("ledger", format!("{why:#}"))],
     }
 }
 
-async fn ledger(connected: &Connected) -> Vec<CheckResult> {
+async fn ledger(connected: &Connected, policy: &Policy) -> Vec<CheckResult> {
     let ledger = &connected.ledger;
     let paused = match ledger.pause().await {
         Ok(None) => CheckResult::ok("ledger", format!("table {}", connected.table)),
@@ -33,6 +40,7 @@ async fn ledger(connected: &Connected) -> Vec<CheckResult> {
         // Without the table there are no indexes to look at.
         Err(error) => return vec![CheckResult::error("ledger", error)],
     };
+    let protected = protected(connected, policy).await.unwrap_or_else(|error| CheckResult::error(PROTECTED, error));
     let by_state = ledger.due(State::Pending, 0, 1).await.map(drop);
     let by_month = ledger.of_month(EMPTY_MONTH, None).await.map(drop);
     let by_source = ledger.count_users(NO_SOURCE).await.map(drop);
@@ -44,5 +52,18 @@ async fn ledger(connected: &Connected) -> Vec<CheckResult> {
                 format!("{error}; deploy template.yaml, which has it, and allow dynamodb:Query on it"),
             ),
         });
-    [paused].into_iter().chain(indexes).collect()
+    [paused, protected].into_iter().chain(indexes).collect()
+}
+
+/// Says how many entries protect somebody, and by which list.
+async fn protected(connected: &Connected, policy: &Policy) -> Result<CheckResult, LedgerError> {
+    let (in_force, ended) = connected.ledger.protected().await?.count(OffsetDateTime::now_utc());
+    let mut note = format!("policy.protected: {}; `offboard protect`: {in_force}", policy.protected.len());
+    if ended > 0 {
+        note += &format!(", and {ended} ended: `offboard departures list --reason protected` has what they left");
+    }
+    Ok(match in_force < MAX_PROTECTED {
+        true => CheckResult::ok(PROTECTED, note),
+        false => CheckResult::warning(PROTECTED, format!("{note}: the list is full")),
+    })
 }

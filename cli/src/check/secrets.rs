@@ -3,6 +3,7 @@
 use anyhow::{Error, anyhow, bail};
 use offboard::{
     config::{BaseUrl, Config, ProviderConfig},
+    ledger::ProtectedAddresses,
     outbound::Client,
     outcome::{Outcome, Status},
     person::{Email, Person},
@@ -115,7 +116,7 @@ async fn prove(config: &mut Config) -> anyhow::Result<Vec<CheckResult>> {
     let canaries: Vec<String> =
         config.providers.iter().filter(|one| one.canary.is_some()).map(|one| one.name.clone()).collect();
     let person = Person { external_id: Some(NOBODY.to_owned()), email: Email::parse(NOBODY), ..Person::default() };
-    let results = look_up(config, &person).await?.into_iter().map(|entry| {
+    let results = look_up(config, &person, ProtectedAddresses::default()).await?.into_iter().map(|entry| {
         let result = entry.worst;
         let note = match result.outcome {
             Outcome::AlreadyAbsent if canaries.contains(&entry.provider) => {

@@ -7,7 +7,7 @@ use comfy_table::Cell;
 use offboard::{
     config::{Policy, duration_in_words},
     judgement::{RaisedVeto, Veto, VetoFact},
-    ledger::{OperatorAction, Record, State, StoredResult},
+    ledger::{OperatorAction, Record, State, StoredResult, millis},
     outcome::{Outcome, Status},
     person::{mask_addresses, mask_departure_id},
 };
@@ -15,7 +15,11 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::{Addresses, document, due_at, names, rules};
-use crate::{pause, stack::Stack, timestamps};
+use crate::{
+    pause, protect,
+    stack::{Connected, Stack},
+    timestamps,
+};
 use offboard_sandbox::screen::{Screen, detail, outcome, print};
 
 /// The options of `offboard departures show`.
@@ -42,23 +46,47 @@ impl Show {
         // Nothing stands against a closed departure.
         let standing = if record.state.is_settled() { Vec::new() } else { verdict.standing };
         let reasons: Vec<Veto> = standing.iter().map(|standing| standing.veto).collect();
+        let protected_by = protected_by(&connected, &standing).await?;
         if self.stack.configured.json {
-            print(&document(&record, &reasons, Addresses::Masked).to_string());
+            let mut document = document(&record, &reasons, Addresses::Masked);
+            document["protected_by"] = json!(protected_by);
+            print(&document.to_string());
             return Ok(ExitCode::SUCCESS);
         }
         let screen = Screen::new(false);
         pause::announce(&screen, &connected).await?;
-        show(&screen, &record, &standing, &config.policy);
+        show(&screen, &record, &standing, &config.policy, &protected_by);
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn show(screen: &Screen, record: &Record, standing: &[RaisedVeto], policy: &Policy) {
+/// Describes the lists that protect the person, if any does.
+async fn protected_by(connected: &Connected, standing: &[RaisedVeto]) -> anyhow::Result<Vec<String>> {
+    let mut described = Vec::new();
+    let facts =
+        standing.iter().filter(|standing| standing.veto == Veto::Protected).flat_map(|standing| &standing.facts);
+    for fact in facts {
+        match fact.id.as_str() {
+            VetoFact::AT_RUN_TIME => {
+                let listed = connected.ledger.protections(None, OffsetDateTime::now_utc()).await?;
+                let decision = listed.iter().map(|(decision, _)| decision).find(|one| millis(one.at) == fact.at);
+                described.push(decision.map_or_else(|| "by `offboard protect`".to_owned(), protect::describe));
+            }
+            list => described.push(format!("on the list {list} of the configuration")),
+        }
+    }
+    Ok(described)
+}
+
+fn show(screen: &Screen, record: &Record, standing: &[RaisedVeto], policy: &Policy, protected_by: &[String]) {
     screen.section(&mask_departure_id(&record.id), attributes(record));
     if !record.state.is_settled() {
         let reasons: Vec<_> = standing.iter().map(|standing| reason(standing, record, policy)).collect();
         let title = format!("Reasons against the removals now (mode = \"{}\")", policy.mode);
         screen.section(&title, if reasons.is_empty() { vec!["none".to_owned()] } else { reasons });
+        if !protected_by.is_empty() {
+            screen.section("Protected", protected_by.to_vec());
+        }
     }
     screen.section("Providers", []);
     if record.providers.is_empty() {
@@ -71,7 +99,7 @@ fn show(screen: &Screen, record: &Record, standing: &[RaisedVeto], policy: &Poli
     if !record.history.is_empty() {
         screen.section("Decisions", record.history.iter().map(action));
     }
-    let next = next(record);
+    let next = next(record, !protected_by.is_empty());
     if !next.is_empty() {
         screen.section("Next", next);
     }
@@ -103,7 +131,7 @@ fn attributes(record: &Record) -> Vec<String> {
 }
 
 /// Returns what a person can do about a departure that waits for one.
-fn next(record: &Record) -> Vec<String> {
+fn next(record: &Record, is_protected: bool) -> Vec<String> {
     let id = mask_departure_id(&record.id);
     let dismiss = format!("`offboard departures dismiss {id}` ends it without a removal");
     let mut lines = by_hand(record, &id);
@@ -111,6 +139,10 @@ fn next(record: &Record) -> Vec<String> {
         State::Held => {
             let live = if record.reasons().contains(&Veto::DryRun) { "once the mode is live, " } else { "" };
             vec![format!("{live}`offboard departures release {id}` lets the removals go on; {dismiss}")]
+        }
+        State::NeedsAttention if record.has_veto(Veto::Protected) => {
+            let when = if is_protected { "once nothing protects the person any more, " } else { "" };
+            vec![format!("{when}`offboard departures replay {id}` has it judged again"), dismiss]
         }
         State::NeedsAttention => {
             if lines.is_empty()
@@ -155,6 +187,7 @@ fn reason(standing: &RaisedVeto, record: &Record, policy: &Policy) -> String {
         format!("{} active at {}", fact.id, at.map(timestamps::table).unwrap_or_default())
     };
     let facts = standing.facts.iter().map(fact).collect::<Vec<_>>().join("; ");
+    let facts = if standing.veto == Veto::Protected { String::new() } else { facts };
     let note = match standing.veto {
         veto if !veto.is_releasable() => "no release overrides it",
         veto if veto.is_a_matter_of_time() => "ends by itself",

@@ -119,7 +119,7 @@ async fn only_a_manual_outcome_of_an_open_departure_is_confirmed() {
     world.decide("idp/1", Decision::Dismiss).await.unwrap();
     assert_eq!(refused("wiki").await, Refused::State(State::Dismissed));
     for text in ["", " \n\t", &"x".repeat(501)] {
-        assert!(Note::parse(text).is_err_and(|why| why.starts_with("a note ")));
+        assert!(Note::parse(text).is_err_and(|why| why.starts_with("it ")));
     }
 }
 

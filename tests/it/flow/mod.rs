@@ -10,6 +10,7 @@ mod limits;
 mod manual;
 mod notifications;
 mod planned;
+mod protection;
 mod safeguard;
 mod same_person;
 mod skew;

@@ -44,7 +44,7 @@ pub const HOUR: Duration = Duration::from_secs(3600);
 pub const DAY: Duration = Duration::from_secs(86_400);
 /// Token of the SCIM sources.
 const TOKEN: &str = "a token of a SCIM client";
-const WHO: &str = "arn:aws:iam::123456789012:user/op";
+pub const WHO: &str = "arn:aws:iam::123456789012:user/op";
 
 /// The sources and products of every test. `idp` and `hr` know the same people; `mail` knows them by e-mail address alone.
 const CONFIG: &str = r#"

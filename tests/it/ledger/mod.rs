@@ -13,6 +13,7 @@ use offboard::{
 };
 use time::{OffsetDateTime, macros::datetime};
 
+mod protection;
 mod store;
 
 use store::{MAX_ITEM, read, stores};
