@@ -15,7 +15,7 @@ KNOBS = {
     "NotificationEmail": "sec@example.com",
     "PermissionsBoundary": "arn:aws:iam::123456789012:policy/boundary",
     "ProvisioningConcurrency": 5,
-    "ReservedConcurrency": 5,
+    "ReservedConcurrency": 10,
     "SecurityGroupIds": "sg-0123456789abcdef0",
     "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
 }

@@ -75,7 +75,7 @@ def values(aws):
         "KmsKeyArn": aws.client("kms").create_key()["KeyMetadata"]["Arn"],
         "PermissionsBoundary": policy["Policy"]["Arn"],
         "ProvisioningConcurrency": "5",
-        "ReservedConcurrency": "5",
+        "ReservedConcurrency": "10",
         "SecurityGroupIds": group["GroupId"],
         "SubnetIds": ",".join(subnets),
     }
