@@ -58,7 +58,7 @@ pub fn judge(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTi
 fn raised(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTime, related: &Related) -> Vec<RaisedVeto> {
     let (policy, at) = (rules.policy, millis(now));
     let received = millis(record.received_at);
-    let by_lists = protecting(related, policy, &facts.protected.at(now));
+    let by_lists = protecting(record, related, policy, &facts.protected.at(now));
     let (returned, elsewhere) = related.active.iter().cloned().partition::<Vec<_>, _>(|active| active.is_later);
     let facts_of = |active: Vec<related::Active>| active.into_iter().map(|active| active.fact).collect::<Vec<_>>();
     let (returned, elsewhere) = (facts_of(returned), facts_of(elsewhere));
@@ -91,9 +91,12 @@ fn raised(record: &Record, facts: &Facts, rules: Rules<'_>, now: OffsetDateTime,
 }
 
 /// The protected lists that have an address of the person: the configured one, and that of `offboard protect`.
-fn protecting(related: &Related, policy: &Policy, protected: &ProtectedAddresses) -> Vec<VetoFact> {
-    let configured = related.every_email.iter().any(|email| policy.protects(email));
-    let since = related.every_email.iter().filter_map(|email| protected.since(email)).min();
+fn protecting(record: &Record, related: &Related, policy: &Policy, protected: &ProtectedAddresses) -> Vec<VetoFact> {
+    let (emails, keys) = (&related.every_email, &record.person.traits);
+    let configured =
+        emails.iter().any(|email| policy.protects(email)) || keys.iter().any(|key| policy.protects_key(key));
+    let since = emails.iter().filter_map(|email| protected.since(email));
+    let since = since.chain(keys.iter().filter_map(|key| protected.since_of(key))).min();
     let fact = |id: &str, at: i64| VetoFact { id: id.to_owned(), at };
     let configured = configured.then(|| fact(VetoFact::CONFIGURED, 0));
     configured.into_iter().chain(since.map(|at| fact(VetoFact::AT_RUN_TIME, at))).collect()

@@ -26,7 +26,7 @@ pub mod store;
 pub use facts::{Facts, Pause};
 pub use holders::{Holder, Holders};
 pub use identities::KnownIdentity;
-pub use identity::{Held, Holding, IdentityRecord, MAX_EMAILS, StoredIdentity};
+pub use identity::{Held, Holding, IdentityRecord, MAX_EMAILS, Span, StoredIdentity};
 pub(crate) use key::short;
 pub use key::{DepartureRef, IdentityKey, TraitKey};
 pub use limits::{MAX_RETRY_AFTER, ProviderLimits};

@@ -224,7 +224,7 @@ impl Ledger {
     /// If there is no such departure, or the ledger cannot be used.
     pub async fn review(&self, id: &str, rules: Rules<'_>, now: OffsetDateTime) -> Result<(Record, Verdict), Refused> {
         let record = self.get(id).await?.ok_or(Refused::Unknown)?;
-        let facts: Facts = self.facts(&record, rules.policy.max_departures.as_ref()).await?;
+        let facts: Facts = self.facts(&record, rules.policy).await?;
         let verdict = judgement::judge(&record, &facts, rules, now);
         Ok((record, verdict))
     }

@@ -8,6 +8,7 @@ use serde::{
 };
 
 use crate::{
+    ledger::TraitKey,
     person::Email,
     settings::{
         duration::{self, DAY, HOUR, MINUTE},
@@ -99,6 +100,11 @@ impl Policy {
     pub fn protects(&self, email: &str) -> bool {
         let covering = Pattern::covering(email);
         self.protected.iter().any(|pattern| covering.contains(&pattern.canonical()))
+    }
+
+    /// The same of an address that is known by its key alone. What protects its whole domain is not known by it.
+    pub fn protects_key(&self, key: &TraitKey) -> bool {
+        self.protected.iter().any(|pattern| TraitKey::email(&pattern.canonical()) == *key)
     }
 
     /// Returns whether this address is in one of the organization's own domains.

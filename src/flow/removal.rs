@@ -93,7 +93,7 @@ impl<'a> Removal<'a> {
 
     async fn facts(&mut self) -> Result<Facts, LedgerError> {
         let read_at = (Instant::now(), self.worker.now());
-        let facts = self.flow.ledger.facts(&self.record, self.flow.policy.max_departures.as_ref()).await?;
+        let facts = self.flow.ledger.facts(&self.record, &self.flow.policy).await?;
         self.read_at = read_at;
         self.limits = facts.limits.clone();
         Ok(facts)

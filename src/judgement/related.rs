@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::{VetoFact, activity, leaving::Leaving};
 use crate::{
     engine::{AddressStatus, OwnedIdentity, Target},
-    ledger::{Facts, Held, Holders, Holding, IdentityKey, Record, TraitKey},
+    ledger::{Facts, Held, Holders, Holding, IdentityKey, Record, Span, StoredIdentity, TraitKey},
     person::Email,
 };
 
@@ -17,7 +17,8 @@ pub(super) struct Related {
     pub(super) active: Vec<Active>,
     /// By what the person is looked up.
     pub(super) targets: Vec<Target>,
-    /// Every address of the person that is known, current, former or unverified.
+    /// Every address of the person that is known, current, former or unverified, by whatever id. Those that the event named are
+    /// masked once the departure is done.
     pub(super) every_email: BTreeSet<String>,
 }
 
@@ -50,7 +51,7 @@ impl Related {
     /// `settle`: the source's, in milliseconds.
     pub(super) fn of(record: &Record, facts: &Facts, settle: i64, now: OffsetDateTime) -> Self {
         let ids = own_ids(record, facts, now);
-        let leaving = Leaving::of(record, facts, &ids, settle);
+        let leaving = Leaving::of(record, facts, &ids, settle, now);
         let mut traits = own_traits(record, facts, &ids, leaving);
         let mut active: BTreeMap<String, Active> = BTreeMap::new();
         for id in &ids {
@@ -62,11 +63,13 @@ impl Related {
                 active.insert(id.to_string(), Active { fact: VetoFact { id: id.to_string(), at }, is_later: true });
             }
         }
+        let mut every_email = every_email(record, facts, &ids);
         for own in &mut traits {
             let Some(holders) = facts.traits.get(&own.key) else { continue };
             if holders.crowded {
                 active.insert(own.key.item().to_owned(), Active::crowded(own.key.item().to_owned()));
             }
+            every_email.extend(emails_of_others(own, holders, record, facts));
             for (id, holding) in others(own, holders, &ids, record, facts, now) {
                 let is_idle = || activity::is_inactive(holders, &id, facts, now, &record.id);
                 match relation(own, &holding, record) {
@@ -86,7 +89,6 @@ impl Related {
                 }
             }
         }
-        let every_email = every_email(record, facts, &ids);
         let target = |own: Own| Some(Target { identity: own.identity?, status: own.status });
         let targets = traits.into_iter().filter_map(target).collect();
         Self { active: active.into_values().collect(), targets, every_email }
@@ -141,17 +143,21 @@ fn own_traits(record: &Record, facts: &Facts, ids: &BTreeSet<IdentityKey>, leavi
         let identity = said.clone().filter(|_| key.is_external_id()).map(OwnedIdentity::ExternalId);
         traits.push(Own { key: key.clone(), identity, status: AddressStatus::Current, time: None });
     }
-    let is_usable = usable(record, &external_ids, said.is_some());
+    let is_looked_up = looked_up(record, &external_ids, said.is_some(), leaving);
     for (id, held) in &external_ids {
-        let (key, time) = (TraitKey::external_id(&record.source, id), Some((held.from, held.until)));
+        let key = TraitKey::external_id(&record.source, id);
         match traits.iter_mut().find(|own| own.key == key) {
             Some(own) => {
-                own.time = time;
-                own.status = leaving.unverified_of_event(held).unwrap_or(own.status);
+                let is_new = leaving.status(held, true) == AddressStatus::New;
+                own.status = if is_new { AddressStatus::New } else { own.status };
+                own.time = Some(leaving.time(held, own.status));
             }
-            None if said.is_none() && held.until.is_none() && is_usable(held) => {
-                let identity = Some(OwnedIdentity::ExternalId(id.clone()));
-                traits.push(Own { key, identity, status: AddressStatus::Current, time });
+            None if said.is_none() => {
+                let (status, identity) = (leaving.status(held, false), OwnedIdentity::ExternalId(id.clone()));
+                if status != AddressStatus::Former && is_looked_up(held, status) {
+                    let time = Some(leaving.time(held, status));
+                    traits.push(Own { key, identity: Some(identity), status, time });
+                }
             }
             None => {}
         }
@@ -166,48 +172,51 @@ fn own_emails(record: &Record, known: &BTreeMap<String, Held>, leaving: Leaving)
     // A source that names an address of which the map knows nothing has replaced what the map knows.
     let replaced = said.iter().any(|email| !known.contains_key(&email.canonical()));
     // What was said until a scheduled departure took effect has replaced what its event names.
-    let since = |held: &Held| held.from > record.rank && held.from <= record.time() && held.until.is_none();
-    let moved_on = known.values().any(since);
-    let own = |email: Email, held: Option<&Held>, is_former: bool, unverified: Option<AddressStatus>| Own {
+    let since = |span: &Span| span.from > record.rank && span.from <= record.time() && span.until.is_none();
+    let moved_on = known.values().flat_map(|held| &held.spans).any(since);
+    let own = |email: Email, status: AddressStatus, held: Option<&Held>| Own {
         key: TraitKey::email(&email.canonical()),
         identity: Some(OwnedIdentity::Email(email)),
-        status: if is_former { AddressStatus::Former } else { unverified.unwrap_or(AddressStatus::Current) },
-        time: held.map(|held| (held.from, held.until)),
+        status,
+        time: held.map(|held| leaving.time(held, status)),
     };
     let mut emails: Vec<Own> = Vec::new();
     for email in &said {
         let held = known.get(&email.canonical());
-        let status = held.and_then(|held| leaving.unverified_of_event(held));
-        emails.push(own(email.clone(), held, held.map_or(moved_on, |held| leaving.is_former(held)), status));
+        let unknown = if moved_on { AddressStatus::Former } else { AddressStatus::Current };
+        emails.push(own(email.clone(), held.map_or(unknown, |held| leaving.status(held, true)), held));
     }
-    let is_usable = usable(record, known, !said.is_empty());
+    let is_looked_up = looked_up(record, known, !said.is_empty(), leaving);
     for held in known.values() {
-        let email = Email::parse(&held.text).filter(|email| !said.contains(email));
-        let is_former = leaving.is_former(held) || (replaced && held.from <= record.rank);
-        let own = email.map(|email| own(email, Some(held), is_former, leaving.unverified(held)));
-        // An address said afterwards is not looked up; but another id that has it is the same person.
-        emails.extend(own.map(|own| {
-            if is_usable(held) || own.status == AddressStatus::Later { own } else { Own { identity: None, ..own } }
-        }));
+        let Some(email) = Email::parse(&held.text).filter(|email| !said.contains(email)) else { continue };
+        let is_replaced = replaced && held.from() <= record.rank;
+        let status = if is_replaced { AddressStatus::Former } else { leaving.status(held, false) };
+        // An address said long afterwards is not looked up; but another id that has it is the same person.
+        emails.push(match is_looked_up(held, status) {
+            true => own(email, status, Some(held)),
+            false => Own { identity: None, ..own(email, AddressStatus::Current, Some(held)) },
+        });
     }
     emails
 }
 
-/// Whether the person is looked up by what the map knows: what was said after the departure ends what was said before, and
-/// is used only where nothing was.
-fn usable(record: &Record, known: &BTreeMap<String, Held>, said: bool) -> impl Fn(&Held) -> bool {
+/// Whether the person is looked up by what the map knows: what was said long after the departure ends what was said before, and is
+/// looked up only where nothing was.
+fn looked_up(
+    record: &Record,
+    known: &BTreeMap<String, Held>,
+    said: bool,
+    leaving: Leaving,
+) -> impl Fn(&Held, AddressStatus) -> bool {
     let at = record.time();
-    let any_before = said || known.values().any(|held| held.from <= at);
-    move |held| held.from <= at || !any_before
+    let any_before = said || known.values().any(|held| held.from() <= at);
+    move |held, status| status != AddressStatus::Later || !any_before || leaving.covers(held)
 }
 
 fn merge(known: &mut BTreeMap<String, Held>, said: Vec<Held>) {
     for held in said {
         match known.get_mut(&held.text) {
-            Some(other) => {
-                other.from = other.from.min(held.from);
-                other.until = other.until.zip(held.until).map(|(a, b)| a.max(b));
-            }
+            Some(other) => other.merge(&held),
             None => _ = known.insert(held.text.clone(), held),
         }
     }
@@ -264,10 +273,23 @@ fn relation(own: &Own, other: &Holding, record: &Record) -> Relation {
 }
 
 fn every_email(record: &Record, facts: &Facts, ids: &BTreeSet<IdentityKey>) -> BTreeSet<String> {
-    let known = ids.iter().filter_map(|id| facts.identities.get(id)).flat_map(|stored| {
-        let identity = &stored.identity;
-        identity.emails().into_iter().chain(identity.unverified_emails()).map(|held| held.text)
-    });
-    let said = record.person.emails().iter().filter(|_| !record.person.is_masked()).cloned();
-    known.chain(said).collect()
+    let known = ids.iter().filter_map(|id| facts.identities.get(id)).flat_map(every_email_of);
+    known.chain(record.person.emails().iter().cloned()).collect()
+}
+
+fn every_email_of(stored: &StoredIdentity) -> impl Iterator<Item = String> {
+    let held = stored.identity.emails().into_iter().chain(stored.identity.unverified_emails());
+    held.map(|held| held.text)
+}
+
+/// The addresses of ids that are the departed person by this trait, active or not.
+fn emails_of_others<'a>(
+    own: &'a Own,
+    holders: &'a Holders,
+    record: &'a Record,
+    facts: &'a Facts,
+) -> impl Iterator<Item = String> + 'a {
+    let is_same = |holding: &Holding| relation(own, holding, record) == Relation::SamePerson;
+    let same = holders.ids.iter().filter(move |(_, holder)| holder.holding.as_ref().is_some_and(is_same));
+    same.filter_map(|(id, _)| facts.others.get(id)).flat_map(every_email_of)
 }

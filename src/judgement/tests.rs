@@ -87,7 +87,7 @@ impl Said {
                 let (Recorded::New(record) | Recorded::Known(record)) =
                     ledger.record(&self.departure(n), NOW, prepare).await.unwrap();
                 // As the flow does before it judges: the items of what the id is known to have refer to the departure.
-                let facts = ledger.facts(&record, None).await.unwrap();
+                let facts = ledger.facts(&record, &Policy::default()).await.unwrap();
                 ledger.repair(&record, &facts).await.unwrap();
                 return;
             }
@@ -109,7 +109,7 @@ fn judged(history: &[Said], leaver: &Said, policy: &Policy, change: impl Fn(&mut
         let Recorded::New(mut record) = ledger.record(&leaver.departure(999), NOW, |_| {}).await.unwrap() else {
             panic!("the departure is new")
         };
-        let mut facts = ledger.facts(&record, policy.max_departures.as_ref()).await.unwrap();
+        let mut facts = ledger.facts(&record, policy).await.unwrap();
         change(&mut record, &mut facts);
         judge(&record, &facts, Rules { policy, settle: Some(Duration::ZERO) }, NOW)
     })
@@ -333,7 +333,7 @@ fn departure_of_a_source_that_is_not_configured_any_more_needs_a_person() {
     let leaver = Said { source: 0, id: Some(1), email: Some(1), at: -1, what: What::Left(State::Pending) };
     let record = Record::new(&leaver.departure(1), NOW, millis(NOW));
     let ledger = Ledger::new(Arc::new(Memory::default()));
-    let facts = runtime.block_on(ledger.facts(&record, None)).unwrap();
+    let facts = runtime.block_on(ledger.facts(&record, &Policy::default())).unwrap();
     let policy = live();
     let next = |settle| judge(&record, &facts, Rules { policy: &policy, settle }, NOW).next;
     assert_eq!((next(Some(Duration::ZERO)), next(None)), (Next::Remove, Next::Attend));

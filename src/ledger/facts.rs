@@ -16,7 +16,7 @@ use super::{
     record::millis,
     store::{Item, Merge},
 };
-use crate::config::MaxDepartures;
+use crate::config::{MaxDepartures, Policy};
 
 mod counted;
 
@@ -39,6 +39,9 @@ pub struct Facts {
     pub limits: ProviderLimits,
     /// The departed person's ids.
     pub identities: BTreeMap<IdentityKey, StoredIdentity>,
+    /// Other ids that have or had one of the person's addresses or external ids, if a list protects anybody. No veto but
+    /// `protected` looks at them.
+    pub others: BTreeMap<IdentityKey, StoredIdentity>,
     /// The departed person's addresses and external ids.
     pub traits: BTreeMap<TraitKey, Holders>,
     /// Other departures that these refer to; `None` for one that has expired, and so was done.
@@ -93,9 +96,11 @@ impl Facts {
     }
 
     fn add(&mut self, names: &Names, items: &BTreeMap<String, Item>) -> Result<(), LedgerError> {
-        for id in &names.identities {
-            let item = items.get(&id.item());
-            self.identities.insert(id.clone(), item.map(StoredIdentity::read).transpose()?.unwrap_or_default());
+        for (ids, read) in [(&names.identities, &mut self.identities), (&names.others, &mut self.others)] {
+            for id in ids {
+                let item = items.get(&id.item());
+                read.insert(id.clone(), item.map(StoredIdentity::read).transpose()?.unwrap_or_default());
+            }
         }
         for key in &names.traits {
             let item = items.get(key.item());
@@ -108,8 +113,8 @@ impl Facts {
         Ok(())
     }
 
-    /// What these facts name and do not hold yet.
-    fn named(&self, record: &Record) -> Names {
+    /// What these facts name and do not hold yet. `protects`: whether a list protects anybody.
+    fn named(&self, record: &Record, protects: bool) -> Names {
         let mut names = Names::default();
         let own = |id: &&IdentityKey| id.source() == record.source;
         names.traits.extend(record.person.traits.iter().cloned());
@@ -129,6 +134,11 @@ impl Facts {
         }
         names.records.remove(&record.id);
         names.identities.retain(|id| !self.identities.contains_key(id));
+        if protects {
+            names.others.extend(self.traits.values().flat_map(|holders| holders.ids.keys().cloned()));
+            let is_read = |id: &IdentityKey| self.identities.contains_key(id) || self.others.contains_key(id);
+            names.others.retain(|id| !is_read(id) && !names.identities.contains(id));
+        }
         names.traits.retain(|key| !self.traits.contains_key(key));
         names.records.retain(|id| !self.records.contains_key(id));
         names
@@ -139,13 +149,14 @@ impl Facts {
 #[derive(Default)]
 struct Names {
     identities: BTreeSet<IdentityKey>,
+    others: BTreeSet<IdentityKey>,
     traits: BTreeSet<TraitKey>,
     records: BTreeSet<String>,
 }
 
 impl Names {
     fn ids(&self) -> BTreeSet<String> {
-        let identities = self.identities.iter().map(IdentityKey::item);
+        let identities = self.identities.iter().chain(&self.others).map(IdentityKey::item);
         let traits = self.traits.iter().map(|key| key.item().to_owned());
         identities.chain(traits).chain(self.records.iter().cloned()).collect()
     }
@@ -156,12 +167,14 @@ impl Ledger {
     ///
     /// # Errors
     /// If one of them could not be read: then nothing may be decided.
-    pub async fn facts(&self, record: &Record, limit: Option<&MaxDepartures>) -> Result<Facts, LedgerError> {
+    pub async fn facts(&self, record: &Record, policy: &Policy) -> Result<Facts, LedgerError> {
         let mut facts = Facts::default();
-        let buckets = limit.map(|limit| Buckets::around(limit, record.received_at).collect::<Vec<_>>());
+        let buckets =
+            policy.max_departures.as_ref().map(|limit| Buckets::around(limit, record.received_at).collect::<Vec<_>>());
         let buckets = buckets.unwrap_or_default();
         for round in 0..ROUNDS {
-            let names = facts.named(record);
+            let protects = !policy.protected.is_empty() || !facts.protected.is_empty();
+            let names = facts.named(record, protects);
             let mut ids = names.ids();
             if round == 0 {
                 ids.extend(buckets.iter().cloned().chain([PAUSE, PROTECTED, PROVIDERS].map(str::to_owned)));

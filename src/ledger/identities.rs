@@ -14,7 +14,7 @@ use super::{
 use crate::{
     departure::IdentityFact,
     outcome::{Outcome, Status},
-    verdict::MAX_AHEAD,
+    verdict::{MAX_AHEAD, Veto},
 };
 
 /// Ids whose facts are written side by side.
@@ -215,7 +215,7 @@ impl Ledger {
         for departure in stored.departures.iter().rev().take(MAX_REOPENED) {
             for _ in 0..MAX_CAS_ATTEMPTS {
                 let Some(mut record) = self.get(&departure.id).await? else { break };
-                let said_before = emails.iter().filter(|held| held.from <= record.time());
+                let said_before = emails.iter().filter(|held| held.from() <= record.time());
                 let known = said_before.map(|held| TraitKey::email(&held.text));
                 let unknown: BTreeSet<_> = known.filter(|key| !record.looked_up.contains(key)).collect();
                 let is_new = !unknown.is_empty();
@@ -223,6 +223,8 @@ impl Ledger {
                     break;
                 }
                 match record.state {
+                    // What a protection left continues when a person has it judged again.
+                    State::NeedsAttention if record.has_veto(Veto::Protected) => break,
                     State::Done | State::NeedsAttention => record
                         .reopen(now, |outcome| outcome.status() == Status::Done || outcome == Outcome::Unidentified),
                     // A worker that has read its facts already finds its record changed, and does not close it as done.

@@ -66,16 +66,21 @@ struct Statement {
     is_cut: bool,
 }
 
-/// An e-mail address or external id of an identity, and how long it had it.
+/// An e-mail address or external id of an identity, and when it had it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// E-mail address (canonical), or external id.
     pub text: String,
+    /// In order, and at least one.
+    pub spans: Vec<Span>,
+}
+
+/// A time in which an identity had something, whatever was said in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
     /// When it was first said.
     pub from: i64,
-    /// When it was said again after its source had said another instead; `None` if that never happened.
-    pub regained: Option<i64>,
-    /// When its source first said another instead; `None` for a current one.
+    /// When its source first said another instead; `None` if it has not.
     pub until: Option<i64>,
 }
 
@@ -183,7 +188,10 @@ impl IdentityRecord {
     pub fn holdings(&self, source: &str) -> BTreeMap<TraitKey, Holding> {
         let Some(first) = self.first else { return BTreeMap::new() };
         let (active, inactive) = (self.active, self.inactive);
-        let holding = |Held { from, regained, until, .. }| Holding { from, regained, until, active, inactive, first };
+        let holding = |held: Held| {
+            let (from, regained, until) = (held.from(), held.regained(), held.until());
+            Holding { from, regained, until, active, inactive, first }
+        };
         let emails = self.emails().into_iter().map(|held| (TraitKey::email(&held.text), holding(held)));
         let external = self.external_ids().into_iter();
         let external = external.map(|held| (TraitKey::external_id(source, &held.text), holding(held)));
@@ -283,21 +291,57 @@ fn texts(statements: &[Statement]) -> usize {
     statements.iter().map(|statement| statement.texts.len()).sum()
 }
 
-/// Each text once, with its time: from its first statement to the first one after its last that does not name it, whatever was
-/// said in between.
+impl Held {
+    /// Returns when it was first said.
+    pub fn from(&self) -> i64 {
+        self.spans.first().map_or(i64::MIN, |span| span.from)
+    }
+
+    /// Returns when it was last said again after its source had said another instead; `None` if that never happened.
+    pub fn regained(&self) -> Option<i64> {
+        self.spans.get(1..)?.last().map(|span| span.from)
+    }
+
+    /// Returns when its source said another instead; `None` for a current one.
+    pub fn until(&self) -> Option<i64> {
+        self.spans.last().and_then(|span| span.until)
+    }
+
+    /// Takes over when another identity of the same person had it.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.spans.extend(&other.spans);
+        self.spans.sort_unstable();
+        let mut joined: Vec<Span> = Vec::new();
+        for span in self.spans.drain(..) {
+            match joined.last_mut() {
+                Some(last) if last.until.is_none_or(|until| span.from <= until) => {
+                    last.until = last.until.zip(span.until).map(|(a, b)| a.max(b));
+                }
+                _ => joined.push(span),
+            }
+        }
+        self.spans = joined;
+    }
+}
+
+/// Each text once, with its time: from a statement that names it to the first one after it that does not.
 fn held(statements: &[Statement]) -> Vec<Held> {
     let mut held: Vec<Held> = Vec::new();
     for (n, statement) in statements.iter().enumerate() {
         for text in &statement.texts {
             let until = statements.get(n + 1).filter(|next| !next.texts.contains(text)).map(|next| next.at);
+            let begins = Span { from: statement.at, until };
             match held.iter_mut().find(|known| known.text == *text) {
-                Some(known) => {
-                    if known.until.is_some() || statement.is_cut {
-                        known.regained = Some(statement.at);
+                Some(known) => match known.spans.last_mut() {
+                    Some(last) if last.until.is_none() && !statement.is_cut => last.until = until,
+                    Some(last) => {
+                        // Of statements that were left out it is not known whether they named it.
+                        last.until = last.until.or_else(|| Some(statements.get(n.checked_sub(1)?)?.at + 1));
+                        known.spans.push(begins);
                     }
-                    known.until = until;
-                }
-                None => held.push(Held { text: text.clone(), from: statement.at, regained: None, until }),
+                    None => known.spans.push(begins),
+                },
+                None => held.push(Held { text: text.clone(), spans: vec![begins] }),
             }
         }
     }

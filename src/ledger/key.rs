@@ -98,10 +98,18 @@ impl fmt::Debug for IdentityKey {
     }
 }
 
+/// Beginning of the keys of e-mail addresses.
+const ADDRESS: &str = "#address/";
+
 impl TraitKey {
     /// The key of an e-mail address in canonical form, the same for all sources.
     pub fn email(canonical: &str) -> Self {
-        Self(format!("#address/{}", short(canonical)))
+        Self(format!("{ADDRESS}{}", short(canonical)))
+    }
+
+    /// Returns the hash of an e-mail address in canonical form; `None` of an external id.
+    pub(super) fn address_hash(&self) -> Option<&str> {
+        self.0.strip_prefix(ADDRESS)
     }
 
     /// The key of one source's external id.

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 
 use super::{
     Ledger, LedgerError, MAX_CAS_ATTEMPTS, SKEW,
-    key::short,
+    key::{TraitKey, short},
     millis,
     store::{Change, Changed, Item, Merge},
 };
@@ -112,6 +112,11 @@ impl ProtectedAddresses {
         }
         Pattern::covering(address).iter().filter_map(|pattern| self.0.get(&short(pattern)).copied()).min()
     }
+
+    /// The same of an address that is known by its key alone. What protects its whole domain is not known by it.
+    pub fn since_of(&self, key: &TraitKey) -> Option<i64> {
+        self.0.get(key.address_hash()?).copied()
+    }
 }
 
 impl ProtectedList {
@@ -120,6 +125,11 @@ impl ProtectedList {
         let Some(item) = item else { return Ok(Self::default()) };
         let entries = serde_json::from_str(&item.document).map_err(|_| LedgerError::Unreadable("protected list"))?;
         Ok(Self { version: item.version, entries })
+    }
+
+    /// Returns whether it has no entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Returns what is in force at `now`.

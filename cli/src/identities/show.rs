@@ -40,7 +40,7 @@ impl Show {
         screen.section("Known by", []);
         let mut table = screen.table(["KIND", "VALUE", "SAID FIRST (UTC)", "REPLACED (UTC)"]);
         table.add_rows(held(&known).into_iter().map(|(kind, held)| {
-            [kind.to_owned(), mask_addresses(&held.text), shown(Some(held.from)), shown(held.until)]
+            [kind.to_owned(), mask_addresses(&held.text), shown(Some(held.from())), shown(held.until())]
         }));
         screen.show(&table);
         Ok(ExitCode::SUCCESS)
@@ -90,7 +90,7 @@ impl Show {
 
 fn document(held: &Held) -> Value {
     let at = |at: i64| time(at).map(timestamps::rfc3339);
-    json!({"value": mask_addresses(&held.text), "from": at(held.from), "until": held.until.and_then(at)})
+    json!({"value": mask_addresses(&held.text), "from": at(held.from()), "until": held.until().and_then(at)})
 }
 
 fn attributes(known: &KnownIdentity) -> Vec<String> {

@@ -14,7 +14,14 @@ fn known(emails: &[&str]) -> IdentityFact {
 }
 
 fn shown(identity: &IdentityRecord) -> Vec<(String, i64, Option<i64>)> {
-    identity.emails().into_iter().map(|held| (held.text, held.from, held.until)).collect()
+    identity
+        .emails()
+        .into_iter()
+        .map(|held| {
+            let (from, until) = (held.from(), held.until());
+            (held.text, from, until)
+        })
+        .collect()
 }
 
 #[test]
@@ -39,7 +46,7 @@ fn address_taken_back_is_current_again() {
     }
     let expected = [("a@example.com".to_owned(), 1, None), ("b@example.com".to_owned(), 2, Some(3))];
     assert_eq!(shown(&identity), expected);
-    let regained: Vec<_> = identity.emails().into_iter().map(|held| held.regained).collect();
+    let regained: Vec<_> = identity.emails().into_iter().map(|held| held.regained()).collect();
     assert_eq!(regained, [Some(3), None]);
 }
 
@@ -50,7 +57,7 @@ fn time_of_taking_back_is_kept_whatever_statements_are_left_out() {
     for at in 38..200 {
         let texts = ["a@example.com", "b@example.com"];
         identity.record(&known(&[texts[at % 2]]), i64::try_from(at).unwrap());
-        let regained = |text: &str| identity.emails().into_iter().find(|held| held.text == text)?.regained;
+        let regained = |text: &str| identity.emails().into_iter().find(|held| held.text == text)?.regained();
         let expected = |at: usize| i64::try_from(at).ok().filter(|at| *at >= 40);
         assert_eq!((regained(texts[at % 2]), regained(texts[(at + 1) % 2])), (expected(at), expected(at - 1)), "{at}");
     }

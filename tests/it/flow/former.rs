@@ -3,6 +3,7 @@
 use offboard::{
     judgement::Veto,
     ledger::State,
+    operator::Decision,
     outcome::{Outcome, Status},
 };
 
@@ -204,4 +205,33 @@ async fn external_id_of_the_event_of_which_the_map_hears_only_afterwards_is_the_
     world.go(2 * MINUTE);
     assert_eq!(vetoes(&world.advance("hr/1").await), [Veto::ActiveElsewhere]);
     assert_eq!(world.vendors.removals(), 0);
+}
+
+/// Mail of somebody who left is led to an address that they had long ago: it may be a shared mailbox, or somebody else's, by now.
+#[tokio::test]
+async fn former_address_that_the_source_says_again_after_the_departure_stays_former() {
+    for replays in [false, true] {
+        let world = renamed().await;
+        world.pause(!replays).await;
+        world.leave("idp", "1", named("u1", JONES)).await;
+        world.say("idp", [known(named("u1", SMITH), 10)]).await;
+        if replays {
+            world.decide("idp/1", Decision::Replay).await.unwrap();
+        }
+        world.pause(false).await;
+        world.go(HOUR);
+        let record = world.advance("idp/1").await;
+        assert_eq!(recorded(&record)["access"], (Outcome::Ambiguous, Some("former_address")), "{replays}");
+        // What the source replaced before the removal is former as well.
+        assert_eq!(world.vendors.left().len(), if replays { 2 } else { 4 }, "{replays}");
+        assert!(world.vendors.left().contains(&format!("access {SMITH}")), "{replays}");
+    }
+}
+
+#[tokio::test]
+async fn address_that_was_taken_back_before_the_departure_is_current() {
+    let world = renamed().await;
+    world.say("idp", [known(named("u1", SMITH), -10)]).await;
+    world.leave("idp", "1", id("u1")).await;
+    assert_eq!(world.vendors.left(), [format!("access {JONES}"), format!("instaply {JONES}")]);
 }

@@ -178,3 +178,61 @@ async fn list_that_cannot_be_read_removes_nobody() {
     let report = world.leave("idp", "1", by_email(ANN)).await;
     assert_eq!((report.status, world.vendors.asked(), world.vendors.left().len()), (Status::Pending, vec![], 2));
 }
+
+#[tokio::test]
+async fn word_of_the_source_neither_continues_what_a_protection_left_nor_notifies_again() {
+    for ends in [false, true] {
+        let world = with_protected(ANN).await;
+        world.say("idp", [active(named("u1", ANN), -60)]).await;
+        world.leave("idp", "1", id("u1")).await;
+        let notified = world.record("idp/1").await.notifications;
+        if ends {
+            decide(&world, ANN, ProtectionAction::Unprotect).await;
+        }
+        world.say("idp", [known(named("u1", ANN), -50), known(named("u1", "ann.b@example.com"), -40)]).await;
+        world.tick_and_follow().await;
+        let record = world.record("idp/1").await;
+        assert_eq!((record.state, record.notifications), (State::NeedsAttention, notified), "{ends}");
+        assert_eq!((world.vendors.removals(), world.vendors.left().len()), (0, 2));
+    }
+}
+
+/// A departure that is done knows what its event named by hash and mask alone.
+#[tokio::test]
+async fn address_that_the_event_named_protects_also_after_the_departure_was_done() {
+    for (at_run_time, configured) in
+        [(Some(ANN), ""), (Some("*@example.com"), ""), (None, "protected = [\"ann@example.com\"]")]
+    {
+        let mut world = World::new().await;
+        world.vendors.have(&[ANN]);
+        world.leave("idp", "1", named("u1", ANN)).await;
+        assert_eq!(world.record("idp/1").await.state, State::Done);
+        world.vendors.have(&["smith@other.example"]);
+        if let Some(pattern) = at_run_time {
+            decide(&world, pattern, FOR_EVER).await;
+        } else {
+            world.deploy(configured);
+        }
+        world.say("idp", [known(named("u1", "smith@other.example"), -60)]).await;
+        world.tick_and_follow().await;
+        let record = world.record("idp/1").await;
+        assert_eq!((record.state, vetoes(&record)), (State::NeedsAttention, vec![Veto::Protected]), "{at_run_time:?}");
+        assert_eq!(world.vendors.left(), ["access smith@other.example", "instaply smith@other.example"]);
+    }
+}
+
+#[tokio::test]
+async fn address_that_another_id_of_the_person_had_protects() {
+    for (source, other) in [("idp", "u0"), ("hr", "7")] {
+        let world = with_protected("smith@example.com").await;
+        let facts = [active(named(other, "smith@example.com"), -60), known(named(other, ANN), -50)];
+        world.say(source, facts).await;
+        world.leave(source, "0", id(other)).await;
+        world.say("idp", [active(named("u1", ANN), 1)]).await;
+        world.go(2 * MINUTE);
+        world.leave("idp", "1", named("u1", ANN)).await;
+        let record = world.record("idp/1").await;
+        assert!(vetoes(&record).contains(&Veto::Protected), "{source} {record:?}");
+        assert_eq!((record.state, world.vendors.removals()), (State::NeedsAttention, 0), "{source}");
+    }
+}

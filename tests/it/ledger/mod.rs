@@ -42,7 +42,7 @@ async fn recorded(ledger: &Ledger, departure: &Departure) -> Record {
 }
 
 async fn vetoes(ledger: &Ledger, record: &Record) -> Vec<Veto> {
-    let facts = ledger.facts(record, None).await.unwrap();
+    let facts = ledger.facts(record, &Policy::default()).await.unwrap();
     let policy = Policy { mode: offboard::config::Mode::Live, ..Policy::default() };
     let rules = Rules { policy: &policy, settle: Some(std::time::Duration::ZERO) };
     judgement::judge(record, &facts, rules, NOW).standing.into_iter().map(|standing| standing.veto).collect()
@@ -57,7 +57,7 @@ async fn record_is_found_by_its_person_and_listed_without_the_other_items() {
         let again = ledger.record(&departure("1", person("u1", "ann@example.com")), NOW, |_| {}).await.unwrap();
         assert!(matches!(again, Recorded::Known(known) if known == one));
         let other = recorded(&ledger, &departure("2", person("u2", "ann@example.com"))).await;
-        let facts = ledger.facts(&other, None).await.unwrap();
+        let facts = ledger.facts(&other, &Policy::default()).await.unwrap();
         assert_eq!(facts.records.keys().collect::<Vec<_>>(), ["idp/1"]);
         assert_eq!(facts.traits.values().flat_map(|holders| holders.ids.keys()).count(), 2);
         let (listed, _) = ledger.of_month("2026-01", None).await.unwrap();
@@ -85,9 +85,10 @@ async fn facts_that_come_at_once_are_all_stored_in_any_order() {
             stored.unwrap();
         }
         let record = recorded(&ledger, &departure("1", Person { email: None, ..person("u1", "") })).await;
-        let facts = ledger.facts(&record, None).await.unwrap();
+        let facts = ledger.facts(&record, &Policy::default()).await.unwrap();
         let held = facts.identities.values().next().unwrap().identity.emails();
-        let current: Vec<_> = held.iter().filter(|held| held.until.is_none()).map(|held| held.text.as_str()).collect();
+        let current: Vec<_> =
+            held.iter().filter(|held| held.until().is_none()).map(|held| held.text.as_str()).collect();
         assert_eq!((held.len(), current), (12, vec!["a1@example.com"]));
         assert_eq!(facts.traits.len(), 12);
     }
@@ -148,7 +149,7 @@ async fn oldest_address_of_many_holds_the_departure_of_another_id_that_has_it() 
             else {
                 panic!("it is new")
             };
-            ledger.repair(&own, &ledger.facts(&own, None).await.unwrap()).await.unwrap();
+            ledger.repair(&own, &ledger.facts(&own, &Policy::default()).await.unwrap()).await.unwrap();
             for fact in renamed(count) {
                 ledger.store_facts("idp", &[fact], NOW).await.unwrap();
             }
@@ -178,7 +179,7 @@ async fn facts_of_an_id_with_hundreds_of_addresses_are_stored() {
         }
         for address in ["a0-0@example.com", "a5-19@example.com", "a11-3@example.com"] {
             let other = recorded(&ledger, &departure(address, person("u2", address))).await;
-            let facts = ledger.facts(&other, None).await.unwrap();
+            let facts = ledger.facts(&other, &Policy::default()).await.unwrap();
             let holders = facts.traits.values().flat_map(|holders| holders.ids.values());
             let active: Vec<_> = holders.filter_map(|holder| holder.holding?.active).collect();
             let last = NOW - time::Duration::minutes(49);

@@ -196,3 +196,78 @@ async fn every_address_that_is_kept_of_an_active_user_protects_it() {
     assert!(vetoes(&record).contains(&Veto::ActiveElsewhere));
     assert_eq!(world.vendors.removals(), 0);
 }
+
+/// Boss, whose mail Ann's becomes in the moments before she leaves, or afterwards, is known to no source: only the time tells them apart.
+const BOTH: [&str; 2] = ["ann@example.com", "boss@example.com"];
+
+fn remove_emails() -> Value {
+    json!({"op": "remove", "path": "emails"})
+}
+
+fn add_email(address: &str) -> Value {
+    json!({"op": "add", "path": "emails", "value": [{"value": address, "type": "work"}]})
+}
+
+#[tokio::test]
+async fn address_that_is_new_around_a_departure_is_removed_by_no_return_and_no_second_write() {
+    let on = || json!({"op": "replace", "path": "active", "value": true});
+    let boss = || email("boss@example.com");
+    let histories = [
+        vec![boss(), off(), on(), off()],
+        vec![boss(), off(), remove_emails(), add_email("boss@example.com")],
+        vec![boss(), off(), email("ann@example.com"), boss()],
+        vec![off(), on(), boss(), off()],
+    ];
+    for writes in histories {
+        let world = World::new().await;
+        world.vendors.have(&BOTH);
+        let ann = with_address(&world, "ann", "ann@example.com").await;
+        for operation in &writes {
+            patch_all(&world, &ann, std::slice::from_ref(operation)).await;
+            world.go(Duration::from_secs(2));
+        }
+        world.go(MINUTE * 3);
+        for _ in 0..3 {
+            world.tick_and_follow().await;
+            world.go(2 * HOUR);
+        }
+        assert!(world.vendors.left().contains(&"access boss@example.com".to_owned()), "{writes:?}");
+    }
+}
+
+#[tokio::test]
+async fn release_of_a_return_covers_no_address_that_was_new_before_the_departure() {
+    let world = World::new().await;
+    world.vendors.have(&BOTH);
+    let ann = with_address(&world, "ann", "ann@example.com").await;
+    for operation in [email("boss@example.com"), off(), json!({"op": "replace", "path": "active", "value": true})] {
+        patch_all(&world, &ann, &[operation]).await;
+    }
+    let id = format!("scim/{ann}.1");
+    assert_eq!(held_for(&settle(&world, &id).await), (State::Held, vec![Veto::PersonReturned]));
+    let record = world.release(&id).await;
+    assert_eq!(recorded(&record)["access"].0, Outcome::Ambiguous);
+    assert_eq!(world.vendors.left().len(), 4, "{record:?}");
+}
+
+#[tokio::test]
+async fn first_address_of_a_user_who_left_needs_a_release() {
+    let world = World::new().await;
+    world.vendors.have(&BOTH);
+    let ann = post(&world, 201, json!({"userName": "ann"})).await;
+    world.go(2 * HOUR);
+    world.pause(true).await;
+    set_active(&world, &ann, false).await;
+    settle(&world, &format!("scim/{ann}.1")).await;
+    patch_all(&world, &ann, &[add_email("boss@example.com")]).await;
+    world.pause(false).await;
+    world.go(HOUR);
+    let record = world.advance(&format!("scim/{ann}.1")).await;
+    assert_eq!(recorded(&record)["access"], (Outcome::Ambiguous, Some("new_address")));
+    assert_eq!((record.state, world.vendors.left().len()), (State::NeedsAttention, 4));
+    world.release(&record.id).await;
+    assert_eq!(
+        world.vendors.left(),
+        ["access ann@example.com", "instaply ann@example.com", "instaply boss@example.com"]
+    );
+}

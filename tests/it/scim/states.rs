@@ -9,7 +9,7 @@ use crate::flow::world;
 async fn known(world: &World, id: &str) -> Option<(bool, Vec<String>)> {
     let key = IdentityKey::of("scim", &world::id(id)).unwrap();
     let known = world.ledger.known(&key).await.unwrap()?;
-    let current = known.emails.iter().filter(|held| held.until.is_none());
+    let current = known.emails.iter().filter(|held| held.until().is_none());
     Some((known.active.is_some(), current.map(|held| held.text.clone()).collect()))
 }
 
