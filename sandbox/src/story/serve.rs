@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use offboard::{config::Config, source::Protocol};
+use offboard::config::Config;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
@@ -99,7 +99,7 @@ impl<'a> Served<'a> {
     /// A departure, ready to be pasted; `None` if no source can sign one.
     fn sample(&'a self, config: &Config, function: &Function) -> Result<Option<String>, String> {
         let delivers = |(name, secret): &'a (String, String)| {
-            let source = config.sources.get(name).filter(|source| source.protocol == Protocol::Webhook);
+            let source = config.sources.get(name).filter(|source| source.has_webhook());
             source.map(|source| (source, secret))
         };
         let all: Vec<_> = self.secrets.iter().filter_map(delivers).collect();
