@@ -29,7 +29,7 @@ mod scim;
 pub use crate::departure::Unreadable;
 use coverage::Coverage;
 use kinds::Samples;
-pub use kinds::{KINDS, KindSpec, Protocol, SourceKind};
+pub use kinds::{EventBridgeSpec, KINDS, KindSpec, Protocol, SourceKind};
 use reading::Reader;
 use rules::{EventTable, PersonTable};
 pub use sample::Subject;

@@ -81,7 +81,10 @@ fn configuration_of_an_event_bus_that_cannot_work_says_why() {
             "kind = \"scim\"\nvia = \"eventbridge\"".to_owned(),
             "line 3: `sources.s`: `scim` delivers to no event bus of Amazon EventBridge",
         ),
-        ("kind = \"okta\"\nvia = \"sqs\"".to_owned(), "`sources.s.via`: unknown value `sqs`: expected one of webhook, eventbridge"),
+        (
+            "kind = \"okta\"\nvia = \"sqs\"".to_owned(),
+            "`sources.s.via`: unknown value `sqs`: expected one of webhook, eventbridge",
+        ),
         (
             okta.replace("via = \"eventbridge\"\n", ""),
             "line 3: `sources.s`: `event_source` goes with `via = \"eventbridge\"`: a webhook has none",
