@@ -69,7 +69,7 @@ fn trace(header: Option<&str>) -> Span {
     root.map_or_else(Span::none, |trace_id| tracing::info_span!("invocation", trace_id))
 }
 
-/// One invocation: by the queue, by the schedule, or over HTTP.
+/// One invocation: by a queue, by the schedule, or over HTTP.
 async fn invoke(
     app: &Arc<App>,
     event: LambdaEvent<Box<RawValue>>,

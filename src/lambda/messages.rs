@@ -1,4 +1,4 @@
-//! The events that are no requests: a batch of messages from the queue, and the tick.
+//! The events that are no requests: a batch of messages of a queue, and the tick.
 
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use offboard::{
     config::Config,
-    source::{KINDS, Source},
+    source::{KINDS, Source, SourceKind},
 };
 use serde_json::Value;
 
@@ -54,6 +54,15 @@ fn recorded_event_is_the_same_by_an_event_bus_and_by_a_webhook() {
         assert!(told(&by_hook).starts_with("left #"), "{kind}: {by_hook:?}");
         assert_eq!(read(&partner(kind), detail.to_string().as_bytes()), by_hook, "{kind}");
     }
+}
+
+#[test]
+fn sample_in_the_folder_of_events_is_read() {
+    let batch: Value =
+        serde_json::from_str(include_str!("../../../events/okta-user-deactivated.event-queue.json")).unwrap();
+    let event: Value = serde_json::from_str(batch["Records"][0]["body"].as_str().unwrap()).unwrap();
+    let delivery = read(&partner("okta"), event["detail"].to_string().as_bytes());
+    assert_eq!(told(&delivery), "left #00u0001 lee@example.com");
 }
 
 #[test]
@@ -118,4 +127,17 @@ fn two_sources_of_one_partner_event_source_are_refused() {
     };
     assert_eq!(read("other"), Ok(2));
     assert_eq!(read("offboard"), Err("`sources.a` and `sources.b` have the same `event_source`".to_owned()));
+}
+
+/// What the rule does not let through is never read: it has to know what the kind knows.
+#[test]
+fn rule_of_the_template_lets_through_every_type_that_okta_knows() {
+    let template = include_str!("../../../template.yaml");
+    let listed = template.split("          eventType:\n").nth(1).unwrap().split("      Targets:").next().unwrap();
+    let mut listed: Vec<_> = listed.lines().map(|line| line.trim().trim_start_matches("- ")).collect();
+    let spec = SourceKind::named("okta").unwrap().spec().unwrap();
+    let mut known = [vec!["exists: false"], spec.departures(), spec.also(), spec.identity_facts()].concat();
+    listed.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(listed, known);
 }
