@@ -30,6 +30,7 @@ pub use crate::departure::Unreadable;
 use coverage::Coverage;
 use kinds::Samples;
 pub use kinds::{EventBridgeSpec, KINDS, KindSpec, Protocol, SourceKind};
+use partner::Via;
 use reading::Reader;
 use rules::{EventTable, PersonTable};
 pub use sample::Subject;
@@ -104,17 +105,6 @@ mod header_name {
         let text = String::deserialize(deserializer)?;
         http::HeaderName::try_from(text.as_str()).map_err(|_| D::Error::custom(format!("`{text}` is no header name")))
     }
-}
-
-/// How a source delivers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Via {
-    /// To its webhook.
-    #[default]
-    Webhook,
-    /// To an event bus of Amazon EventBridge, as a partner.
-    EventBridge,
 }
 
 /// `[sources.NAME]`, without its `kind`.
@@ -215,20 +205,15 @@ impl Source {
         if spec.protocol == Protocol::Scim {
             errors.extend(scim::check(&given));
         }
-        let partner = partner::read(known, &spec, &given).map_err(|wrong| errors.extend(wrong)).unwrap_or_default();
+        let partner = partner::read(known, &mut spec, &given).map_err(|wrong| errors.extend(wrong));
         let authentication = authentication(name, known, &spec, &mut given).map_err(|why| errors.push(("", why)));
         let coverage = Coverage::new(given.providers.take(), given.except.take(), providers);
         let coverage = coverage.map_err(|wrong| errors.extend(wrong));
         // A sender's own samples no longer fit a body that is read otherwise, unless code of ours lies between.
         let is_remapped = known.normalize.is_none() && (given.event.is_some() || given.person.is_some());
-        let samples = spec.samples.take().filter(|_| !is_remapped);
-        let samples = if partner.is_some() { samples.map(|all| partner::alone(all, &spec)) } else { samples };
-        if partner.is_some() {
-            partner::unlist(&mut spec);
-        }
         let reader = reader(known, &mut given, &spec, &mut errors);
-        let (Ok((scheme, keys)), Ok(coverage), Some(reader), true) =
-            (authentication, coverage, reader, errors.is_empty())
+        let (Ok(partner), Ok((scheme, keys)), Ok(coverage), Some(reader), true) =
+            (partner, authentication, coverage, reader, errors.is_empty())
         else {
             return Err(errors);
         };
@@ -237,18 +222,15 @@ impl Source {
             name: name.to_owned(),
             kind: known,
             protocol: spec.protocol,
-            keys: partner.clone().map_or(keys, KeySource::Partner),
+            keys: partner.map_or(keys, KeySource::Partner),
             scheme,
             reply: given.reply.unwrap_or(spec.reply),
-            response_timeout: match partner {
-                Some(_) => kinds::ten_seconds(),
-                None => given.response_timeout.unwrap_or(spec.response_timeout),
-            },
+            response_timeout: given.response_timeout.unwrap_or(spec.response_timeout),
             settle: given.settle.unwrap_or(spec.settle),
             challenge: spec.challenge,
             coverage,
             reader,
-            samples,
+            samples: spec.samples.filter(|_| !is_remapped),
         })
     }
 

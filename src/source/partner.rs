@@ -2,19 +2,37 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    KeyError, Table, Via,
-    kinds::{KINDS, KindSpec, Sample, Samples, SourceKind},
+    KeyError, Table,
+    kinds::{KINDS, KindSpec, Sample, SourceKind, ten_seconds},
+    pointer::Pointers,
 };
 use crate::webhook::PartnerSource;
 
-/// Returns the partner event source of a source that delivers by EventBridge; `None` of any other.
+/// How a source delivers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Via {
+    /// To its webhook.
+    #[default]
+    Webhook,
+    /// To an event bus of Amazon EventBridge, as a partner.
+    EventBridge,
+}
+
+/// Returns the partner event source of a source that delivers by EventBridge, and changes what is known of its kind to what
+/// holds there; `None` of any other.
 ///
 /// # Errors
 /// What does not go with it, or is missing.
-pub(super) fn read(known: &SourceKind, spec: &KindSpec, given: &Table) -> Result<Option<PartnerSource>, Vec<KeyError>> {
+pub(super) fn read(
+    known: &SourceKind,
+    spec: &mut KindSpec,
+    given: &Table,
+) -> Result<Option<PartnerSource>, Vec<KeyError>> {
     if given.via == Via::Webhook {
         let is_vain = given.event_source.is_some();
         let why = || "`event_source` goes with `via = \"eventbridge\"`: a webhook has none".to_owned();
@@ -43,29 +61,31 @@ pub(super) fn read(known: &SourceKind, spec: &KindSpec, given: &Table) -> Result
         let example = format!("`{}…`, as the EventBridge console shows it", eventbridge.prefix);
         errors.push((key, format!("`event_source` must be the name of the partner event source: {example}")));
     }
-    if errors.is_empty() { Ok(partner) } else { Err(errors) }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    unlist(spec);
+    (spec.challenge, spec.response_timeout) = (None, ten_seconds());
+    Ok(partner)
 }
 
-/// Changes where a kind's events stand: an event bus delivers each alone, where a webhook lists several.
-pub(super) fn unlist(spec: &mut KindSpec) {
-    if let Some(event) = &mut spec.event {
-        (event.items, event.lines) = (None, None);
+/// Takes events out of lists: an event bus delivers each alone.
+fn unlist(spec: &mut KindSpec) {
+    let Some(event) = &mut spec.event else { return };
+    event.lines = None;
+    let Some(items) = event.items.take() else { return };
+    for sample in spec.samples.iter_mut().flat_map(BTreeMap::values_mut) {
+        *sample = alone(sample, &items);
     }
 }
 
-/// Takes the event of each sample out of the list in which a webhook delivers it.
-pub(super) fn alone(samples: Samples, spec: &KindSpec) -> Samples {
-    let items = spec.event.as_ref().and_then(|event| event.items.as_ref());
-    let alone = |body: &str| {
-        let mut document: Value = serde_json::from_str(body).ok()?;
-        match items?.take(&mut document)?.1 {
-            Value::Array(mut events) => events.pop(),
-            event => Some(event),
-        }
-    };
-    let sample = |sample: Sample| {
-        let body = alone(&sample.body).map_or(sample.body, |event| event.to_string());
-        Sample { body, headers: BTreeMap::new() }
-    };
-    samples.into_iter().map(|(name, one)| (name, sample(one))).collect()
+/// Takes the event of a sample out of the list in which a webhook delivers it.
+fn alone(sample: &Sample, items: &Pointers) -> Sample {
+    let event = serde_json::from_str(&sample.body).ok().and_then(|mut document: Value| {
+        Some(match items.take(&mut document)?.1 {
+            Value::Array(mut events) => events.pop()?,
+            event => event,
+        })
+    });
+    Sample { body: event.map_or_else(|| sample.body.clone(), |event| event.to_string()), headers: BTreeMap::new() }
 }
