@@ -115,8 +115,7 @@ impl Problem {
 
 /// The answer to a delivery that was taken. Without durable storage the sender must deliver again what is not done.
 pub(crate) fn report(report: &Report, reply: Reply, is_durable: bool) -> Response<String> {
-    let is_left = |status: Status| matches!(status, Status::Pending | Status::Held | Status::Incomplete);
-    let incomplete = !is_durable && report.departures.iter().any(|departure| is_left(departure.status));
+    let incomplete = is_incomplete(report, is_durable);
     let taken = if reply == Reply::Accepted { StatusCode::ACCEPTED } else { StatusCode::OK };
     let status = if incomplete { StatusCode::SERVICE_UNAVAILABLE } else { taken };
     let mut answer = match reply {
@@ -128,6 +127,12 @@ pub(crate) fn report(report: &Report, reply: Reply, is_durable: bool) -> Respons
         put(&mut answer, header::RETRY_AFTER, &wait.as_secs().to_string());
     }
     answer
+}
+
+/// Returns whether work is left that is forgotten with the process: then the delivery has to come again.
+pub(crate) fn is_incomplete(report: &Report, is_durable: bool) -> bool {
+    let is_left = |status: Status| matches!(status, Status::Pending | Status::Held | Status::Incomplete);
+    !is_durable && report.departures.iter().any(|departure| is_left(departure.status))
 }
 
 /// What a sender asked, given back under the name it wants.

@@ -134,7 +134,7 @@ impl Config {
     pub(crate) fn key_sets(&self) -> impl Iterator<Item = &BaseUrl> {
         self.sources.values().filter_map(|source| match &source.keys {
             KeySource::Set(url) => Some(url),
-            KeySource::Secret(_) => None,
+            KeySource::Secret(_) | KeySource::Partner(_) => None,
         })
     }
 
@@ -205,6 +205,7 @@ fn sources(
         check_name(&name, &section, reporter);
         names.insert(name.clone());
         if let Some(source) = Source::read(&name, section, providers, reporter) {
+            check_partner(&source, &sources, reporter);
             sources.insert(name, source);
         }
     }
@@ -212,6 +213,15 @@ fn sources(
         reporter.add(None, "no source is configured: add a [sources.NAME] table");
     }
     (names, sources)
+}
+
+/// Refuses a second source of one partner event source: whose an event is must be certain.
+fn check_partner(source: &Source, before: &BTreeMap<String, Source>, reporter: &mut Reporter<'_>) {
+    let same = |other: &&Source| source.partner().is_some() && other.partner() == source.partner();
+    if let Some(other) = before.values().find(same) {
+        let message = format!("`sources.{}` and `sources.{}` have the same `event_source`", other.name, source.name);
+        reporter.add(None, message);
+    }
 }
 
 /// Checks a name, which becomes part of paths, ids and log lines.

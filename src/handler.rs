@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod authenticator;
+mod events;
 
 use authenticator::Authenticator;
 
@@ -39,6 +40,7 @@ pub(crate) struct App {
     max_body: usize,
     authenticator: Authenticator,
     flow: Flow,
+    event_queue: Option<String>,
 }
 
 /// What one invocation brings along.
@@ -46,6 +48,8 @@ pub(crate) struct App {
 pub(crate) struct Invocation {
     /// Its id.
     pub(crate) request_id: String,
+    /// The function's AWS account. Empty if Lambda does not say: no event is of such an account.
+    pub(crate) account: String,
     /// When it began.
     pub(crate) started: Instant,
     /// When the answer must be ready.
@@ -64,7 +68,7 @@ impl Invocation {
 }
 
 impl App {
-    /// Puts the parts together.
+    /// Puts the parts together. `event_queue` is the ARN of the one queue whose messages are events of partners.
     pub(crate) fn new(
         config: Config,
         secrets: Arc<Secrets>,
@@ -72,10 +76,11 @@ impl App {
         ledger: Ledger,
         queue: Option<Queue>,
         bus: Option<Arc<dyn EventBus>>,
+        event_queue: Option<String>,
     ) -> Self {
         let authenticator = Authenticator::new(secrets.clone(), KeySets::new(engine.client()));
         let flow = Flow::new(&config, engine, secrets, ledger, queue, bus);
-        Self { sources: config.sources, max_body: config.http.max_body, authenticator, flow }
+        Self { sources: config.sources, max_body: config.http.max_body, authenticator, flow, event_queue }
     }
 
     /// Answers one request.
@@ -137,30 +142,16 @@ impl App {
         invocation: &Invocation,
     ) -> Result<Response<String>, Problem> {
         let verified = self.verified(source, request, invocation).await?;
-        // Some senders never repeat what was refused: who left is then known from this line alone.
-        let cannot_read = |error: &Unreadable, what: &str| {
-            metrics::count("Unreadable");
-            tracing::error!(request_id = invocation.request_id, source = source.name, reason = %error, "{what}");
-        };
-        let delivery = source.delivery(&verified).map_err(|error| {
-            cannot_read(&error, "an authenticated delivery could not be read");
-            Problem::Unreadable(error.to_string())
-        })?;
-        delivery.unreadable.iter().for_each(|error| cannot_read(error, "an event could not be read"));
-        let report = self.act(source, delivery, invocation).await.map_err(|why| {
-            let (request_id, source) = (&invocation.request_id, &source.name);
-            tracing::warn!(request_id, source, reason = %why, "a delivery could not be recorded");
-            Problem::NotRecorded
-        })?;
-        report.log((invocation.clock)());
+        let delivery = read(source, &verified, invocation).map_err(|error| Problem::Unreadable(error.to_string()))?;
+        let report = self.act(source, delivery, invocation).await.map_err(|_| Problem::NotRecorded)?;
         Ok(answer::report(&report, source.reply, self.flow.queue.is_some()))
     }
 
-    /// Acts on what a source's delivery says.
+    /// Acts on what a source's delivery says, and logs the report or why there is none.
     ///
     /// # Errors
     /// If not everything could be recorded.
-    pub(crate) async fn act(
+    async fn act(
         &self,
         source: &Source,
         delivery: DeliveryEvents,
@@ -169,8 +160,14 @@ impl App {
         // Without a queue nothing goes on afterwards: then the sender's time is no reason to stop.
         let timeout = source.response_timeout.saturating_sub(ANSWERING);
         let deadline = if self.flow.queue.is_some() { invocation.started + timeout } else { invocation.deadline };
-        let departures = self.flow.receive(source, &delivery, invocation.worker(deadline)).await?;
-        Ok(Report::new(invocation.request_id.clone(), departures, delivery.ignored))
+        let received = self.flow.receive(source, &delivery, invocation.worker(deadline)).await;
+        let departures = received.inspect_err(|why| {
+            let (request_id, source) = (&invocation.request_id, &source.name);
+            tracing::warn!(request_id, source, reason = %why, "a delivery could not be recorded");
+        })?;
+        let report = Report::new(invocation.request_id.clone(), departures, delivery.ignored);
+        report.log((invocation.clock)());
+        Ok(report)
     }
 
     /// Works on a recorded departure, as a message of the queue says.
@@ -196,7 +193,7 @@ impl App {
             ["webhooks", name] | [_, "webhooks", name] => name,
             _ => return Err(Problem::NotFound),
         };
-        let source = self.sources.get(name).filter(|source| source.protocol == Protocol::Webhook);
+        let source = self.sources.get(name).filter(|source| source.has_webhook());
         let source = source.ok_or(Problem::NotFound)?;
         match (request.method(), &source.challenge) {
             (&Method::POST, _) | (&Method::GET, Some(_)) => Ok(source),
@@ -204,6 +201,21 @@ impl App {
             (_, None) => Err(Problem::MethodNotAllowed("POST")),
         }
     }
+}
+
+/// Reads a delivery. Some senders never repeat what was refused: who left is then known from the log alone.
+///
+/// # Errors
+/// If nothing in it can be read.
+fn read(source: &Source, verified: &Verified, invocation: &Invocation) -> Result<DeliveryEvents, Unreadable> {
+    let cannot_read = |error: &Unreadable, what: &str| {
+        metrics::count("Unreadable");
+        tracing::error!(request_id = invocation.request_id, source = source.name, reason = %error, "{what}");
+    };
+    let delivery = source.delivery(verified);
+    let delivery = delivery.inspect_err(|error| cannot_read(error, "an authenticated delivery could not be read"))?;
+    delivery.unreadable.iter().for_each(|error| cannot_read(error, "an event could not be read"));
+    Ok(delivery)
 }
 
 /// Echoes the challenge with which a sender checks that the URL is ours. The caller is not authenticated: nothing else is shown.

@@ -69,7 +69,7 @@ fn trace(header: Option<&str>) -> Span {
     root.map_or_else(Span::none, |trace_id| tracing::info_span!("invocation", trace_id))
 }
 
-/// One invocation: by the queue, by the schedule, or over HTTP.
+/// One invocation: by a queue, by the schedule, or over HTTP.
 async fn invoke(
     app: &Arc<App>,
     event: LambdaEvent<Box<RawValue>>,
@@ -125,7 +125,7 @@ async fn build(variable: impl Fn(&str) -> Option<String>) -> Result<App, Error> 
     // Without durable storage nothing ticks, and so nothing would publish.
     let bus = variable("OFFBOARD_EVENT_BUS").filter(|_| queue.is_some());
     let bus = bus.and_then(|name| event_bus(&aws, &engine.client(), name, variable("AWS_ENDPOINT_URL_EVENTBRIDGE")));
-    Ok(App::new(config, secrets, engine, ledger, queue, bus))
+    Ok(App::new(config, secrets, engine, ledger, queue, bus, variable("OFFBOARD_EVENT_QUEUE_ARN")))
 }
 
 /// The ledger and the queue that the environment names: both or neither. Without them the ledger is in memory.
@@ -159,5 +159,7 @@ fn invocation(context: &Context, clock: fn() -> OffsetDateTime) -> Invocation {
     let left = Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(LONGEST_INVOCATION);
     let started = Instant::now();
     let deadline = started + left.saturating_sub(MARGIN);
-    Invocation { request_id: context.request_id.clone(), started, deadline, now, clock }
+    // arn:aws:lambda:REGION:ACCOUNT:function:NAME
+    let account = context.invoked_function_arn.split(':').nth(4).unwrap_or_default().to_owned();
+    Invocation { request_id: context.request_id.clone(), account, started, deadline, now, clock }
 }

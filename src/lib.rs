@@ -23,9 +23,9 @@
 //!
 //! The modules in reading order. From outside to inside:
 //!
-//! - [`lambda`] starts the function and reads the runtime's events: HTTP requests, queue messages, ticks.
+//! - [`lambda`] starts the function and reads the runtime's events: HTTP requests, messages of queues, ticks.
 //! - `handler` takes one request through the flow; `answer` is what its sender gets.
-//! - [`webhook`] authenticates deliveries: HMAC signatures, JWTs, static tokens.
+//! - [`webhook`] authenticates deliveries: HMAC signatures, JWTs, static tokens, events of partners of EventBridge.
 //! - [`source`] reads authenticated deliveries, by rules for each kind of sender.
 //! - [`scim`] is the endpoint to which identity providers provision their people.
 //!

@@ -12,13 +12,14 @@ use time::OffsetDateTime;
 use crate::{
     departure::DeliveryEvents,
     settings::{BaseUrl, Reporter, Section, duration, fields::known_keys, nearest::suggestion},
-    webhook::{Scheme, Signature, Token, Verified},
+    webhook::{PartnerSource, Scheme, Signature, Token, Verified},
 };
 
 mod coverage;
 mod delivery;
 pub(crate) mod json;
 mod kinds;
+mod partner;
 pub(crate) mod pointer;
 mod reading;
 pub(crate) mod rules;
@@ -28,7 +29,8 @@ mod scim;
 pub use crate::departure::Unreadable;
 use coverage::Coverage;
 use kinds::Samples;
-pub use kinds::{KINDS, KindSpec, Protocol, SourceKind};
+pub use kinds::{EventBridgeSpec, KINDS, KindSpec, Protocol, SourceKind};
+use partner::Via;
 use reading::Reader;
 use rules::{EventTable, PersonTable};
 pub use sample::Subject;
@@ -68,6 +70,9 @@ pub enum KeySource {
     Secret(String),
     /// In the key set that the sender publishes here.
     Set(BaseUrl),
+    /// Nowhere: its events come by Amazon EventBridge, which says that they are of this partner event source. It has no
+    /// webhook.
+    Partner(PartnerSource),
 }
 
 /// What a sender gets for a delivery that was taken.
@@ -105,6 +110,10 @@ mod header_name {
 /// `[sources.NAME]`, without its `kind`.
 #[derive(Default, Deserialize)]
 struct Table {
+    #[serde(default)]
+    via: Via,
+    /// The partner event source, of a source that delivers by EventBridge.
+    event_source: Option<String>,
     /// The secret's name; `offboard/sources/NAME` unless it is given.
     secret: Option<String>,
     reply: Option<Reply>,
@@ -191,19 +200,20 @@ impl Source {
             let known: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
             vec![("kind", format!("unknown kind `{kind}`: {}", suggestion(kind, &known)))]
         })?;
-        let spec = known.spec().map_err(|why| vec![("kind", why)])?;
+        let mut spec = known.spec().map_err(|why| vec![("kind", why)])?;
         let mut errors = Vec::new();
         if spec.protocol == Protocol::Scim {
             errors.extend(scim::check(&given));
         }
+        let partner = partner::read(known, &mut spec, &given).map_err(|wrong| errors.extend(wrong));
         let authentication = authentication(name, known, &spec, &mut given).map_err(|why| errors.push(("", why)));
         let coverage = Coverage::new(given.providers.take(), given.except.take(), providers);
         let coverage = coverage.map_err(|wrong| errors.extend(wrong));
         // A sender's own samples no longer fit a body that is read otherwise, unless code of ours lies between.
         let is_remapped = known.normalize.is_none() && (given.event.is_some() || given.person.is_some());
         let reader = reader(known, &mut given, &spec, &mut errors);
-        let (Ok((scheme, keys)), Ok(coverage), Some(reader), true) =
-            (authentication, coverage, reader, errors.is_empty())
+        let (Ok(partner), Ok((scheme, keys)), Ok(coverage), Some(reader), true) =
+            (partner, authentication, coverage, reader, errors.is_empty())
         else {
             return Err(errors);
         };
@@ -212,7 +222,7 @@ impl Source {
             name: name.to_owned(),
             kind: known,
             protocol: spec.protocol,
-            keys,
+            keys: partner.map_or(keys, KeySource::Partner),
             scheme,
             reply: given.reply.unwrap_or(spec.reply),
             response_timeout: given.response_timeout.unwrap_or(spec.response_timeout),
@@ -245,8 +255,21 @@ impl Source {
     pub fn secret(&self) -> Option<&str> {
         match &self.keys {
             KeySource::Secret(name) => Some(name),
-            KeySource::Set(_) => None,
+            KeySource::Set(_) | KeySource::Partner(_) => None,
         }
+    }
+
+    /// Returns the partner event source by which it delivers, if it does so by Amazon EventBridge.
+    pub fn partner(&self) -> Option<&PartnerSource> {
+        match &self.keys {
+            KeySource::Partner(partner) => Some(partner),
+            KeySource::Secret(_) | KeySource::Set(_) => None,
+        }
+    }
+
+    /// Returns whether it delivers to a webhook.
+    pub fn has_webhook(&self) -> bool {
+        self.protocol == Protocol::Webhook && self.partner().is_none()
     }
 
     /// What a verified delivery says.

@@ -1,7 +1,8 @@
 //! Authenticates a delivery: it comes from its source, before its body is read.
 //!
 //! One verifier, driven by a table, serves every sender that signs with an HMAC: see [`Signature`] for its parameters.
-//! Others send a static token in a header: see [`Token`]. [`Verified`] is the only way to a body, and only [`Scheme::verify`] makes one.
+//! Others send a static token in a header: see [`Token`]. Partners of Amazon EventBridge sign nothing: see [`PartnerSource`].
+//! [`Verified`] is the only way to a body, and nothing outside of this module makes one.
 
 use std::fmt;
 
@@ -16,6 +17,7 @@ mod jwk_set;
 pub mod jwt;
 pub mod key_sets;
 mod mac;
+mod partner;
 mod secret_keys;
 mod signature;
 mod token;
@@ -23,6 +25,8 @@ mod token;
 pub use hmac::Hmac;
 pub use jwk_set::JwkSet;
 pub use jwt::{Jwt, JwtKeys as Keys, Signed};
+pub use partner::PartnerSource;
+pub(crate) use partner::{OtherAccount, PartnerEvent};
 pub use secret_keys::SecretKeys;
 pub use signature::{Algorithm, Encoding, KeyForm, Layout, Signature, Timestamp, Unit};
 pub use token::Token;
@@ -53,6 +57,10 @@ impl fmt::Debug for Verified {
 }
 
 impl Verified {
+    fn new(id: Option<String>, body: &[u8], headers: &HeaderMap) -> Self {
+        Self { id, body: body.to_vec(), headers: headers.clone() }
+    }
+
     /// The delivery's id, where the sender signs one: stable across its retries.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
@@ -158,7 +166,7 @@ impl Scheme {
         keys: &Keys,
         now: OffsetDateTime,
     ) -> Result<Verified, Refusal> {
-        let verified = |id, body: &[u8]| Verified { id, body: body.to_vec(), headers: headers.clone() };
+        let verified = |id, body: &[u8]| Verified::new(id, body, headers);
         match (self, keys) {
             (Self::Hmac(hmac), Keys::Shared(keys)) => Ok(verified(hmac.verify(headers, body, keys, now)?, body)),
             (Self::Token(token), Keys::Shared(keys)) => token.verify(headers, keys).map(|()| verified(None, body)),

@@ -127,6 +127,9 @@ fn of_source(kind: &SourceKind, spec: &KindSpec) -> Value {
     if kind.secret_key(spec).is_none() {
         properties.insert("secret".to_owned(), false.into());
     }
+    if spec.eventbridge.is_none() {
+        properties.extend(["via", "event_source"].map(|key| (key.to_owned(), false.into())));
+    }
     let also = spec.also();
     if !also.is_empty() {
         let items = json!({"anyOf": [{"enum": also}, {"type": "string"}]});

@@ -26,8 +26,10 @@ use crate::{
     timestamps,
 };
 use offboard_sandbox::{
+    aws::sqs::{self, Sqs},
     delivery::Delivery,
     envelope::{self, Request},
+    partner,
     screen::{Screen, asked, print},
 };
 
@@ -55,7 +57,7 @@ pub struct Send {
     /// Destination: the API of this stack in CloudFormation
     #[arg(long, value_name = "NAME", group = "destination")]
     stack: Option<String>,
-    /// Print the event of an API Gateway HTTP API instead of sending: `… | sam local invoke -e -`
+    /// Print the function's event instead of sending: `… | sam local invoke -e -`
     #[arg(long, conflicts_with = "print_curl")]
     print_event: bool,
     /// Print a curl command instead of sending
@@ -88,12 +90,16 @@ impl Send {
     pub async fn run(mut self) -> anyhow::Result<ExitCode> {
         let config = self.configured.load()?;
         let source = self.source(&config);
+        if source.partner().is_some() {
+            print(&format!("{:#}", self.partner_event(&config, &source).await?));
+            return Ok(ExitCode::SUCCESS);
+        }
         if let Some(stack) = &self.stack {
             let aws = aws::config(config.extra_ca()?.as_deref()).await?;
             self.to = Some(Outputs::read(&aws, stack).await?.endpoint(source.protocol, &self.source)?);
         }
         let now = OffsetDateTime::now_utc();
-        let id = self.id.clone().unwrap_or_else(|| format!("sample-{}", now.unix_timestamp_nanos() / 1_000_000));
+        let id = self.event_id();
         let secret = self.signing_secret(&config, &source).await?;
         if self.print_key_set {
             let key_set = source.scheme.key_set(&secret);
@@ -117,6 +123,30 @@ impl Send {
             _ => print(&format!("{:#}", self.event(delivery, now))),
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The function's event of a source that delivers by EventBridge. Its queue takes messages of nobody else, so it can be printed
+    /// and not sent.
+    async fn partner_event(&self, config: &Config, source: &Source) -> anyhow::Result<Value> {
+        if !self.print_event {
+            let how = "--print-event prints the event, for `aws lambda invoke` or `sam local invoke`";
+            wrong_usage(&format!("{} has no URL: EventBridge delivers its events. {how}", source.name));
+        }
+        let queue = match &self.stack {
+            Some(stack) => {
+                let aws = aws::config(config.extra_ca()?.as_deref()).await?;
+                Outputs::read(&aws, stack).await?.get("EventQueueArn")?.to_owned()
+            }
+            None => variable("OFFBOARD_EVENT_QUEUE_ARN").unwrap_or_else(|| sqs::arn(Sqs::EVENTS)),
+        };
+        let at = self.at.unwrap_or_else(OffsetDateTime::now_utc);
+        let event = partner::sample(source, &self.sample, self.subject(), &self.event_id(), at, &queue);
+        event.map_err(Error::msg)
+    }
+
+    fn event_id(&self) -> String {
+        let made_up = || format!("sample-{}", OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000);
+        self.id.clone().unwrap_or_else(made_up)
     }
 
     fn subject(&self) -> Subject<'_> {

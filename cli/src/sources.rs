@@ -4,11 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 use clap::{Args, builder::PossibleValuesParser};
-use offboard::source::{KINDS, KindSpec, Protocol, Reply, SourceKind};
+use offboard::source::{EventBridgeSpec, KINDS, KindSpec, Protocol, Reply, SourceKind};
 use serde_json::{Value, json};
 
 use crate::stack::{Api, NO_API};
 use offboard_sandbox::screen::{Ink, Screen, print};
+
+/// What introduces the steps to a partner event source.
+pub const BY_EVENTBRIDGE: &str = "Instead of the webhook, by Amazon EventBridge: its events are tried for a day";
 
 /// The options of `offboard sources`.
 #[derive(Args)]
@@ -94,6 +97,10 @@ fn explain(kind: &SourceKind, spec: &KindSpec, api: &Api) -> anyhow::Result<()> 
         Reply::Accepted => "an empty 202",
     };
     screen.section("Answer", [format!("{answer}, within {} s", spec.response_timeout().as_secs())]);
+    if let Some(eventbridge) = &spec.eventbridge {
+        let steps = event_steps(eventbridge).into_iter().enumerate();
+        screen.section(BY_EVENTBRIDGE, steps.map(|(index, step)| format!("{}. {step}", index + 1)));
+    }
     Ok(())
 }
 
@@ -101,6 +108,18 @@ fn explain(kind: &SourceKind, spec: &KindSpec, api: &Api) -> anyhow::Result<()> 
 pub fn steps(source: &str, spec: &KindSpec, api: &Api) -> anyhow::Result<Vec<String>> {
     let url = api.endpoint(spec.protocol, source)?;
     Ok(spec.setup.iter().map(|step| step.replace("{url}", &url)).collect())
+}
+
+/// Returns the steps to take for a source that delivers by Amazon EventBridge.
+pub fn event_steps(eventbridge: &EventBridgeSpec) -> Vec<String> {
+    let prefix = &eventbridge.prefix;
+    let ours = [
+        format!("AWS: aws events list-event-sources --name-prefix {prefix} shows its NAME"),
+        "AWS: aws events create-event-bus --name NAME --event-source-name NAME".to_owned(),
+        "offboard.toml: via = \"eventbridge\", event_source = \"NAME\"; no secret".to_owned(),
+        "Deploy with the parameter PartnerEventSource=NAME".to_owned(),
+    ];
+    eventbridge.setup.iter().cloned().chain(ours).collect()
 }
 
 fn document(kind: &SourceKind, spec: &KindSpec, api: &Api) -> anyhow::Result<Value> {
@@ -111,6 +130,7 @@ fn document(kind: &SourceKind, spec: &KindSpec, api: &Api) -> anyhow::Result<Val
         "authentication": spec.authentication,
         "limitations": spec.limitations,
         "setup": steps(kind.name, spec, api)?,
+        "eventbridge": spec.eventbridge.as_ref().map(|one| json!({"page": one.page, "setup": event_steps(one)})),
         "configuration": configuration(kind, spec).join("\n"),
         "secret_key": kind.secret_key(spec),
         "departures": spec.departures(),

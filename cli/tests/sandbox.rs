@@ -7,6 +7,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use offboard_sandbox::delivery::Delivery;
 use serde_json::Value;
 
 fn sandbox(arguments: &[&str]) -> Output {
@@ -143,6 +144,50 @@ fn own_configuration_is_served_and_every_other_command_works_against_it() {
     assert!(offboard(&["check", "--live"], 0).contains("network"));
     offboard(&["pause"], 0);
     offboard(&["departures", "dismiss", "people/kim"], 0);
+    sandbox.kill().expect("it runs until now");
+    sandbox.wait().expect("it ends");
+    let config = Path::new(given["config"].as_str().expect("a path"));
+    std::fs::remove_dir_all(config.parent().expect("a folder")).expect("it can be removed");
+}
+
+#[test]
+fn event_of_a_partner_is_printed_and_lambda_hands_it_to_the_function() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("partner.toml");
+    let text = "[policy]\nmode = \"live\"\n[sources.staff]\nkind = \"okta\"\nvia = \"eventbridge\"\nevent_source = \
+                \"aws.partner/okta.com/acme/offboard\"\n[sources.svix]\nkind = \"svix\"\n[providers.chat]\nkind = \"instaply\"\n";
+    std::fs::write(&file, text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_offboard"));
+    command.args(["sandbox", "--serve", "--json", "--config"]).arg(&file).stdout(Stdio::piped());
+    let mut sandbox = command.spawn().expect("the sandbox starts");
+    let mut line = String::new();
+    BufReader::new(sandbox.stdout.take().expect("it was piped")).read_line(&mut line).expect("one line");
+    let given: Value = serde_json::from_str(&line).expect("one line of JSON");
+    assert!(
+        given["notes"][0].as_str().is_some_and(|note| note.starts_with("sources.staff: nobody delivers")),
+        "{given}"
+    );
+    let offboard = |arguments: &[&str], code: i32| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_offboard"));
+        command.args(arguments).env_clear();
+        for (name, value) in given["environment"].as_object().expect("an environment") {
+            command.env(name, value.as_str().expect("text"));
+        }
+        let output = command.output().expect("offboard runs");
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    offboard(&["send", "staff", "lee@example.com", "--to", "http://127.0.0.1:9"], 2);
+    let printed = offboard(&["send", "staff", "lee@example.com", "--id", "u-1", "--print-event"], 0);
+    let lambda = given["environment"]["AWS_ENDPOINT_URL_LAMBDA"].as_str().expect("a URL");
+    let invocation = Delivery { headers: Vec::new(), body: printed.into_bytes() };
+    let url = format!("{lambda}/2015-03-31/functions/offboard/invocations");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let said = runtime.block_on(invocation.send(&url)).expect("an answer");
+    assert_eq!((said.status, said.text.as_str()), (200, r#"{"batchItemFailures":[]}"#));
+    let shown: Value =
+        serde_json::from_str(&offboard(&["departures", "show", "staff/u-1", "--json"], 0)).expect("JSON");
+    assert_eq!((&shown["state"], &shown["providers"][0]["outcome"]), (&"done".into(), &"deleted".into()), "{shown}");
+    assert!(offboard(&["check"], 0).contains("needs no secret: EventBridge says whose its events are"));
     sandbox.kill().expect("it runs until now");
     sandbox.wait().expect("it ends");
     let config = Path::new(given["config"].as_str().expect("a path"));

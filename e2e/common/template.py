@@ -13,6 +13,7 @@ KNOBS = {
     "ConfigurationLayer": "arn:aws:lambda:us-east-1:123456789012:layer:offboard-configuration:1",
     "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     "NotificationEmail": "sec@example.com",
+    "PartnerEventSource": "aws.partner/okta.com/acme/offboard",
     "PermissionsBoundary": "arn:aws:iam::123456789012:policy/boundary",
     "ProvisioningConcurrency": 5,
     "ReservedConcurrency": 10,

@@ -23,6 +23,7 @@ import traceback
 from datetime import datetime, timedelta, timezone
 
 import definition
+import events
 import knobs
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -269,6 +270,14 @@ def no_address_and_no_secret_is_logged(world):
 
 # The last, because it is a second function that calls AWS.
 check(knobs.the_stack_deploys_with_every_knob_on)
+for function in (
+    events.the_rule_lets_through_what_means_something_and_nothing_else,
+    events.nobody_but_the_partner_may_put_its_events,
+    events.the_queue_takes_messages_of_the_rule_alone,
+    events.an_event_is_a_departure_and_is_acknowledged,
+    events.an_event_of_another_source_stays_in_the_queue,
+):
+    check(function)
 
 
 def deploy(world, binaries, folder, processes):

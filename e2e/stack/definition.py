@@ -7,13 +7,21 @@ import tomllib
 from deployed import ALARMS, ALARMS_WITH_MATH, TEMPLATE
 from template import ROOT
 
+QUEUES_OF_ALARMS = {"EventsWaitAlarm": "EventQueue", "EventDeadLetterAlarm": "EventDeadLetterQueue"}
+
 
 def the_template_agrees_with_itself(world):
     resources = TEMPLATE["Resources"]
-    assert resources["WorkQueue"]["Properties"]["VisibilityTimeout"] == 6 * TEMPLATE["Parameters"]["Timeout"]["MaxValue"]
+    for queue in ("WorkQueue", "EventQueue"):
+        hidden = resources[queue]["Properties"]["VisibilityTimeout"]
+        assert hidden == 6 * TEMPLATE["Parameters"]["Timeout"]["MaxValue"], queue
+    # As long as EventBridge itself would try.
+    events = resources["EventQueue"]["Properties"]
+    assert events["RedrivePolicy"]["maxReceiveCount"] * events["VisibilityTimeout"] >= 24 * 3600, events
     assert not {"Mode", "Durable"} & set(TEMPLATE["Parameters"]) and "OFFBOARD_MODE" not in world.stack.environment
-    # The queue's and the tick's share, and at least two for deliveries.
-    most = resources["WorkQueueMapping"]["Properties"]["ScalingConfig"]["MaximumConcurrency"]
+    # The queues' and the tick's share, and at least two for deliveries.
+    mappings = [resources[key]["Properties"] for key in ("WorkQueueMapping", "EventQueueMapping")]
+    most = sum(mapping["ScalingConfig"]["MaximumConcurrency"] for mapping in mappings)
     reserved = TEMPLATE["Parameters"]["ReservedConcurrency"]
     assert reserved["Default"] == 0 and min(filter(None, reserved["AllowedValues"])) >= most + 1 + 2, reserved
 
@@ -22,7 +30,9 @@ def the_scim_endpoint_is_the_same_function_with_concurrency_of_its_own(world):
     function, scim = (dict(TEMPLATE["Resources"][name]["Properties"]) for name in ("Function", "Provisioning"))
     routes = [(event["Properties"]["Method"], event["Properties"]["Path"]) for event in scim.pop("Events").values()]
     assert routes == [("ANY", "/scim/v2/{source}/{proxy+}")], routes
-    environments = [one.pop("Environment")["Variables"] for one in (function, scim)]
+    environments = [dict(one.pop("Environment")["Variables"]) for one in (function, scim)]
+    # Events are the other one's alone.
+    assert environments[0].pop("OFFBOARD_EVENT_QUEUE_ARN")["Fn::If"][2] == "", environments
     assert environments[1] == environments[0] | {"OFFBOARD_METRICS_FUNCTION": {"Ref": "Function"}}, environments
     for name in ("Description", "ReservedConcurrentExecutions"):
         assert function.pop(name) != scim.pop(name), name
@@ -138,6 +148,10 @@ def every_alarm_returns_to_ok_by_itself(world):
             expressions = [one["Expression"] for one in alarm["Metrics"] if "Expression" in one]
             watched = [one["MetricStat"]["Metric"] for one in alarm["Metrics"] if "MetricStat" in one]
             assert len(expressions) == 1 and re.match(r"IF\((MINUTE|HOUR)\(|DIFF\(", expressions[0]), alarm
+            if name in QUEUES_OF_ALARMS:
+                queue = {"Name": "QueueName", "Value": {"Fn::GetAtt": [QUEUES_OF_ALARMS[name], "QueueName"]}}
+                assert [(one["Namespace"], one["Dimensions"]) for one in watched] == [("AWS/SQS", [queue])], alarm
+                continue
             assert {one["Namespace"] for one in watched} == {"offboard"}, alarm
             dimensions = [{"Name": "function", "Value": {"Ref": "Function"}}]
             assert all(metric["Dimensions"] == dimensions for metric in watched), alarm

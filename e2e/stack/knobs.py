@@ -66,6 +66,7 @@ def values(aws):
     content = {"ZipFile": zipped("offboard.toml", b"")}
     layer = aws.client("lambda").publish_layer_version(LayerName="offboard-configuration", Content=content)
     allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    aws.client("events").create_event_bus(Name=KNOBS["PartnerEventSource"])
     policy = aws.client("iam").create_policy(PolicyName="boundary", PolicyDocument=json.dumps(allowed))
     return {
         "AlarmEmail": "ops@example.com",
@@ -73,6 +74,7 @@ def values(aws):
         "ConfigurationLayer": layer["LayerVersionArn"],
         "NotificationEmail": "sec@example.com",
         "KmsKeyArn": aws.client("kms").create_key()["KeyMetadata"]["Arn"],
+        "PartnerEventSource": KNOBS["PartnerEventSource"],
         "PermissionsBoundary": policy["Policy"]["Arn"],
         "ProvisioningConcurrency": "5",
         "ReservedConcurrency": "10",
@@ -84,7 +86,10 @@ def values(aws):
 def the_stack_deploys_with_every_knob_on(world):
     aws, on = world.aws, values(world.aws)
     assert set(on) == set(KNOBS), set(on) ^ set(KNOBS)
-    stack = Stack(aws, world.gate, world.sandbox, world.config, world.package, "offboard-knobs", **on)
+    config = world.config.with_name("knobs.toml")
+    source = 'kind = "okta"\nvia = "eventbridge"\nevent_source = "{}"'.format(on["PartnerEventSource"])
+    config.write_text(f"{world.config.read_text()}\n[sources.okta]\n{source}\n")
+    stack = world.knobs = Stack(aws, world.gate, world.sandbox, config, world.package, "offboard-knobs", **on)
     stack.schedule("DISABLED")
     made = stack.resources
     assert "Alarms" not in made and stack.outputs["AlarmTopic"] == on["AlarmTopicArn"], made
@@ -95,15 +100,18 @@ def the_stack_deploys_with_every_knob_on(world):
         assert [layer["Arn"] for layer in function["Layers"]] == [on["ConfigurationLayer"]], function
     assert not [key for key in made if key.startswith("Configuration")], made
     policies = aws.client("iam").list_role_policies(RoleName=made["Role"])["PolicyNames"]
-    assert {"key", "network"} < set(policies), policies
-    for attributes in attributes_of_queues(aws, made):
+    assert {"events", "key", "network"} < set(policies), policies
+    for attributes in attributes_of_queues(aws, made, "EventQueue", "EventDeadLetterQueue"):
         assert attributes["KmsMasterKeyId"] == on["KmsKeyArn"], attributes
 
 
 def without_knobs_nothing_of_theirs_is_made(world):
     made, aws = world.stack.resources, world.aws
     policies = aws.client("iam").list_role_policies(RoleName=made["Role"])["PolicyNames"]
-    assert not {"key", "network"} & set(policies), policies
+    assert not {"events", "key", "network"} & set(policies), policies
+    of_events = {key for key, resource in TEMPLATE["Resources"].items() if resource.get("Condition") == "TakesEvents"}
+    assert len(of_events) > 5 and not of_events & set(made), (of_events, made)
+    assert world.stack.environment["OFFBOARD_EVENT_QUEUE_ARN"] == "", world.stack.environment
     function = aws.client("lambda").get_function_configuration(FunctionName=made["Function"])
     layer = next(made[key] for key in made if key.startswith("Configuration"))
     assert [one["Arn"] for one in function["Layers"]] == [layer], function
@@ -111,6 +119,6 @@ def without_knobs_nothing_of_theirs_is_made(world):
         assert "KmsMasterKeyId" not in attributes, attributes
 
 
-def attributes_of_queues(aws, made):
-    for queue in ("WorkQueue", "DeadLetterQueue"):
+def attributes_of_queues(aws, made, *more):
+    for queue in ("WorkQueue", "DeadLetterQueue", *more):
         yield aws.client("sqs").get_queue_attributes(QueueUrl=made[queue], AttributeNames=["All"])["Attributes"]

@@ -59,6 +59,7 @@ impl Aws {
             ("OFFBOARD_QUEUE_URL", queue(Sqs::QUEUE)),
             ("OFFBOARD_DEAD_LETTER_QUEUE_URL", queue(Sqs::DEAD_LETTERS)),
             ("OFFBOARD_EVENT_BUS", EventBridge::BUS.into()),
+            ("OFFBOARD_EVENT_QUEUE_ARN", sqs::arn(Sqs::EVENTS)),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.secrets.url("")),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.url("")),
             ("AWS_ENDPOINT_URL_SQS", self.sqs.url("")),

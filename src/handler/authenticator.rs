@@ -72,6 +72,8 @@ impl Authenticator {
                 self.by_secret(name, invocation.started, check).await
             }
             KeySource::Set(url) => self.by_key_set(url, invocation, check).await,
+            // No request leads here: such a source has no webhook.
+            KeySource::Partner(_) => return Err(Problem::NotFound),
         };
         let verdict = verdict.map_err(|undecided| {
             log(&undecided, "the delivery cannot be verified");

@@ -117,6 +117,8 @@ pub struct KindSpec {
     /// What its section in the configuration needs beside its `kind`, to be adapted; a comment where it may be left out.
     #[serde(default)]
     pub configure: Vec<String>,
+    /// How it delivers to an event bus of Amazon EventBridge, if it can.
+    pub eventbridge: Option<EventBridgeSpec>,
     /// Another kind, like which it signs and reads where this file says nothing of it: each table as a whole.
     like: Option<String>,
     pub(super) signature: Option<Signature>,
@@ -141,6 +143,17 @@ pub struct KindSpec {
     pub(super) samples: Option<Samples>,
 }
 
+/// How a sender delivers as a partner of Amazon EventBridge.
+#[derive(Clone, Debug, Deserialize)]
+pub struct EventBridgeSpec {
+    /// How the names of its partner event sources begin.
+    pub prefix: String,
+    /// The sender's own page on it.
+    pub page: String,
+    /// What to enter in the sender's settings, a step a line.
+    pub setup: Vec<String>,
+}
+
 /// Samples by what they report: `departure`, `created`.
 pub(super) type Samples = BTreeMap<String, Sample>;
 
@@ -155,7 +168,7 @@ pub(super) struct Sample {
 }
 
 /// Few senders say how long they wait for an answer; those who do wait for 10 to 30 seconds.
-fn ten_seconds() -> std::time::Duration {
+pub(super) fn ten_seconds() -> std::time::Duration {
     std::time::Duration::from_secs(10)
 }
 

@@ -1,7 +1,9 @@
 //! Warnings about settings that are valid and cost safety.
 
+use std::time::Duration;
+
 use offboard::{
-    config::{Config, ProviderConfig},
+    config::{Config, Policy, ProviderConfig},
     providers::Confidence,
     source::{Protocol, Source},
 };
@@ -20,6 +22,9 @@ const UNDERSCORE: &str = "has an underscore in its name: Okta refuses a base URL
 const NO_LEDGER: &str = "keeps its users in the ledger: without the ledger's table they are forgotten with the process. Name the \
                          stack with --stack to have the table checked";
 
+/// How long an event may be under way: a day until it is in the queue, and a day there.
+const LONGEST_EVENT: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
 /// Warns of SCIM sources where no stack, and so no ledger, is named.
 pub(super) fn without_ledger(config: &Config) -> Vec<CheckResult> {
     let sources = config.sources.values().filter(|source| source.protocol == Protocol::Scim);
@@ -31,7 +36,7 @@ pub(super) fn check(config: &Config) -> Vec<CheckResult> {
     let Config { policy, sources, providers, .. } = config;
     let counts = [plural(sources.len(), "source"), plural(providers.len(), "provider")].join(", ");
     let note = format!("{counts}, mode = \"{}\"", policy.mode);
-    let sources = sources.values().flat_map(source);
+    let sources = sources.values().flat_map(|one| source(one).into_iter().chain(partner(one, policy)));
     let providers = providers.iter().flat_map(|one| [confidence(one), provider(one)]).flatten();
     [CheckResult::ok("configuration", note)].into_iter().chain(sources).chain(providers).collect()
 }
@@ -45,6 +50,17 @@ fn source(source: &Source) -> Vec<CheckResult> {
     ];
     let warnings = warnings.into_iter().filter(|(is_so, _)| *is_so);
     warnings.map(|(_, warning)| CheckResult::warning(format!("source {}", source.name), warning)).collect()
+}
+
+/// Says from where a source takes its events, if it has no webhook.
+fn partner(source: &Source, policy: &Policy) -> Option<CheckResult> {
+    let partner = source.partner()?.as_str();
+    let what = format!("source {}", source.name);
+    if policy.max_event_age < LONGEST_EVENT {
+        let why = "of which an event may be under way for two days: `max_event_age` holds those that are late";
+        return Some(CheckResult::warning(what, format!("takes the events of {partner}, {why}")));
+    }
+    Some(CheckResult::ok(what, format!("takes the events of {partner}, if the stack has it as PartnerEventSource")))
 }
 
 fn provider(provider: &ProviderConfig) -> Option<CheckResult> {
@@ -62,6 +78,7 @@ fn confidence(provider: &ProviderConfig) -> Option<CheckResult> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::Level;
 
     /// The warnings about a configuration, without their last sentence.
     fn warnings(text: &str) -> Vec<String> {
@@ -99,6 +116,20 @@ mod tests {
         assert_eq!(warnings(&text.replace('-', "_")), ["source okta_scim has an underscore in its name"]);
         let config = Config::parse(&text, None).unwrap_or_else(|errors| panic!("{errors}"));
         assert_eq!(without_ledger(&config).len(), 1);
+    }
+
+    #[test]
+    fn partner_event_source_is_named_and_warned_of_where_late_events_are_held() {
+        let name = "aws.partner/okta.com/acme/offboard";
+        let okta =
+            format!("[sources.okta]\nkind = \"okta\"\nvia = \"eventbridge\"\nevent_source = \"{name}\"\n{INSTAPLY}");
+        let said = |text: &str| {
+            let config = Config::parse(text, None).unwrap_or_else(|errors| panic!("{errors}"));
+            let result = check(&config).into_iter().find(|result| result.what == "source okta").expect("a result");
+            (result.level, result.note.contains(name))
+        };
+        assert_eq!(said(&okta), (Level::Ok, true));
+        assert_eq!(said(&format!("[policy]\nmax_event_age = \"47h\"\n{okta}")), (Level::Warning, true));
     }
 
     #[test]

@@ -71,9 +71,23 @@ fn source(ChosenSource { name, kind, spec }: &ChosenSource) -> String {
     let settle = spec.configure.iter().all(|line| !line.contains("settle")).then(|| {
         "# settle = \"0s\"   # wait so long before anything is removed, so that a mass change is seen as one".to_owned()
     });
+    let eventbridge = spec.eventbridge.iter().flat_map(|one| {
+        let name = format!("# event_source = \"{}…\"   # the partner event source, with `via`", one.prefix);
+        [
+            "# via = \"eventbridge\"   # not to a webhook, but to Amazon EventBridge: its events are tried for a day"
+                .into(),
+            name,
+        ]
+    });
     let seconds = spec.response_timeout().as_secs();
     let timeout = format!("# response_timeout = \"{seconds}s\"   # how long the sender waits for an answer");
-    section("sources", name, kind.name, about.chain(limitations), keys.chain([timeout]).chain(settle))
+    section(
+        "sources",
+        name,
+        kind.name,
+        about.chain(limitations),
+        keys.chain(eventbridge).chain([timeout]).chain(settle),
+    )
 }
 
 fn provider(ChosenProvider { name, kind }: &ChosenProvider) -> String {

@@ -9,7 +9,7 @@ use super::{
     page_url,
 };
 use crate::{
-    sources,
+    sources::{self, BY_EVENTBRIDGE},
     stack::{Api, NO_API},
 };
 
@@ -43,6 +43,8 @@ struct Sender {
     source: String,
     sender: String,
     steps: Vec<String>,
+    /// The steps instead of these, if it is to deliver by Amazon EventBridge.
+    eventbridge: Vec<String>,
     guides: Vec<String>,
 }
 
@@ -93,7 +95,8 @@ impl Sender {
             guides.push(page_url("sources"));
         }
         let (source, sender) = (name.clone(), spec.sender.clone());
-        Ok(Self { steps: sources::steps(name, spec, api)?, source, sender, guides })
+        let eventbridge = spec.eventbridge.as_ref().map(sources::event_steps).unwrap_or_default();
+        Ok(Self { steps: sources::steps(name, spec, api)?, eventbridge, source, sender, guides })
     }
 }
 
@@ -127,10 +130,14 @@ impl Steps {
             let lines = secrets.iter().flat_map(Secret::lines);
             screen.section("To store in AWS Secrets Manager", [how.to_owned()].into_iter().chain(lines));
         }
-        for Sender { source, sender, steps, guides } in senders {
-            let steps = steps.iter().enumerate().map(|(index, step)| format!("{}. {step}", index + 1));
+        for Sender { source, sender, steps, eventbridge, guides } in senders {
+            let number = |(index, step): (usize, &String)| format!("{}. {step}", index + 1);
             let guides = guides.iter().map(|guide| format!("Guide: {guide}"));
+            let steps = steps.iter().enumerate().map(number);
             screen.section(&format!("To enter at {sender}, for the source {source}"), steps.chain(guides));
+            if !eventbridge.is_empty() {
+                screen.section(BY_EVENTBRIDGE, eventbridge.iter().enumerate().map(number));
+            }
         }
         if senders.iter().any(|sender| sender.steps.iter().any(|step| step.contains(NO_API))) {
             let note = "is known after the deployment: the stack's outputs WebhookUrl and ScimUrl";

@@ -72,6 +72,9 @@ impl Sqs {
     /// The name of the queue of its dead letters.
     pub const DEAD_LETTERS: &str = "offboard-dead-letters";
 
+    /// The name of the queue of partners' events. Only its messages are made here, and nobody can send one.
+    pub const EVENTS: &str = "offboard-events";
+
     /// The URL of a queue on a server at `base`.
     pub fn url(base: &str, queue: &str) -> String {
         format!("{base}/{ACCOUNT}/{queue}")
@@ -152,12 +155,22 @@ impl Message {
     /// The event with which an event source mapping of batch size 1 invokes the function:
     /// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event>.
     pub fn event(&self) -> Value {
-        json!({ "Records": [{
-            "messageId": self.id, "receiptHandle": self.id, "body": self.body,
-            "attributes": { "ApproximateReceiveCount": "1" }, "messageAttributes": {}, "eventSource": "aws:sqs",
-            "eventSourceARN": format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{}", Sqs::QUEUE), "awsRegion": REGION,
-        }] })
+        batch(&self.id, &self.body, &arn(Sqs::QUEUE))
     }
+}
+
+/// The event with which an event source mapping hands one message of a queue to the function.
+pub fn batch(id: &str, body: &str, queue: &str) -> Value {
+    json!({ "Records": [{
+        "messageId": id, "receiptHandle": id, "body": body,
+        "attributes": { "ApproximateReceiveCount": "1" }, "messageAttributes": {}, "eventSource": "aws:sqs",
+        "eventSourceARN": queue, "awsRegion": queue.split(':').nth(3),
+    }] })
+}
+
+/// The ARN of a queue.
+pub fn arn(queue: &str) -> String {
+    format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}")
 }
 
 impl Service for Sqs {

@@ -58,6 +58,11 @@ impl Own {
 
     fn add_source(&mut self, source: &Source) {
         let name = &source.name;
+        if source.partner().is_some() {
+            let how =
+                format!("`offboard send {name} EMAIL --print-event` prints one, which `aws lambda invoke` hands over");
+            return self.notes.push(format!("sources.{name}: nobody delivers its events here; {how}"));
+        }
         let Some(secret_name) = source.secret() else {
             let why = "its sender publishes its keys, so no delivery of it can be made up";
             return self.notes.push(format!("sources.{name}: {why}"));

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use offboard::{config::Config, source::Protocol};
+use offboard::config::Config;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
@@ -15,12 +15,16 @@ use crate::{
     aws::Aws,
     delivery::Delivery,
     function::{Function, Start},
+    invocations,
     mapping::{Mapping, schedule},
     screen::{Screen, print},
 };
 
 /// The source whose deliveries carry no time, so that a printed one stays good.
 const TIMELESS: &str = "hr";
+
+/// Variables, each with its value.
+type Environment = Vec<(&'static str, String)>;
 
 /// What is served.
 pub(super) struct Served<'a> {
@@ -76,13 +80,16 @@ impl<'a> Served<'a> {
         let mut function = Function::start(start).await?;
         let _mapping = Mapping::start(self.aws.sqs.clone(), function.api().clone());
         let schedule = tokio::spawn(schedule(function.api().clone()));
+        let failed = |error: std::io::Error| format!("cannot listen on loopback: {error}");
+        let lambda = invocations::start(function.api().clone()).await.map_err(failed)?;
+        let environment = self.environment(path, lambda);
         let sample = self.sample(config, &function)?;
         let endpoint =
             |name: &str| config.sources.get(name).map(|source| function.endpoint(source)).unwrap_or_default();
         if options.json {
-            print(&self.document(&endpoint, path, sample).to_string());
+            print(&self.document(&endpoint, path, environment, sample).to_string());
         } else {
-            self.describe(&endpoint, path, sample, screen);
+            self.describe(&endpoint, environment, sample, screen);
         }
         function.ended().await;
         schedule.abort();
@@ -90,16 +97,16 @@ impl<'a> Served<'a> {
     }
 
     /// The variables with which every other command works against it.
-    fn environment(&self, path: &Path) -> Vec<(&'static str, String)> {
+    fn environment(&self, path: &Path, lambda: String) -> Environment {
         let mode = self.mode.map(|mode| ("OFFBOARD_MODE", mode.to_owned()));
-        let own = [("OFFBOARD_CONFIG", path.display().to_string())];
+        let own = [("OFFBOARD_CONFIG", path.display().to_string()), ("AWS_ENDPOINT_URL_LAMBDA", lambda)];
         own.into_iter().chain(mode).chain(self.aws.environment()).collect()
     }
 
     /// A departure, ready to be pasted; `None` if no source can sign one.
     fn sample(&'a self, config: &Config, function: &Function) -> Result<Option<String>, String> {
         let delivers = |(name, secret): &'a (String, String)| {
-            let source = config.sources.get(name).filter(|source| source.protocol == Protocol::Webhook);
+            let source = config.sources.get(name).filter(|source| source.has_webhook());
             source.map(|source| (source, secret))
         };
         let all: Vec<_> = self.secrets.iter().filter_map(delivers).collect();
@@ -111,12 +118,18 @@ impl<'a> Served<'a> {
         Ok(Some(delivery.curl(&function.endpoint(source))))
     }
 
-    fn document(&self, endpoint: &dyn Fn(&str) -> String, path: &Path, sample: Option<String>) -> Value {
+    fn document(
+        &self,
+        endpoint: &dyn Fn(&str) -> String,
+        path: &Path,
+        environment: Environment,
+        sample: Option<String>,
+    ) -> Value {
         let by_source = |value: &dyn Fn(&str, &str) -> String| {
             let pairs = self.secrets.iter().map(|(source, secret)| (source.clone(), value(source, secret).into()));
             Value::Object(pairs.collect::<Map<_, _>>())
         };
-        let environment = self.environment(path).into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+        let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
         json!({
             "webhooks": by_source(&|source, _| endpoint(source)),
             "signing_secrets": by_source(&|_, secret| secret.to_owned()),
@@ -130,7 +143,13 @@ impl<'a> Served<'a> {
         })
     }
 
-    fn describe(&self, endpoint: &dyn Fn(&str) -> String, path: &Path, sample: Option<String>, screen: &Screen) {
+    fn describe(
+        &self,
+        endpoint: &dyn Fn(&str) -> String,
+        environment: Environment,
+        sample: Option<String>,
+        screen: &Screen,
+    ) {
         if !self.notes.is_empty() {
             screen.section("Not as in your configuration", self.notes.iter().cloned());
         }
@@ -141,7 +160,7 @@ impl<'a> Served<'a> {
         screen.section("People", [cast::everybody().take(8).collect::<Vec<_>>().join(", ") + ", …"]);
         let urls = serde_json::to_string_pretty(&self.base_urls).unwrap_or_default();
         screen.section("The providers' base URLs", urls.lines().map(str::to_owned));
-        let exports = self.environment(path).into_iter().map(|(name, value)| format!("export {name}={value}"));
+        let exports = environment.into_iter().map(|(name, value)| format!("export {name}={value}"));
         screen.section("So that every other command works against it, paste these lines", exports);
         screen.line("\nUp until Ctrl-C; the function's log follows.");
     }

@@ -1,5 +1,6 @@
 //! The compiled function behind a runtime API on loopback: every front door, every refusal, every state of the secrets.
 
+mod events;
 mod logs;
 mod messages;
 mod scim;

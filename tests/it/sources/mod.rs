@@ -14,6 +14,7 @@ use time::{
 use crate::signing::{NOW, source, told};
 
 mod configuration;
+mod events;
 
 const HR: &str = r#"kind = "hmac"
 signature = { header = "x-hr-signature", prefix = "sha256=" }
