@@ -38,7 +38,7 @@
 //! - [`ledger`] keeps departure records and identity facts, in DynamoDB or in memory.
 //! - [`operator`] carries out what a person decides about a departure: release, dismiss, replay, confirm.
 //! - [`outcome`] has outcomes, statuses and failures; [`report`] is the masked report; [`notification`] is what people and other
-//!   automation are to know of a departure.
+//!   automation are to know of a departure; [`evidence`] is what an auditor reads of many.
 //!
 //! The products from which accounts are removed:
 //!
@@ -61,6 +61,7 @@ pub mod config;
 pub mod departure;
 pub mod engine;
 pub mod event_bus;
+pub mod evidence;
 pub mod flow;
 mod handler;
 pub mod judgement;

@@ -1,7 +1,5 @@
 //! `offboard evidence`: a report for an auditor.
 
-mod case;
-mod figures;
 mod table;
 
 use std::{
@@ -17,12 +15,10 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::{
-    protect,
     stack::{Stack, wrong_usage},
     timestamps,
 };
-use case::Case;
-use figures::Figures;
+use offboard::evidence::{Case, Figures, describe_protection};
 use offboard_sandbox::screen::{Screen, print};
 
 /// The options of `offboard evidence`.
@@ -86,7 +82,7 @@ impl Evidence {
         let cases: Vec<Case> = records.iter().map(Case::of).collect();
         let period = self.since..until;
         let protections = connected.ledger.protection_history().await?;
-        let protections = protections.iter().filter(|decision| period.contains(&decision.at)).map(protect::describe);
+        let protections = protections.iter().filter(|decision| period.contains(&decision.at)).map(describe_protection);
         let protections: Vec<String> = protections.collect();
         if let Some(path) = &self.csv {
             write(path, &table::csv(&cases)?)?;

@@ -1,6 +1,7 @@
 //! The CSV: a row for each departure and provider, or one for a departure at which no provider was tried.
 
-use super::case::{Case, ProviderRow};
+use offboard::evidence::{Case, ProviderRow};
+
 use crate::timestamps;
 
 const COLUMNS: [&str; 22] = [

@@ -1,33 +1,42 @@
 //! A departure as an auditor reads it.
 
-use offboard::{
+use time::OffsetDateTime;
+
+use super::{figures::time_to_removal, times};
+use crate::{
     judgement::Veto,
     ledger::{OperatorAction, Record, State, StoredResult},
     outcome::{Outcome, Proof, Status},
     person::{mask_addresses, mask_departure_id},
 };
-use time::OffsetDateTime;
-
-use super::figures::time_to_removal;
-use crate::timestamps;
 
 /// One departure. All texts are ready to be shown: addresses are masked.
 pub struct Case {
+    /// The departure's id.
     pub id: String,
+    /// Their main e-mail address.
     pub person: String,
+    /// Their external id, else the source's own.
     pub external_id: String,
+    /// The source's name.
     pub source: String,
+    /// The event's id.
     pub event_id: String,
+    /// The event's type.
     pub event_type: String,
     /// As the source said it: a time, or a date.
     pub occurred: String,
+    /// When its first delivery arrived.
     pub received: OffsetDateTime,
+    /// Where it stands.
     pub state: String,
     /// Vetoes at the last judgement that were not released since.
     pub reasons: String,
+    /// Whether work is left, or a person has to act.
     pub is_open: bool,
     /// From receipt to the last removal.
     pub took: Option<String>,
+    /// Results, by provider.
     pub providers: Vec<ProviderRow>,
     /// Operators' decisions.
     pub decisions: Vec<String>,
@@ -35,22 +44,33 @@ pub struct Case {
 
 /// Result at one provider.
 pub struct ProviderRow {
+    /// The provider's name.
     pub provider: String,
+    /// What became of the account.
     pub outcome: String,
     /// Whether no usable account remains.
     pub is_done: bool,
     /// Time of the proof.
     pub gone_by: Option<OffsetDateTime>,
+    /// How long after the reception, in words.
     pub after: String,
+    /// The same in seconds.
     pub seconds: Option<i64>,
+    /// How it is known.
     pub proof: &'static str,
+    /// Ids of the accounts.
     pub account: String,
+    /// The provider's ids of the requests.
     pub request_ids: String,
+    /// Why not, as a code.
     pub reason: String,
+    /// Why not, in words.
     pub detail: String,
     /// Whether a person's word alone says that the account is gone; `detail` is who they are, and what they did.
     pub is_by_hand: bool,
+    /// How often the call that needed most was made in the last run.
     pub attempts: u32,
+    /// Number of runs in which the provider was tried.
     pub runs: u32,
 }
 
@@ -72,7 +92,7 @@ impl Case {
             state: record.state.to_string(),
             reasons: names(record.reasons().into_iter()),
             is_open,
-            took: time_to_removal(record).filter(|_| record.state == State::Done).map(timestamps::span),
+            took: time_to_removal(record).filter(|_| record.state == State::Done).map(times::span),
             providers: record.providers.values().map(|result| ProviderRow::of(result, record.received_at)).collect(),
             decisions: record.history.iter().map(decision).collect(),
         }
@@ -80,7 +100,7 @@ impl Case {
 
     /// Returns when it was received, for the page.
     pub fn received(&self) -> String {
-        timestamps::table(self.received)
+        times::table(self.received)
     }
 
     /// Returns why it is open: what stood against the removals, else the providers at which work is left.
@@ -108,7 +128,7 @@ impl ProviderRow {
             outcome: worst.outcome.to_string(),
             is_done,
             gone_by: is_done.then_some(result.at),
-            after: if is_done { timestamps::span(result.at - received) } else { String::new() },
+            after: if is_done { times::span(result.at - received) } else { String::new() },
             seconds: is_done.then(|| (result.at - received).whole_seconds()),
             proof: proof(worst.outcome, worst.proof),
             account: together(entry.all().map(|result| &result.account_id)),
@@ -121,8 +141,9 @@ impl ProviderRow {
         }
     }
 
+    /// Returns the time of the proof, for the page.
     pub fn gone_by(&self) -> String {
-        self.gone_by.map(timestamps::table).unwrap_or_default()
+        self.gone_by.map(times::table).unwrap_or_default()
     }
 }
 
@@ -149,7 +170,7 @@ fn decision(action: &OperatorAction) -> String {
         reasons if reasons.is_empty() => String::new(),
         reasons => format!(" of {reasons}"),
     };
-    format!("{} UTC: {what}{overridden}{provider} by {who}{note}", timestamps::table(*at))
+    format!("{} UTC: {what}{overridden}{provider} by {who}{note}", times::table(*at))
 }
 
 fn names(vetoes: impl Iterator<Item = Veto>) -> String {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use offboard::{
-    ledger::{IdentityKey, Record, State, StoredResult, TraitKey},
-    outcome::Outcome,
-};
 use serde::Serialize;
 use time::Duration;
 
-use crate::timestamps;
+use super::times;
+use crate::{
+    ledger::{IdentityKey, Record, State, StoredResult, TraitKey},
+    outcome::Outcome,
+};
 
 /// Counts and times of a period.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -48,8 +48,8 @@ impl Figures {
             open: count(&State::OPEN),
             dismissed: count(&[State::Dismissed]),
             removed: records.iter().flat_map(|record| record.providers.values()).filter(|one| is_removed(one)).count(),
-            median: median(&times).map(timestamps::span),
-            worst: times.last().copied().map(timestamps::span),
+            median: median(&times).map(times::span),
+            worst: times.last().copied().map(times::span),
         }
     }
 
@@ -76,7 +76,7 @@ fn person(record: &Record) -> &str {
 }
 
 /// From receipt to the last removal; `None` if nothing was to be removed.
-pub fn time_to_removal(record: &Record) -> Option<Duration> {
+pub(super) fn time_to_removal(record: &Record) -> Option<Duration> {
     let removed = record.providers.values().filter(|one| is_removed(one));
     removed.map(|removed| removed.at).max().map(|last| last - record.received_at)
 }
@@ -95,14 +95,14 @@ fn median(sorted: &[Duration]) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use offboard::{
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::{
         departure::{Departure, Event},
         outcome::{AccountResult, ProviderResult},
         person::{Email, Person},
     };
-    use time::macros::datetime;
-
-    use super::*;
 
     /// A departure with outcomes that came so many seconds after its receipt.
     fn record(id: &str, email: &str, state: State, outcomes: &[(Outcome, i64)]) -> Record {
