@@ -11,72 +11,72 @@ use crate::{
 };
 
 /// One departure. All texts are ready to be shown: addresses are masked.
-pub struct Case {
+pub(super) struct Case {
     /// The departure's id.
-    pub id: String,
+    pub(super) id: String,
     /// Their main e-mail address.
-    pub person: String,
+    pub(super) person: String,
     /// Their external id, else the source's own.
-    pub external_id: String,
+    pub(super) external_id: String,
     /// The source's name.
-    pub source: String,
+    pub(super) source: String,
     /// The event's id.
-    pub event_id: String,
+    pub(super) event_id: String,
     /// The event's type.
-    pub event_type: String,
+    pub(super) event_type: String,
     /// As the source said it: a time, or a date.
-    pub occurred: String,
+    pub(super) occurred: String,
     /// When its first delivery arrived.
-    pub received: OffsetDateTime,
+    pub(super) received: OffsetDateTime,
     /// Where it stands.
-    pub state: String,
+    pub(super) state: String,
     /// Vetoes at the last judgement that were not released since.
-    pub reasons: String,
+    pub(super) reasons: String,
     /// Whether work is left, or a person has to act.
-    pub is_open: bool,
+    pub(super) is_open: bool,
     /// From receipt to the last removal.
-    pub took: Option<String>,
+    pub(super) took: Option<String>,
     /// Results, by provider.
-    pub providers: Vec<ProviderRow>,
+    pub(super) providers: Vec<ProviderRow>,
     /// Operators' decisions.
-    pub decisions: Vec<String>,
+    pub(super) decisions: Vec<String>,
 }
 
 /// Result at one provider.
-pub struct ProviderRow {
+pub(super) struct ProviderRow {
     /// The provider's name.
-    pub provider: String,
+    pub(super) provider: String,
     /// What became of the account.
-    pub outcome: String,
+    pub(super) outcome: String,
     /// Whether no usable account remains.
-    pub is_done: bool,
+    pub(super) is_done: bool,
     /// Time of the proof.
-    pub gone_by: Option<OffsetDateTime>,
+    pub(super) gone_by: Option<OffsetDateTime>,
     /// How long after the reception, in words.
-    pub after: String,
+    pub(super) after: String,
     /// The same in seconds.
-    pub seconds: Option<i64>,
+    pub(super) seconds: Option<i64>,
     /// How it is known.
-    pub proof: &'static str,
+    pub(super) proof: &'static str,
     /// Ids of the accounts.
-    pub account: String,
+    pub(super) account: String,
     /// The provider's ids of the requests.
-    pub request_ids: String,
+    pub(super) request_ids: String,
     /// Why not, as a code.
-    pub reason: String,
+    pub(super) reason: String,
     /// Why not, in words.
-    pub detail: String,
+    pub(super) detail: String,
     /// Whether a person's word alone says that the account is gone; `detail` is who they are, and what they did.
-    pub is_by_hand: bool,
+    pub(super) is_by_hand: bool,
     /// How often the call that needed most was made in the last run.
-    pub attempts: u32,
+    pub(super) attempts: u32,
     /// Number of runs in which the provider was tried.
-    pub runs: u32,
+    pub(super) runs: u32,
 }
 
 impl Case {
     /// Returns what is recorded of a departure.
-    pub fn of(record: &Record) -> Self {
+    pub(super) fn of(record: &Record) -> Self {
         let person = record.person.person();
         let masked = |text: Option<&str>| text.map(mask_addresses).unwrap_or_default();
         let is_open = !record.state.is_settled();
@@ -98,13 +98,8 @@ impl Case {
         }
     }
 
-    /// Returns when it was received, for the page.
-    pub fn received(&self) -> String {
-        times::table(self.received)
-    }
-
     /// Returns why it is open: what stood against the removals, else the providers at which work is left.
-    pub fn left(&self) -> String {
+    pub(super) fn left(&self) -> String {
         if !self.reasons.is_empty() {
             return self.reasons.clone();
         }
@@ -139,11 +134,6 @@ impl ProviderRow {
             attempts: entry.attempts,
             runs: result.runs,
         }
-    }
-
-    /// Returns the time of the proof, for the page.
-    pub fn gone_by(&self) -> String {
-        self.gone_by.map(times::table).unwrap_or_default()
     }
 }
 

@@ -32,27 +32,52 @@ pub struct Figures {
     pub worst: Option<String>,
 }
 
-impl Figures {
-    /// Counts the departures of a period.
-    pub fn of(records: &[Record]) -> Self {
-        let count = |states: &[State]| records.iter().filter(|record| states.contains(&record.state)).count();
-        let left = records.iter().filter(|record| record.state != State::Dismissed);
-        let people: BTreeSet<&str> = left.map(person).collect();
-        let done = records.iter().filter(|record| record.state == State::Done);
-        let mut times: Vec<Duration> = done.filter_map(time_to_removal).collect();
+/// What the figures are made of.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    people: BTreeSet<String>,
+    departures: usize,
+    done: usize,
+    open: usize,
+    dismissed: usize,
+    removed: usize,
+    times: Vec<Duration>,
+}
+
+impl Counts {
+    /// Counts a departure.
+    pub(super) fn add(&mut self, record: &Record) {
+        let is_done = record.state == State::Done;
+        self.departures += 1;
+        self.done += usize::from(is_done);
+        self.open += usize::from(!record.state.is_settled());
+        if record.state == State::Dismissed {
+            self.dismissed += 1;
+        } else {
+            self.people.insert(person(record).to_owned());
+        }
+        self.removed += record.providers.values().filter(|one| is_removed(one)).count();
+        self.times.extend(time_to_removal(record).filter(|_| is_done));
+    }
+
+    /// Returns the figures of the departures that were counted.
+    pub(super) fn figures(&self) -> Figures {
+        let mut times = self.times.clone();
         times.sort_unstable();
-        Self {
-            leavers: people.len(),
-            departures: records.len(),
-            done: count(&[State::Done]),
-            open: count(&State::OPEN),
-            dismissed: count(&[State::Dismissed]),
-            removed: records.iter().flat_map(|record| record.providers.values()).filter(|one| is_removed(one)).count(),
+        Figures {
+            leavers: self.people.len(),
+            departures: self.departures,
+            done: self.done,
+            open: self.open,
+            dismissed: self.dismissed,
+            removed: self.removed,
             median: median(&times).map(times::span),
             worst: times.last().copied().map(times::span),
         }
     }
+}
 
+impl Figures {
     /// Returns the figures for the terminal.
     pub fn lines(&self) -> Vec<String> {
         let none = || "–".to_owned();
@@ -120,6 +145,12 @@ mod tests {
         record
     }
 
+    fn figures(records: &[Record]) -> Figures {
+        let mut counts = Counts::default();
+        records.iter().for_each(|record| counts.add(record));
+        counts.figures()
+    }
+
     #[test]
     fn times_are_those_of_the_last_removals_of_departures_that_are_done() {
         let records = [
@@ -142,9 +173,9 @@ mod tests {
             median: Some("20 seconds".into()),
             worst: Some("1 hour".into()),
         };
-        assert_eq!(Figures::of(&records), expected);
-        assert_eq!(Figures::of(&records[..2]).median.as_deref(), Some("11 seconds"));
-        let nothing = Figures::of(&[]);
+        assert_eq!(figures(&records), expected);
+        assert_eq!(figures(&records[..2]).median.as_deref(), Some("11 seconds"));
+        let nothing = figures(&[]);
         assert_eq!((nothing.leavers, nothing.median, nothing.worst), (0, None, None));
     }
 }
