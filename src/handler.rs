@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::{
     answer::{self, Problem},
+    archive::Archive,
     config::Config,
     departure::DeliveryEvents,
     engine::Engine,
@@ -72,9 +73,10 @@ impl App {
         ledger: Ledger,
         queue: Option<Queue>,
         bus: Option<Arc<dyn EventBus>>,
+        archive: Option<Archive>,
     ) -> Self {
         let authenticator = Authenticator::new(secrets.clone(), KeySets::new(engine.client()));
-        let flow = Flow::new(&config, engine, secrets, ledger, queue, bus);
+        let flow = Flow::new(&config, engine, secrets, ledger, queue, bus).exporting(archive);
         Self { sources: config.sources, max_body: config.http.max_body, authenticator, flow }
     }
 

@@ -50,11 +50,13 @@
 //!
 //! - [`config`] reads `offboard.toml` and reports every error at once; `settings` reads its tables.
 //! - [`secrets`] reads and caches the secrets of sources and providers.
-//! - [`queue`] sends messages that advance departures; [`event_bus`] publishes notifications; `metrics` writes metrics to standard output.
-//! - [`aws`] sets the AWS SDK up; `tls` has the certificate authorities.
+//! - [`queue`] sends messages that advance departures; [`event_bus`] publishes notifications; [`archive`] keeps files of evidence; `metrics`
+//!   writes metrics to standard output.
+//! - [`aws`] sets the AWS SDK up, and signs calls without it; `tls` has the certificate authorities.
 #![forbid(unsafe_code)]
 
 mod answer;
+pub mod archive;
 pub mod aws;
 mod barrier;
 pub mod config;

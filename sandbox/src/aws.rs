@@ -4,6 +4,7 @@ pub mod cloudformation;
 pub mod dynamodb;
 pub mod event_bridge;
 pub mod lambda_runtime;
+pub mod s3;
 pub mod secrets_manager;
 pub mod sqs;
 pub mod sts;
@@ -12,6 +13,7 @@ use std::{io, net::IpAddr};
 
 use dynamodb::DynamoDb;
 use event_bridge::EventBridge;
+use s3::S3;
 use secrets_manager::SecretsManager;
 use serde_json::json;
 use sqs::Sqs;
@@ -36,6 +38,8 @@ pub struct Aws {
     pub sqs: MockServer<Sqs>,
     /// EventBridge, with the bus of notifications.
     pub events: MockServer<EventBridge>,
+    /// S3, with the bucket for evidence.
+    pub s3: MockServer<S3>,
     sts: MockServer<Sts>,
 }
 
@@ -47,6 +51,7 @@ impl Aws {
             dynamodb: MockServer::start("dynamodb", host, DynamoDb::new(TABLE)).await?,
             sqs: MockServer::start("sqs", host, Sqs::default()).await?,
             events: MockServer::start("events", host, EventBridge::default()).await?,
+            s3: MockServer::start("s3", host, S3::default()).await?,
             sts: MockServer::start("sts", host, Sts { user: "sandbox" }).await?,
         })
     }
@@ -59,10 +64,12 @@ impl Aws {
             ("OFFBOARD_QUEUE_URL", queue(Sqs::QUEUE)),
             ("OFFBOARD_DEAD_LETTER_QUEUE_URL", queue(Sqs::DEAD_LETTERS)),
             ("OFFBOARD_EVENT_BUS", EventBridge::BUS.into()),
+            ("OFFBOARD_EVIDENCE_BUCKET", S3::BUCKET.into()),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.secrets.url("")),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.url("")),
             ("AWS_ENDPOINT_URL_SQS", self.sqs.url("")),
             ("AWS_ENDPOINT_URL_EVENTBRIDGE", self.events.url("")),
+            ("AWS_ENDPOINT_URL_S3", self.s3.url("")),
             ("AWS_ENDPOINT_URL_STS", self.sts.url("")),
             ("AWS_REGION", REGION.into()),
             ("AWS_ACCESS_KEY_ID", "sandbox".into()),
@@ -72,7 +79,7 @@ impl Aws {
 
     /// The calls that they did not know.
     pub fn unknown(&self) -> Vec<String> {
-        let all: [&dyn Watched; 5] = [&self.secrets, &self.dynamodb, &self.sqs, &self.events, &self.sts];
+        let all: [&dyn Watched; 6] = [&self.secrets, &self.dynamodb, &self.sqs, &self.events, &self.s3, &self.sts];
         all.into_iter().flat_map(Watched::unknown).collect()
     }
 }
@@ -85,11 +92,18 @@ fn signed_for(call: &Call, service: &str) -> Result<(), Unknown> {
         return Err(Unknown::call());
     }
     call.query(&[])?;
+    signature(call, service).map(drop)
+}
+
+/// Returns the names of the headers that a call signs for this service.
+fn signature<'a>(call: &'a Call, service: &str) -> Result<Vec<&'a str>, Unknown> {
     let signature = call.header("authorization")?;
     let scope = format!("/{service}/aws4_request");
-    match signature.starts_with("AWS4-HMAC-SHA256 Credential=") && signature.contains(&scope) {
-        true => Ok(()),
-        false => Err(Unknown("not signed with AWS Signature Version 4".into())),
+    let is_signed = signature.starts_with("AWS4-HMAC-SHA256 Credential=") && signature.contains(&scope);
+    let names = signature.split_once("SignedHeaders=").and_then(|(_, rest)| rest.split(',').next());
+    match names.filter(|_| is_signed) {
+        Some(names) => Ok(names.split(';').collect()),
+        None => Err(Unknown("not signed with AWS Signature Version 4".into())),
     }
 }
 
