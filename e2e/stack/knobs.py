@@ -72,10 +72,12 @@ def values(aws):
         "AlarmTopicArn": aws.client("sns").create_topic(Name="alarms")["TopicArn"],
         "ConfigurationLayer": layer["LayerVersionArn"],
         "NotificationEmail": "sec@example.com",
+        "EvidenceBucket": "evidence",
+        "EvidenceKeyArn": aws.client("kms").create_key()["KeyMetadata"]["Arn"],
         "KmsKeyArn": aws.client("kms").create_key()["KeyMetadata"]["Arn"],
         "PermissionsBoundary": policy["Policy"]["Arn"],
         "ProvisioningConcurrency": "5",
-        "ReservedConcurrency": "5",
+        "ReservedConcurrency": "10",
         "SecurityGroupIds": group["GroupId"],
         "SubnetIds": ",".join(subnets),
     }
@@ -95,7 +97,7 @@ def the_stack_deploys_with_every_knob_on(world):
         assert [layer["Arn"] for layer in function["Layers"]] == [on["ConfigurationLayer"]], function
     assert not [key for key in made if key.startswith("Configuration")], made
     policies = aws.client("iam").list_role_policies(RoleName=made["Role"])["PolicyNames"]
-    assert {"key", "network"} < set(policies), policies
+    assert {"evidence", "evidence-key", "key", "network"} < set(policies), policies
     for attributes in attributes_of_queues(aws, made):
         assert attributes["KmsMasterKeyId"] == on["KmsKeyArn"], attributes
 
@@ -103,7 +105,7 @@ def the_stack_deploys_with_every_knob_on(world):
 def without_knobs_nothing_of_theirs_is_made(world):
     made, aws = world.stack.resources, world.aws
     policies = aws.client("iam").list_role_policies(RoleName=made["Role"])["PolicyNames"]
-    assert not {"key", "network"} & set(policies), policies
+    assert not {"evidence-key", "key", "network"} & set(policies), policies
     function = aws.client("lambda").get_function_configuration(FunctionName=made["Function"])
     layer = next(made[key] for key in made if key.startswith("Configuration"))
     assert [one["Arn"] for one in function["Layers"]] == [layer], function
