@@ -73,12 +73,13 @@ impl Flow {
         evidence.add_protections(&self.ledger.protection_history().await?, since, until);
         let by = format!("the monthly export, request {}", worker.name);
         let about = About { since, until, written: now, by: &by, table: archive.table() };
-        self.write_part(archive, &mut export, &evidence, &about).await?;
+        write_part(archive, &mut export, &evidence, &about, worker).await?;
         (export.after, export.part) = (part.until, None);
         if export.after.is_some() {
             return Ok(self.ledger.save_export(&mut export).await.map(drop)?);
         }
-        self.write(archive, &mut export, SUMS.to_owned(), "text/plain; charset=utf-8", sums).await?;
+        let written = write(archive, &export, SUMS.to_owned(), "text/plain; charset=utf-8", sums(&export), worker);
+        export.files.push(written.await?);
         Ok(self.ledger.finish_export(&export, now).await.map(drop)?)
     }
 
@@ -105,40 +106,42 @@ impl Flow {
             }
         }
     }
+}
 
-    /// Writes a part's table and page. Of a month with departures no file is without any.
-    async fn write_part(
-        &self,
-        archive: &Archive,
-        export: &mut Export,
-        evidence: &Evidence,
-        about: &About<'_>,
-    ) -> Result<(), ExportError> {
-        let number = export.files.len() / 2 + 1;
-        if number > 1 && evidence.figures().departures == 0 {
-            return Ok(());
-        }
-        let name = if number == 1 { "evidence".to_owned() } else { format!("evidence-{number}") };
-        self.write(archive, export, format!("{name}.csv"), "text/csv; charset=utf-8", |_| evidence.csv()).await?;
-        let page = |_: &Export| evidence.page(about);
-        self.write(archive, export, format!("{name}.html"), "text/html; charset=utf-8", page).await
+/// Writes a part's table and page. Of a month with departures no file is without any.
+async fn write_part(
+    archive: &Archive,
+    export: &mut Export,
+    evidence: &Evidence,
+    about: &About<'_>,
+    worker: Worker<'_>,
+) -> Result<(), ArchiveError> {
+    let number = export.files.len() / 2 + 1;
+    if number > 1 && evidence.figures().departures == 0 {
+        return Ok(());
     }
+    let name = if number == 1 { "evidence".to_owned() } else { format!("evidence-{number}") };
+    let (table, page) = (format!("{name}.csv"), format!("{name}.html"));
+    // One after the other is in memory.
+    let table = write(archive, export, table, "text/csv; charset=utf-8", evidence.csv(), worker).await?;
+    let page = write(archive, export, page, "text/html; charset=utf-8", evidence.page(about), worker).await?;
+    export.files.extend([table, page]);
+    Ok(())
+}
 
-    /// Writes a file of a month, unless it is there, and notes its SHA-256.
-    async fn write(
-        &self,
-        archive: &Archive,
-        export: &mut Export,
-        name: String,
-        media_type: &'static str,
-        content: impl Fn(&Export) -> String,
-    ) -> Result<(), ExportError> {
-        let month = export.month.to_string();
-        let sha256 = archive.put(&format!("{month}/{name}"), media_type, content(export)).await?;
-        tracing::info!(month, file = name, sha256, "evidence is in the bucket");
-        export.files.push(ExportedFile { name, sha256 });
-        Ok(())
-    }
+/// Writes a file of a month, unless it is there.
+async fn write(
+    archive: &Archive,
+    export: &Export,
+    name: String,
+    media_type: &'static str,
+    content: String,
+    worker: Worker<'_>,
+) -> Result<ExportedFile, ArchiveError> {
+    let month = export.month.to_string();
+    let sha256 = archive.put(&format!("{month}/{name}"), media_type, content).await?;
+    tracing::info!(request_id = worker.name, month, file = name, sha256, "evidence is in the bucket");
+    Ok(ExportedFile { name, sha256 })
 }
 
 /// Returns the list of files, as `sha256sum --check` reads it.
