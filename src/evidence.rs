@@ -68,6 +68,11 @@ impl Evidence {
         self.length
     }
 
+    /// Returns whether nothing is to be written: neither a departure nor a decision.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.written.is_empty() && self.protections.is_empty()
+    }
+
     /// Returns the counts and times.
     pub fn figures(&self) -> Figures {
         self.counts.figures()

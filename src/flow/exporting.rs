@@ -108,7 +108,7 @@ impl Flow {
     }
 }
 
-/// Writes a part's table and page. Of a month with departures no file is without any.
+/// Writes a part's table and page. Of a month in several parts none is empty.
 async fn write_part(
     archive: &Archive,
     export: &mut Export,
@@ -117,7 +117,7 @@ async fn write_part(
     worker: Worker<'_>,
 ) -> Result<(), ArchiveError> {
     let number = export.files.len() / 2 + 1;
-    if number > 1 && evidence.figures().departures == 0 {
+    if number > 1 && evidence.is_empty() {
         return Ok(());
     }
     let name = if number == 1 { "evidence".to_owned() } else { format!("evidence-{number}") };
