@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -79,8 +79,8 @@ pub struct Http {
 struct Seen {
     most_attempts: AtomicU32,
     lost_responses: AtomicU32,
-    /// The longest `Retry-After`, in milliseconds.
-    asked_to_wait: AtomicU64,
+    /// Until when the provider asked to be left alone.
+    left_alone_until: Mutex<Option<Instant>>,
     /// The credentials in the form in which they were sent: a vendor may quote a token that stands in no secret.
     sent: Mutex<Vec<SecretString>>,
 }
@@ -110,10 +110,10 @@ impl Http {
         self.seen.most_attempts.load(Ordering::Relaxed)
     }
 
-    /// Returns the longest time for which the provider asked to be left alone; `None` if it did not.
+    /// Returns for how long from now the provider asked to be left alone: none if that is over, `None` if it did not ask.
     pub fn asked_to_wait(&self) -> Option<Duration> {
-        let longest = self.seen.asked_to_wait.load(Ordering::Relaxed);
-        (longest > 0).then(|| Duration::from_millis(longest))
+        let until = *self.seen.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.map(|until| until.saturating_duration_since(Instant::now()))
     }
 
     /// When everything must have ended.
@@ -174,8 +174,8 @@ impl Http {
     /// Returns how long to wait before another attempt; `None` after the last. Notes how long the provider asked for.
     pub fn pause(&self, failure: &Failure, attempt: u32) -> Option<Duration> {
         if let Some(asked) = failure.retry_after.filter(|_| failure.kind.is_transient()) {
-            let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
-            self.seen.asked_to_wait.fetch_max(asked, Ordering::Relaxed);
+            let mut until = self.seen.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner);
+            *until = (*until).max(Instant::now().checked_add(asked));
         }
         let wait = failure.retry_after.unwrap_or_else(|| backoff(attempt));
         let again = failure.kind.is_transient() && attempt < self.limits.attempts && wait <= BACKOFF.1;

@@ -20,7 +20,7 @@ pub struct ProviderResult {
     /// Each account, where there are several: the product keeps one per organization, or the person has several addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<AccountResult>,
-    /// The longest time for which the provider asked to be left alone, also if a later attempt succeeded.
+    /// For how long from its end the provider asked to be left alone, also if a later attempt succeeded.
     #[serde(skip)]
     pub asked_to_wait: Option<Duration>,
     /// How often the call that needed most was attempted; 0 if nothing was called.
@@ -68,8 +68,8 @@ impl ProviderResult {
 
     /// Returns the result of a provider that is not called for so long, because it said so: as if it had refused the call.
     pub(crate) fn waiting(provider: &str, wait: Duration) -> Self {
-        let detail =
-            format!("no call was made: the provider asked for none, {} s from now at the earliest", wait.as_secs());
+        let seconds = wait.as_millis().div_ceil(1000);
+        let detail = format!("no call was made: the provider asked for none, {seconds} s from now at the earliest");
         let account = AccountResult::of(Outcome::RateLimited).reason(AccountResult::ASKED_TO_WAIT).detail(detail);
         Self::new(provider, AccountResult { retry_after: Some(wait), ..account })
     }

@@ -47,6 +47,24 @@ async fn retry_after_of_one_departure_is_respected_by_all() {
 }
 
 #[tokio::test]
+async fn limit_that_ended_within_a_run_delays_nobody_after_it() {
+    let world = World::with("attempts = 2").await;
+    world.vendors.have(&[ANN, BOB]);
+    world.vendors.fail_for(ANN, Some(1));
+    let vendors = world.vendors.clone();
+    world.vendors.at_look_up(async move {
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            vendors.work_again();
+        });
+    });
+    for (id, person) in [("1", ANN), ("2", BOB)] {
+        assert_eq!(world.leave("idp", id, by_email(person)).await.status, Status::Done, "{id}");
+    }
+    assert_eq!(world.vendors.left(), [""; 0]);
+}
+
+#[tokio::test]
 async fn limit_of_one_provider_delays_no_other() {
     let world = World::new().await;
     world.vendors.have(&[ANN]);
