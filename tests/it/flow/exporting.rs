@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use offboard::{
+    config::Pattern,
     evidence::Evidence,
     flow::MAX_PART,
-    ledger::{OperatorAction, Recorded, State},
+    ledger::{OperatorAction, Protection, ProtectionAction, Recorded, State},
     outcome::{AccountResult, Outcome, ProviderResult, Status},
 };
 use serde_json::Value;
@@ -275,4 +276,39 @@ async fn large_month_is_written_in_parts_a_tick_each_and_every_departure_is_in_o
         until = since.to_owned();
     }
     assert_eq!(until, "2026-01-01 00:00:00");
+}
+
+#[tokio::test]
+async fn rest_of_a_month_without_a_departure_is_written_only_if_it_has_a_decision() {
+    for (is_decided, tables) in [(false, vec!["evidence.csv"]), (true, vec!["evidence.csv", "evidence-2.csv"])] {
+        let world = World::with("# exports evidence").await;
+        if is_decided {
+            let (action, reason) = (ProtectionAction::Protect { until: None }, Some("case 4711".to_owned()));
+            let (address, who) = ("c…@example.com".to_owned(), "arn".to_owned());
+            let decision = Protection { action, address, at: world.clock.now(), who, reason };
+            let pattern = Pattern::try_from("ceo@example.com".to_owned()).unwrap();
+            world.ledger.decide_protection(&pattern, &decision, 400 * DAY).await.unwrap();
+        }
+        // As many departures as fill a part.
+        let mut evidence = Evidence::default();
+        for n in 1.. {
+            long(&world, n).await;
+            evidence.add(&world.record(&format!("idp/{n:03}")).await);
+            if evidence.length() >= MAX_PART {
+                break;
+            }
+        }
+        world.clock.set(FIFTH);
+        for _ in 0..3 {
+            world.tick().await;
+        }
+        is_as_noted(&world, "2026-01").await;
+        let files = noted(&world, "2026-01").await;
+        let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).filter(|name| name.ends_with("csv")).collect();
+        assert_eq!(names, tables);
+        let shown = files.iter().filter(|(name, _)| name.ends_with("html"));
+        let shown =
+            shown.filter(|(name, _)| world.bucket.content(&format!("offboard/2026-01/{name}")).contains("case 4711"));
+        assert_eq!(shown.count(), usize::from(is_decided));
+    }
 }
