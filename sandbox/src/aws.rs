@@ -13,7 +13,6 @@ use std::{io, net::IpAddr};
 
 use dynamodb::DynamoDb;
 use event_bridge::EventBridge;
-use s3::S3;
 use secrets_manager::SecretsManager;
 use serde_json::json;
 use sqs::Sqs;
@@ -38,8 +37,6 @@ pub struct Aws {
     pub sqs: MockServer<Sqs>,
     /// EventBridge, with the bus of notifications.
     pub events: MockServer<EventBridge>,
-    /// S3, with the bucket for evidence.
-    pub s3: MockServer<S3>,
     sts: MockServer<Sts>,
 }
 
@@ -51,7 +48,6 @@ impl Aws {
             dynamodb: MockServer::start("dynamodb", host, DynamoDb::new(TABLE)).await?,
             sqs: MockServer::start("sqs", host, Sqs::default()).await?,
             events: MockServer::start("events", host, EventBridge::default()).await?,
-            s3: MockServer::start("s3", host, S3::default()).await?,
             sts: MockServer::start("sts", host, Sts { user: "sandbox" }).await?,
         })
     }
@@ -64,12 +60,10 @@ impl Aws {
             ("OFFBOARD_QUEUE_URL", queue(Sqs::QUEUE)),
             ("OFFBOARD_DEAD_LETTER_QUEUE_URL", queue(Sqs::DEAD_LETTERS)),
             ("OFFBOARD_EVENT_BUS", EventBridge::BUS.into()),
-            ("OFFBOARD_EVIDENCE_BUCKET", S3::BUCKET.into()),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.secrets.url("")),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.url("")),
             ("AWS_ENDPOINT_URL_SQS", self.sqs.url("")),
             ("AWS_ENDPOINT_URL_EVENTBRIDGE", self.events.url("")),
-            ("AWS_ENDPOINT_URL_S3", self.s3.url("")),
             ("AWS_ENDPOINT_URL_STS", self.sts.url("")),
             ("AWS_REGION", REGION.into()),
             ("AWS_ACCESS_KEY_ID", "sandbox".into()),
@@ -79,7 +73,7 @@ impl Aws {
 
     /// The calls that they did not know.
     pub fn unknown(&self) -> Vec<String> {
-        let all: [&dyn Watched; 6] = [&self.secrets, &self.dynamodb, &self.sqs, &self.events, &self.s3, &self.sts];
+        let all: [&dyn Watched; 5] = [&self.secrets, &self.dynamodb, &self.sqs, &self.events, &self.sts];
         all.into_iter().flat_map(Watched::unknown).collect()
     }
 }
