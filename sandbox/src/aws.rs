@@ -93,12 +93,11 @@ fn signed_for(call: &Call, service: &str) -> Result<(), Unknown> {
 fn signature<'a>(call: &'a Call, service: &str) -> Result<Vec<&'a str>, Unknown> {
     let signature = call.header("authorization")?;
     let scope = format!("/{service}/aws4_request");
-    let is_signed = signature.starts_with("AWS4-HMAC-SHA256 Credential=") && signature.contains(&scope);
-    let names = signature.split_once("SignedHeaders=").and_then(|(_, rest)| rest.split(',').next());
-    match names.filter(|_| is_signed) {
-        Some(names) => Ok(names.split(';').collect()),
-        None => Err(Unknown("not signed with AWS Signature Version 4".into())),
+    if !signature.starts_with("AWS4-HMAC-SHA256 Credential=") || !signature.contains(&scope) {
+        return Err(Unknown("not signed with AWS Signature Version 4".into()));
     }
+    let names = signature.split_once("SignedHeaders=").and_then(|(_, rest)| rest.split(',').next());
+    Ok(names.unwrap_or_default().split(';').collect())
 }
 
 /// An error of a service that speaks JSON.
