@@ -1,4 +1,4 @@
-//! The AWS SDK, set up for a quick start.
+//! The AWS SDK, set up for a quick start; and signed calls without it.
 
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ use aws_smithy_runtime_api::client::{
 };
 
 use crate::tls;
+
+pub(crate) mod signed;
 
 /// The five roots of Amazon Trust Services, <https://www.amazontrust.com/repository/>: every AWS endpoint chains to one of
 /// them. Parsing the system's whole list would take longer than everything else at start.

@@ -1,27 +1,16 @@
 //! The event bus on which notifications are published: Amazon EventBridge.
-//!
-//! One call of one API: the SDK's crate for it, with its rules and archives and pipes, would be 2 % of the function.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
-    sign::v4::SigningParams,
-};
-use reqwest::Url;
-use secrecy::SecretString;
+use reqwest::Method;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
 use crate::{
+    aws::signed::{self, Call, NotCallable, Service},
     notification::Notification,
-    outbound::{Client, Http, Limits, Request, Response},
+    outbound::{Client, Response},
     outcome::{Failure, FailureKind},
 };
 
@@ -49,13 +38,16 @@ pub trait EventBus: fmt::Debug + Send + Sync {
 #[error("the event bus cannot be used: {0}")]
 pub struct BusError(pub String);
 
+impl From<NotCallable> for BusError {
+    fn from(why: NotCallable) -> Self {
+        Self(why.to_string())
+    }
+}
+
 /// An Amazon EventBridge event bus.
 #[derive(Debug)]
 pub struct EventBridge {
-    client: Client,
-    endpoint: Url,
-    region: String,
-    credentials: SharedCredentialsProvider,
+    service: Service,
     name: String,
 }
 
@@ -93,34 +85,7 @@ impl EventBridge {
     /// # Errors
     /// If there is no region, there are no credentials, or the endpoint is not a URL.
     pub fn new(aws: &SdkConfig, client: &Client, name: String, endpoint: Option<String>) -> Result<Self, BusError> {
-        let missing = |what: &str| BusError(format!("no {what}"));
-        let region = aws.region().ok_or_else(|| missing("region"))?.to_string();
-        let credentials = aws.credentials_provider().ok_or_else(|| missing("credentials"))?;
-        let endpoint = endpoint.or_else(|| aws.endpoint_url().map(str::to_owned));
-        let endpoint = endpoint.unwrap_or_else(|| format!("https://events.{region}.amazonaws.com"));
-        let endpoint = Url::parse(&endpoint).map_err(|_| missing("usable endpoint"))?;
-        Ok(Self { client: client.for_provider(), endpoint, region, credentials, name })
-    }
-
-    /// The signed call with this body. The date counts, so each call is signed anew.
-    async fn signed<'h>(&self, http: &'h Http, body: &PutEvents<'_>) -> Result<Request<'h>, BusError> {
-        let cannot = |what: &str| BusError(format!("the call cannot be signed: {what}"));
-        let credentials = self.credentials.provide_credentials().await.map_err(|_| cannot("no credentials"))?;
-        let identity = credentials.into();
-        let params = SigningParams::builder().identity(&identity).region(&self.region).name("events");
-        let params = params.time(SystemTime::now()).settings(SigningSettings::default()).build();
-        let params = params.map_err(|_| cannot("a parameter is missing"))?.into();
-        let text = serde_json::to_vec(body).map_err(|_| cannot("no JSON"))?;
-        let headers = [("content-type", MEDIA_TYPE), ("x-amz-target", ACTION)];
-        let signable =
-            SignableRequest::new("POST", self.endpoint.as_str(), headers.into_iter(), SignableBody::Bytes(&text));
-        let signed = signable.and_then(|signable| sign(signable, &params)).map_err(|_| cannot("refused"))?;
-        let (added, _) = signed.into_parts().0.into_parts();
-        let added = added.iter().map(|header| (header.name(), header.value()));
-        // The same bytes again; the media type is another than that of JSON.
-        let request = http.post_to(self.endpoint.as_str()).json(body);
-        let all = headers.into_iter().chain(added);
-        Ok(all.fold(request, |request, (name, value)| request.secret_header(name, &SecretString::from(value))))
+        Ok(Self { service: Service::new(aws, client, "events", endpoint, TIMEOUT)?, name })
     }
 }
 
@@ -134,10 +99,11 @@ impl EventBus for EventBridge {
             event_bus_name: &self.name,
         };
         let body = PutEvents { entries: notifications.iter().map(entry).collect() };
-        let limits = Limits { timeout: TIMEOUT.1, attempts: 2 };
-        let deadline = Instant::now() + TIMEOUT.0;
-        let http = Http::new(self.client.clone(), self.endpoint.clone(), limits, deadline);
-        let published = self.signed(&http, &body).await?.read(published).await;
+        let body = serde_json::to_vec(&body).map_err(|_| BusError("no JSON".to_owned()))?.into();
+        let headers = &[("content-type", MEDIA_TYPE), ("x-amz-target", ACTION)];
+        let http = self.service.http();
+        let call = Call { method: Method::POST, path: "", headers, body };
+        let published = self.service.signed(&http, call).await?.read(published).await;
         let published = published.map_err(|failure| BusError(failure.reason))?;
         let taken: Vec<_> = published.entries.iter().map(|entry| entry.event_id.is_some()).collect();
         match taken.len() == notifications.len() {
@@ -153,9 +119,8 @@ fn published(response: &Response) -> Result<Published, Failure> {
         return response.json();
     }
     let value = response.value().unwrap_or_default();
-    let code = value["__type"].as_str().map(|code| code.rsplit('#').next().unwrap_or(code));
-    let is_code = |code: &&str| code.len() <= 64 && code.chars().all(|c| c.is_ascii_alphanumeric());
-    Err(match code.filter(is_code) {
+    let text = value["__type"].as_str().map(|text| text.rsplit('#').next().unwrap_or(text));
+    Err(match text.and_then(signed::code) {
         Some("ThrottlingException") => Failure::new(FailureKind::RateLimited, "ThrottlingException"),
         Some(code) => Failure::new(FailureKind::of_status(response.status()), code),
         None => response.failure(),

@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    archive::Archive,
     config::{Config, Mode, Policy},
     departure::{DeliveryEvents, Departure},
     engine::Engine,
@@ -29,12 +30,14 @@ use crate::{
     source::Source,
 };
 
+mod exporting;
 mod provisioning;
 mod publishing;
 mod removal;
 mod reporting;
 mod tick;
 
+pub use exporting::MAX_PART;
 use removal::Removal;
 pub use tick::{AHEAD, MAX_COUNTED, MAX_QUEUED, TickError, due, messages};
 
@@ -71,6 +74,8 @@ pub struct Flow {
     pub queue: Option<Queue>,
     /// Where notifications are published; without one, none is written.
     bus: Option<Arc<dyn EventBus>>,
+    /// Where the evidence of each month is kept.
+    archive: Option<Archive>,
     engine: Engine,
     secrets: Arc<Secrets>,
     policy: Policy,
@@ -129,6 +134,7 @@ impl Flow {
             ledger: ledger.notifying(about),
             queue,
             bus,
+            archive: None,
             engine,
             secrets,
             policy: config.policy.clone(),

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::{
     answer::{self, Problem},
+    archive::Archive,
     config::Config,
     departure::DeliveryEvents,
     engine::Engine,
@@ -68,7 +69,7 @@ impl Invocation {
 }
 
 impl App {
-    /// Puts the parts together. `event_queue` is the ARN of the one queue whose messages are events of partners.
+    /// Puts the parts together.
     pub(crate) fn new(
         config: Config,
         secrets: Arc<Secrets>,
@@ -76,11 +77,20 @@ impl App {
         ledger: Ledger,
         queue: Option<Queue>,
         bus: Option<Arc<dyn EventBus>>,
-        event_queue: Option<String>,
     ) -> Self {
         let authenticator = Authenticator::new(secrets.clone(), KeySets::new(engine.client()));
         let flow = Flow::new(&config, engine, secrets, ledger, queue, bus);
-        Self { sources: config.sources, max_body: config.http.max_body, authenticator, flow, event_queue }
+        Self { sources: config.sources, max_body: config.http.max_body, authenticator, flow, event_queue: None }
+    }
+
+    /// The same, which takes the events of partners that are messages of the queue of this ARN.
+    pub(crate) fn taking_events(self, event_queue: Option<String>) -> Self {
+        Self { event_queue, ..self }
+    }
+
+    /// The same, which writes the evidence of each month there.
+    pub(crate) fn exporting(self, archive: Option<Archive>) -> Self {
+        Self { flow: self.flow.exporting(archive), ..self }
     }
 
     /// Answers one request.

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
 
 use crate::{
+    archive::{Archive, Place},
     aws,
     config::Config,
     engine::Engine,
@@ -33,6 +34,8 @@ const CONFIG: &str = "/opt/offboard.toml";
 const MARGIN: Duration = Duration::from_millis(500);
 /// Lambda's own limit; bounds the time left where the clock is wrong.
 const LONGEST_INVOCATION: Duration = Duration::from_secs(15 * 60);
+/// A departure that is kept for so long is in the evidence of its month: 31 days, the days after it, and an outage.
+const EXPORTABLE: Duration = Duration::from_secs(40 * 24 * 60 * 60);
 /// How long the start may wait for the secrets. Without them every delivery tries again.
 const WARM_UP: Duration = Duration::from_secs(4);
 
@@ -125,7 +128,9 @@ async fn build(variable: impl Fn(&str) -> Option<String>) -> Result<App, Error> 
     // Without durable storage nothing ticks, and so nothing would publish.
     let bus = variable("OFFBOARD_EVENT_BUS").filter(|_| queue.is_some());
     let bus = bus.and_then(|name| event_bus(&aws, &engine.client(), name, variable("AWS_ENDPOINT_URL_EVENTBRIDGE")));
-    Ok(App::new(config, secrets, engine, ledger, queue, bus, variable("OFFBOARD_EVENT_QUEUE_ARN")))
+    let archive = if queue.is_some() { archive(&aws, &engine.client(), &config, &variable) } else { None };
+    let app = App::new(config, secrets, engine, ledger, queue, bus);
+    Ok(app.taking_events(variable("OFFBOARD_EVENT_QUEUE_ARN")).exporting(archive))
 }
 
 /// The ledger and the queue that the environment names: both or neither. Without them the ledger is in memory.
@@ -151,6 +156,23 @@ fn event_bus(aws: &SdkConfig, client: &Client, name: String, endpoint: Option<St
     let bus = EventBridge::new(aws, client, name, endpoint);
     let bus = bus.inspect_err(|error| tracing::error!(reason = %error, "no notification is written or published"));
     Some(Arc::new(bus.ok()?))
+}
+
+/// The bucket for evidence that the environment names. One that cannot be used is no reason not to remove anybody.
+fn archive(
+    aws: &SdkConfig,
+    client: &Client,
+    config: &Config,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Option<Archive> {
+    let bucket = variable("OFFBOARD_EVIDENCE_BUCKET")?;
+    let (prefix, table) = (variable("OFFBOARD_EVIDENCE_PREFIX"), variable("OFFBOARD_LEDGER_TABLE"));
+    let place = Place { bucket, prefix: prefix.unwrap_or_default(), table: table.unwrap_or_default() };
+    if config.ledger.retention < EXPORTABLE {
+        tracing::warn!("ledger.retention is under 40 days: the evidence of a month is without what ended early in it");
+    }
+    let archive = Archive::new(aws, client, place, variable("AWS_ENDPOINT_URL_S3"));
+    archive.inspect_err(|error| tracing::error!(reason = %error, "no evidence is exported")).ok()
 }
 
 fn invocation(context: &Context, clock: fn() -> OffsetDateTime) -> Invocation {

@@ -11,6 +11,7 @@ use std::{
 use time::OffsetDateTime;
 
 pub mod dynamodb;
+mod exports;
 mod facts;
 mod holders;
 mod identities;
@@ -23,6 +24,7 @@ mod protection;
 mod record;
 pub mod store;
 
+pub use exports::{Export, ExportedFile, Part};
 pub use facts::{Facts, Pause};
 pub use holders::{Holder, Holders};
 pub use identities::KnownIdentity;

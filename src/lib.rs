@@ -38,7 +38,7 @@
 //! - [`ledger`] keeps departure records and identity facts, in DynamoDB or in memory.
 //! - [`operator`] carries out what a person decides about a departure: release, dismiss, replay, confirm.
 //! - [`outcome`] has outcomes, statuses and failures; [`report`] is the masked report; [`notification`] is what people and other
-//!   automation are to know of a departure.
+//!   automation are to know of a departure; [`evidence`] is what an auditor reads of many.
 //!
 //! The products from which accounts are removed:
 //!
@@ -50,17 +50,20 @@
 //!
 //! - [`config`] reads `offboard.toml` and reports every error at once; `settings` reads its tables.
 //! - [`secrets`] reads and caches the secrets of sources and providers.
-//! - [`queue`] sends messages that advance departures; [`event_bus`] publishes notifications; `metrics` writes metrics to standard output.
-//! - [`aws`] sets the AWS SDK up; `tls` has the certificate authorities.
+//! - [`queue`] sends messages that advance departures; [`event_bus`] publishes notifications; [`archive`] keeps files of evidence; `metrics`
+//!   writes metrics to standard output.
+//! - [`aws`] sets the AWS SDK up, and signs calls without it; `tls` has the certificate authorities.
 #![forbid(unsafe_code)]
 
 mod answer;
+pub mod archive;
 pub mod aws;
 mod barrier;
 pub mod config;
 pub mod departure;
 pub mod engine;
 pub mod event_bus;
+pub mod evidence;
 pub mod flow;
 mod handler;
 pub mod judgement;

@@ -159,7 +159,8 @@ impl Http {
         self.call_to(Method::GET, url)
     }
 
-    fn call_to(&self, method: Method, url: &str) -> Request<'_> {
+    /// A call of another host.
+    pub(crate) fn call_to(&self, method: Method, url: &str) -> Request<'_> {
         let unusable = |_| Failure::new(FailureKind::Rejected, "unusable_url");
         Request { elsewhere: true, ..Request::new(self, method, Url::parse(url).map_err(unusable)) }
     }
@@ -275,6 +276,12 @@ impl<'a> Request<'a> {
             Err(_) => self.url = Err(Failure::new(FailureKind::Rejected, "unusable_body")),
         }
         self.headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self
+    }
+
+    /// Sends a body of any media type, which a header names.
+    pub(crate) fn body(mut self, body: Bytes) -> Self {
+        self.body = Some(body);
         self
     }
 

@@ -1,9 +1,5 @@
 //! `offboard evidence`: a report for an auditor.
 
-mod case;
-mod figures;
-mod table;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -11,18 +7,15 @@ use std::{
 };
 
 use anyhow::Context;
-use askama::Template;
 use clap::Args;
 use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::{
-    protect,
     stack::{Stack, wrong_usage},
     timestamps,
 };
-use case::Case;
-use figures::Figures;
+use offboard::evidence::{self, About, Figures, Month};
 use offboard_sandbox::screen::{Screen, print};
 
 /// The options of `offboard evidence`.
@@ -34,11 +27,20 @@ use offboard_sandbox::screen::{Screen, print};
 )]
 pub struct Evidence {
     /// Start of the period: 2026-01-01, 2026-01-01T12:00:00Z, or 30d ago
-    #[arg(long, value_name = "WHEN", value_parser = timestamps::start)]
-    since: OffsetDateTime,
+    #[arg(
+        long,
+        visible_alias = "from",
+        value_name = "WHEN",
+        value_parser = timestamps::start,
+        required_unless_present = "month"
+    )]
+    since: Option<OffsetDateTime>,
     /// End of the period; a date's whole day is in it [default: now]
-    #[arg(long, value_name = "WHEN", value_parser = timestamps::end)]
+    #[arg(long, visible_alias = "to", value_name = "WHEN", value_parser = timestamps::end)]
     until: Option<OffsetDateTime>,
+    /// A month instead of a period: 2026-01
+    #[arg(long, value_name = "MONTH", conflicts_with_all = ["since", "until"])]
+    month: Option<Month>,
     /// Write a table: a row for each departure and provider
     #[arg(long, value_name = "PATH")]
     csv: Option<PathBuf>,
@@ -49,64 +51,43 @@ pub struct Evidence {
     stack: Stack,
 }
 
-/// The page. Its text is in `templates/evidence.html`.
-#[derive(Template)]
-#[template(path = "evidence.html")]
-struct Page<'a> {
-    since: String,
-    until: String,
-    written: String,
-    by: &'a str,
-    table: &'a str,
-    version: &'a str,
-    figures: &'a Figures,
-    cases: &'a [Case],
-    protections: &'a [String],
-}
-
-impl Page<'_> {
-    fn open(&self) -> impl Iterator<Item = &Case> {
-        self.cases.iter().filter(|case| case.is_open)
-    }
-}
-
 impl Evidence {
     /// Writes the report.
     pub async fn run(&self) -> anyhow::Result<ExitCode> {
         let now = OffsetDateTime::now_utc();
-        let until = self.until.unwrap_or(now);
-        if until <= self.since {
-            wrong_usage("the period ends before it begins: --until is not later than --since");
-        }
+        let (since, until) = self.period(now);
         let connected = self.stack.connect().await?;
         let by = connected.who().await?;
-        let mut records = connected.received(self.since, until, |_| true).await?;
-        records.reverse();
-        let figures = Figures::of(&records);
-        let cases: Vec<Case> = records.iter().map(Case::of).collect();
-        let period = self.since..until;
-        let protections = connected.ledger.protection_history().await?;
-        let protections = protections.iter().filter(|decision| period.contains(&decision.at)).map(protect::describe);
-        let protections: Vec<String> = protections.collect();
+        let records = connected.received(since, until, |_| true).await?;
+        let mut evidence = evidence::Evidence::default();
+        records.iter().for_each(|record| evidence.add(record));
+        evidence.add_protections(&connected.ledger.protection_history().await?, since, until);
         if let Some(path) = &self.csv {
-            write(path, &table::csv(&cases)?)?;
+            write(path, &evidence.csv())?;
         }
         if let Some(path) = &self.html {
-            let page = Page {
-                since: timestamps::table(self.since),
-                until: timestamps::table(until),
-                written: timestamps::table(now),
-                by: &by,
-                table: &connected.table,
-                version: env!("CARGO_PKG_VERSION"),
-                figures: &figures,
-                cases: &cases,
-                protections: &protections,
-            };
-            write(path, page.render()?.as_bytes())?;
+            let about = About { since, until, written: now, by: &by, table: &connected.table };
+            write(path, &evidence.page(&about))?;
         }
-        self.show(&figures, &protections)?;
+        let figures = evidence.figures();
+        self.show(&figures, evidence.protections())?;
         Ok(ExitCode::from(u8::from(figures.open > 0)))
+    }
+
+    /// Returns where the period begins and ends.
+    fn period(&self, now: OffsetDateTime) -> (OffsetDateTime, OffsetDateTime) {
+        let (since, until) = match (self.month, self.since) {
+            (Some(month), _) => (month.start(), month.end()),
+            (None, Some(since)) => (since, self.until.unwrap_or(now)),
+            (None, None) => wrong_usage("which period? Name it with --month, or with --since and --until"),
+        };
+        if since >= now {
+            wrong_usage("the period is ahead: nothing was received in it");
+        }
+        if until <= since {
+            wrong_usage("the period ends before it begins: --until is not later than --since");
+        }
+        (since, until)
     }
 
     fn show(&self, figures: &Figures, protections: &[String]) -> anyhow::Result<()> {
@@ -129,17 +110,6 @@ impl Evidence {
     }
 }
 
-fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+fn write(path: &Path, content: &str) -> anyhow::Result<()> {
     fs::write(path, content).with_context(|| path.display().to_string())
-}
-
-/// Filters of the page's template.
-mod filters {
-    use std::fmt::Display;
-
-    /// Shows a token such as `already_absent` as words.
-    #[askama::filter_fn]
-    pub fn words(token: impl Display, _: &dyn askama::Values) -> askama::Result<String> {
-        Ok(token.to_string().replace('_', " "))
-    }
 }

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use clap::Args;
 use offboard::{
     config::{Config, Pattern, Policy},
+    evidence::describe_protection,
     ledger::{Protection, ProtectionAction},
     operator::Note,
     person::Email,
@@ -85,7 +86,7 @@ impl Protect {
             return Ok(ExitCode::SUCCESS);
         }
         let meaning = "No account of theirs is removed; their departures are recorded and need a person.";
-        Screen::new(false).line(&format!("{}\n{meaning}", describe(&decision)));
+        Screen::new(false).line(&format!("{}\n{meaning}", describe_protection(&decision)));
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -107,7 +108,7 @@ impl Unprotect {
             }
             others => format!("Still protected: {}", others.join("; ")),
         };
-        Screen::new(false).line(&format!("{}\n{next}", describe(&decision)));
+        Screen::new(false).line(&format!("{}\n{next}", describe_protection(&decision)));
         Ok(ExitCode::SUCCESS)
     }
 
@@ -177,22 +178,8 @@ pub async fn protecting(policy: &Policy, connected: Option<&Connected>, address:
         Some(connected) => connected.ledger.protections(Some(address), OffsetDateTime::now_utc()).await?,
         None => Vec::new(),
     };
-    let in_force = listed.iter().filter(|(_, in_force)| *in_force).map(|(decision, _)| describe(decision));
+    let in_force = listed.iter().filter(|(_, in_force)| *in_force).map(|(decision, _)| describe_protection(decision));
     Ok(configured.into_iter().chain(in_force).collect())
-}
-
-/// Describes a decision: its address, time, operator and reason.
-pub fn describe(decision: &Protection) -> String {
-    let Protection { action, address, at, who, reason } = decision;
-    let at = timestamps::table(*at);
-    let reason = reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    match action {
-        ProtectionAction::Protect { until } => {
-            let until = until.map(|until| format!(" until {} UTC", timestamps::table(until))).unwrap_or_default();
-            format!("{address} protected{until}, since {at} UTC by {who}{reason}")
-        }
-        ProtectionAction::Unprotect => format!("{address} no longer protected, since {at} UTC by {who}{reason}"),
-    }
 }
 
 fn document(decision: &Protection, in_force: bool) -> Value {

@@ -138,7 +138,7 @@ impl Connected {
         for month in timestamps::months(since.max(BEGINNING), until.min(OffsetDateTime::now_utc())) {
             let mut after = None;
             loop {
-                let (page, next) = self.ledger.of_month(&month, after).await?;
+                let (page, next) = self.ledger.of_month(&month.to_string(), after).await?;
                 let within = |record: &Record| period.contains(&record.received_at) && wanted(record);
                 records.extend(page.into_iter().filter(within));
                 progress.show(&format!("{month}: {} departures found", records.len()));

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use offboard::config::duration_in_words;
-use time::{
-    Date, Month, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339, macros::format_description,
-};
+use offboard::evidence::Month;
+pub use offboard::evidence::times::{rfc3339, span, table};
+use time::{Date, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339, macros::format_description};
 
 /// Reads the start of a period: `2026-01-31`, `2026-01-31T18:42:00Z`, or `7d` ago.
 pub fn start(text: &str) -> Result<OffsetDateTime, String> {
@@ -31,36 +30,10 @@ fn parse(text: &str, within_day: Duration) -> Result<OffsetDateTime, String> {
     })
 }
 
-/// Returns a time as RFC 3339: `2026-01-31T18:42:00Z`.
-pub fn rfc3339(at: OffsetDateTime) -> String {
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-    at.to_offset(UtcOffset::UTC).format(format).unwrap_or_default()
-}
-
-/// Returns a time for a table, in UTC: `2026-01-31 18:42:00`.
-pub fn table(at: OffsetDateTime) -> String {
-    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-    at.to_offset(UtcOffset::UTC).format(format).unwrap_or_default()
-}
-
-/// Returns the months (`2026-01`) of a period, the newest first.
-pub fn months(since: OffsetDateTime, until: OffsetDateTime) -> Vec<String> {
-    let of = |at: OffsetDateTime| at.to_offset(UtcOffset::UTC).date();
-    let (first, mut day) = (of(since), of(until));
-    let mut months = Vec::new();
-    while (day.year(), u8::from(day.month())) >= (first.year(), u8::from(first.month())) {
-        months.push(format!("{:04}-{:02}", day.year(), u8::from(day.month())));
-        let year = if day.month() == Month::January { day.year() - 1 } else { day.year() };
-        let Ok(before) = Date::from_calendar_date(year, day.month().previous(), 1) else { break };
-        day = before;
-    }
-    months
-}
-
-/// Returns a duration for a person: its two largest units.
-pub fn span(length: time::Duration) -> String {
-    let length = Duration::try_from(length).unwrap_or_default();
-    if length.as_secs() == 0 { "under 1 second".to_owned() } else { duration_in_words(length) }
+/// Returns the months of a period, the newest first.
+pub fn months(since: OffsetDateTime, until: OffsetDateTime) -> Vec<Month> {
+    let (first, last) = (Month::of(since), Month::of(until));
+    std::iter::successors(Some(last), |month| Some(month.previous())).take_while(|month| *month >= first).collect()
 }
 
 #[cfg(test)]
@@ -84,19 +57,11 @@ mod tests {
     }
 
     #[test]
-    fn times_and_spans_are_shown() {
-        let at = datetime!(2026-01-31 19:42:07.5 +1);
-        assert_eq!((rfc3339(at).as_str(), table(at).as_str()), ("2026-01-31T18:42:07Z", "2026-01-31 18:42:07"));
-        for (seconds, shown) in
-            [(0, "under 1 second"), (7, "7 seconds"), (93_784, "1 day 2 hours"), (-5, "under 1 second")]
-        {
-            assert_eq!(span(time::Duration::seconds(seconds)), shown);
-        }
-    }
-
-    #[test]
     fn months_of_a_period_are_its_own_and_the_newest_comes_first() {
-        let months = |since, until| super::months(since, until).join(" ");
+        let months = |since, until| {
+            let months = super::months(since, until).into_iter();
+            months.map(|month| month.to_string()).collect::<Vec<_>>().join(" ")
+        };
         let (november, february) = (datetime!(2025-11-30 23:59 UTC), datetime!(2026-02-01 0:00 UTC));
         assert_eq!(months(november, february), "2026-02 2026-01 2025-12 2025-11");
         assert_eq!(months(february, february), "2026-02");

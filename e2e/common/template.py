@@ -11,6 +11,8 @@ KNOBS = {
     "AlarmEmail": "ops@example.com",
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
     "ConfigurationLayer": "arn:aws:lambda:us-east-1:123456789012:layer:offboard-configuration:1",
+    "EvidenceBucket": "evidence-of-acme",
+    "EvidenceKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     "NotificationEmail": "sec@example.com",
     "PartnerEventSource": "aws.partner/okta.com/acme/offboard",

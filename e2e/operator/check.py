@@ -162,6 +162,12 @@ def evidence_periods(world):
     answer = world.run("evidence", "--since", "2026-01-31", "--until", "2026-01-31", "--csv", path)
     assert answer.code == 0, answer
     assert [row["departure"] for row in csv.DictReader(path.read_text().splitlines())] == ["hr/2", "hr/3"]
+    for period, expected in {
+        ("--month", "2026-01"): ["hr/1", "hr/2", "hr/3"],
+        ("--from", "2026-01-31", "--to", "2026-02-01"): ["hr/2", "hr/3", "hr/4"],
+    }.items():
+        assert world.run("evidence", *period, "--csv", path).code == 0
+        assert [row["departure"] for row in csv.DictReader(path.read_text().splitlines())] == expected, period
     assert world.run("evidence", "--since", "2020-01-01", "--until", "2020-12-31", "--csv", path).code == 0
     assert path.read_text().startswith("departure,person,") and path.read_text().count("\n") == 1
 
@@ -266,6 +272,9 @@ def wrong_usage(world):
         ("an age like 7d", ["departures", "list", "--since", "yesterday"], {}),
         ("not an e-mail address", ["departures", "list", "--person", "lee"], {}),
         ("before it begins", ["evidence", "--since", "2026-01-31", "--until", "2026-01-01"], {}),
+        ("is ahead", ["evidence", "--month", "2999-01"], {}),
+        ("not a month like 2026-01", ["evidence", "--month", "2026-13"], {}),
+        ("cannot be used with", ["evidence", "--month", "2026-01", "--since", "7d"], {}),
         ("required", ["evidence"], {}),
     ]:
         answer = world.run(*arguments, **environment)

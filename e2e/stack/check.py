@@ -13,6 +13,8 @@ role may do what is done, so that is compared with what the function was seen to
 """
 
 import collections
+import csv
+import hashlib
 import json
 import os
 import pathlib
@@ -25,7 +27,7 @@ from datetime import datetime, timedelta, timezone
 import definition
 import events
 import knobs
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from deployed import LEAVERS, PATIENCE, Gate, Sandbox, Stack, outcomes, wait_until, zipped
@@ -35,6 +37,7 @@ from aws import Emulator
 EVERYWHERE = {"aerospike", "cloudflare", "flashduty", "instaply", "stytch"}
 # Seconds: the first pause of a departure that is not done, and the longest way of a tick and its message after it.
 PAUSE, TICK = 30, 60
+EVIDENCE = "evidence"
 CHECKS = []
 
 
@@ -191,25 +194,86 @@ def each_of_them_is_named_in_mail_and_chat(world):
     assert len({one["id"] for one in chat}) == len(chat) == len(world.stack.notified("NotificationTopic")), chat
 
 
-@check
-def the_event_bus_is_called_with_the_signature_of_boto(world):
+def signed_as_by_boto(world, target, service, auth, headers):
     """The emulator takes any signature, and this call is not made by an SDK."""
-    target = "AWSEvents.PutEvents"
-    sent = {name.lower(): value for name, value in world.gate.headers[target].items()}
+    method, path, sent = world.gate.requests[target]
+    sent = {name.lower(): value for name, value in sent.items()}
     body = next(body for name, body, _ in reversed(world.gate.calls) if name == target)
     algorithm, _, rest = sent["authorization"].partition(" ")
     parts = dict(part.strip().split("=", 1) for part in rest.split(","))
     signed = parts["SignedHeaders"].split(";")
-    assert {"content-type", "host", "x-amz-date", "x-amz-target"} <= set(signed), signed
-    request = AWSRequest("POST", f"http://{sent['host']}/", {name: sent[name] for name in signed}, body)
-    key, _, region, service, _ = parts["Credential"].split("/")
+    assert {"host", "x-amz-date", "x-amz-content-sha256", *headers} <= set(signed), signed
+    assert sent["x-amz-content-sha256"] == hashlib.sha256(body).hexdigest(), sent
+    request = AWSRequest(method, f"http://{sent['host']}{path}", {name: sent[name] for name in signed}, body)
+    key, _, region, scope, _ = parts["Credential"].split("/")
     request.context["timestamp"] = sent["x-amz-date"]
     # Those that ministack gives to a function.
     credentials = Credentials(key, os.environ.get("AWS_SECRET_ACCESS_KEY", "test"))
-    assert (algorithm, service) == ("AWS4-HMAC-SHA256", "events"), parts
-    boto = SigV4Auth(credentials, service, region)
+    assert (algorithm, scope) == ("AWS4-HMAC-SHA256", service), parts
+    boto = auth(credentials, service, region)
     expected = boto.signature(boto.string_to_sign(request, boto.canonical_request(request)), request)
     assert parts["Signature"] == expected, (parts, expected)
+
+
+@check
+def the_event_bus_is_called_with_the_signature_of_boto(world):
+    signed_as_by_boto(world, "AWSEvents.PutEvents", "events", SigV4Auth, ["content-type", "x-amz-target"])
+
+
+def months_before(at, months):
+    for _ in range(months):
+        at = at.replace(day=1) - timedelta(days=1)
+    return at.replace(day=1, hour=12, minute=0, second=0, microsecond=0)
+
+
+@check
+def the_evidence_of_each_month_is_in_the_bucket_once(world):
+    """The stack has written the last month that was due, which had no departure; it is set back by one that has one."""
+    s3, table = world.aws.client("s3"), world.aws.client("dynamodb")
+    ledger = world.stack.resources["Ledger"]
+    assert world.stack.environment["OFFBOARD_EVIDENCE_BUCKET"] == EVIDENCE, world.stack.environment
+    world.stack.tick()
+    last, before = (months_before(datetime.now(timezone.utc) - timedelta(days=4), n) for n in (1, 2))
+    files = {f"offboard/{last:%Y-%m}/{name}" for name in ("SHA256SUMS", "evidence.csv", "evidence.html")}
+    written = {one["Key"] for one in s3.list_objects_v2(Bucket=EVIDENCE)["Contents"]}
+    assert written == files, written
+    record = world.stack.record("max") | {"id": "hr/past", "received_at": f"{before:%Y-%m-%dT%H:%M:%SZ}"}
+    past = {"id": {"S": "hr/past"}, "document": {"S": json.dumps(record)}, "state": {"S": "done"}}
+    past |= {"month": {"S": f"{before:%Y-%m}"}, "received_at": {"N": str(int(before.timestamp() * 1000))}, "version": {"N": "1"}}
+    table.put_item(TableName=ledger, Item=past)
+    document = {"S": json.dumps({"month": f"{before:%Y-%m}", "files": []})}
+    setback = {"UpdateExpression": "SET #document = :document", "ExpressionAttributeNames": {"#document": "document"}}
+    table.update_item(TableName=ledger, Key={"id": {"S": "#export"}}, ExpressionAttributeValues={":document": document}, **setback)
+    for _ in range(2):
+        world.stack.tick()
+    for month, rows in ((before, ["hr/past"] * len(EVERYWHERE)), (last, [])):
+        folder = f"offboard/{month:%Y-%m}/"
+
+        def content(name):
+            return s3.get_object(Bucket=EVIDENCE, Key=folder + name)["Body"].read()
+
+        table_of_month = list(csv.DictReader(content("evidence.csv").decode().splitlines()))
+        assert [row["departure"] for row in table_of_month] == rows, table_of_month
+        assert b"<h1>Evidence of removed access</h1>" in content("evidence.html")
+        key = {"id": {"S": f"#export/{month:%Y-%m}"}}
+        noted = json.loads(table.get_item(TableName=ledger, Key=key)["Item"]["document"]["S"])["files"]
+        sums = {one["name"]: hashlib.sha256(content(one["name"])).hexdigest() for one in noted}
+        assert sums == {one["name"]: one["sha256"] for one in noted} and len(sums) == 3, (noted, sums)
+        expected = "".join(f"{sums[name]}  {name}\n" for name in ("evidence.csv", "evidence.html"))
+        assert content("SHA256SUMS").decode() == expected, noted
+        assert all(any(sum in line for line in world.stack.log()) for sum in sums.values()), sums
+    # The last month was written again, and what was there is what there is.
+    versions = collections.Counter(one["Key"] for one in s3.list_object_versions(Bucket=EVIDENCE)["Versions"])
+    assert len(versions) == 6 and set(versions.values()) == {1}, versions
+    locked = s3.get_object_retention(Bucket=EVIDENCE, Key=f"offboard/{last:%Y-%m}/evidence.csv")["Retention"]
+    assert locked["Mode"] == "GOVERNANCE", locked
+    assert calls(world)["HeadObject"] == 3, calls(world)
+
+
+@check
+def the_bucket_is_called_with_the_signature_of_boto(world):
+    signed_as_by_boto(world, "S3.PutObject", "s3", S3SigV4Auth, ["content-type", "if-none-match", "x-amz-checksum-sha256"])
+    signed_as_by_boto(world, "S3.HeadObject", "s3", S3SigV4Auth, ["x-amz-checksum-mode"])
 
 
 @check
@@ -293,7 +357,12 @@ def deploy(world, binaries, folder, processes):
         world.aws.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(value))
     world.package = zipped("bootstrap", (binaries / "offboard-lambda").read_bytes(), 0o755)
     parts = (world.aws, world.gate, world.sandbox, world.config, world.package)
-    world.stack = Stack(*parts, "offboard", AlarmEmail="ops@example.com", NotificationEmail="sec@example.com")
+    s3 = world.aws.client("s3")
+    s3.create_bucket(Bucket=EVIDENCE, ObjectLockEnabledForBucket=True)
+    locked = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}}
+    s3.put_object_lock_configuration(Bucket=EVIDENCE, ObjectLockConfiguration=locked)
+    on = {"AlarmEmail": "ops@example.com", "NotificationEmail": "sec@example.com", "EvidenceBucket": EVIDENCE}
+    world.stack = Stack(*parts, "offboard", **on)
 
 
 def holds(function, world):

@@ -73,6 +73,8 @@ def values(aws):
         "AlarmTopicArn": aws.client("sns").create_topic(Name="alarms")["TopicArn"],
         "ConfigurationLayer": layer["LayerVersionArn"],
         "NotificationEmail": "sec@example.com",
+        "EvidenceBucket": "evidence",
+        "EvidenceKeyArn": aws.client("kms").create_key()["KeyMetadata"]["Arn"],
         "KmsKeyArn": aws.client("kms").create_key()["KeyMetadata"]["Arn"],
         "PartnerEventSource": KNOBS["PartnerEventSource"],
         "PermissionsBoundary": policy["Policy"]["Arn"],
@@ -100,7 +102,7 @@ def the_stack_deploys_with_every_knob_on(world):
         assert [layer["Arn"] for layer in function["Layers"]] == [on["ConfigurationLayer"]], function
     assert not [key for key in made if key.startswith("Configuration")], made
     policies = aws.client("iam").list_role_policies(RoleName=made["Role"])["PolicyNames"]
-    assert {"events", "key", "network"} < set(policies), policies
+    assert {"events", "evidence", "evidence-key", "key", "network"} < set(policies), policies
     for attributes in attributes_of_queues(aws, made, "EventQueue", "EventDeadLetterQueue"):
         assert attributes["KmsMasterKeyId"] == on["KmsKeyArn"], attributes
 
@@ -108,7 +110,7 @@ def the_stack_deploys_with_every_knob_on(world):
 def without_knobs_nothing_of_theirs_is_made(world):
     made, aws = world.stack.resources, world.aws
     policies = aws.client("iam").list_role_policies(RoleName=made["Role"])["PolicyNames"]
-    assert not {"events", "key", "network"} & set(policies), policies
+    assert not {"events", "evidence-key", "key", "network"} & set(policies), policies
     of_events = {key for key, resource in TEMPLATE["Resources"].items() if resource.get("Condition") == "TakesEvents"}
     assert len(of_events) > 5 and not of_events & set(made), (of_events, made)
     assert world.stack.environment["OFFBOARD_EVENT_QUEUE_ARN"] == "", world.stack.environment

@@ -4,6 +4,7 @@ pub mod cloudformation;
 pub mod dynamodb;
 pub mod event_bridge;
 pub mod lambda_runtime;
+pub mod s3;
 pub mod secrets_manager;
 pub mod sqs;
 pub mod sts;
@@ -86,12 +87,18 @@ fn signed_for(call: &Call, service: &str) -> Result<(), Unknown> {
         return Err(Unknown::call());
     }
     call.query(&[])?;
+    signature(call, service).map(drop)
+}
+
+/// Returns the names of the headers that a call signs for this service.
+fn signature<'a>(call: &'a Call, service: &str) -> Result<Vec<&'a str>, Unknown> {
     let signature = call.header("authorization")?;
     let scope = format!("/{service}/aws4_request");
-    match signature.starts_with("AWS4-HMAC-SHA256 Credential=") && signature.contains(&scope) {
-        true => Ok(()),
-        false => Err(Unknown("not signed with AWS Signature Version 4".into())),
+    if !signature.starts_with("AWS4-HMAC-SHA256 Credential=") || !signature.contains(&scope) {
+        return Err(Unknown("not signed with AWS Signature Version 4".into()));
     }
+    let names = signature.split_once("SignedHeaders=").and_then(|(_, rest)| rest.split(',').next());
+    Ok(names.unwrap_or_default().split(';').collect())
 }
 
 /// An error of a service that speaks JSON.

@@ -14,7 +14,7 @@ use std::{
 use axum::{
     Router,
     body::Bytes,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
@@ -77,7 +77,7 @@ impl<S: Service> MockServer<S> {
         let running =
             Running { service, outage: VecDeque::new(), calls: 0, unknown: Vec::new(), takes: Duration::ZERO };
         let state = Arc::new(Mutex::new(running));
-        let router = Router::new().fallback(serve::<S>).with_state(state.clone());
+        let router = Router::new().fallback(serve::<S>).layer(DefaultBodyLimit::disable()).with_state(state.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(Self { name, address, state })
     }
@@ -259,6 +259,11 @@ impl Call {
             return Err(Unknown(format!("content type {sent}, not {media_type}")));
         }
         serde_json::from_slice(&self.body).map_err(|error| Unknown(format!("body: {error}")))
+    }
+
+    /// The body as it came.
+    pub fn body(&self) -> &[u8] {
+        &self.body
     }
 
     /// A form's fields, each once.

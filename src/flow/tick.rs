@@ -1,4 +1,4 @@
-//! The tick: every minute it sends messages for what is due, publishes gauges, and then notifications.
+//! The tick: every minute it sends messages for what is due, publishes gauges, then notifications, and exports evidence.
 
 use std::time::Duration;
 
@@ -34,7 +34,8 @@ pub enum TickError {
 }
 
 impl Flow {
-    /// Sends messages for what is due, oldest first, publishes gauges, and then notifications. Two at once are harmless.
+    /// Sends messages for what is due, oldest first, publishes gauges, then notifications, and exports evidence. Two at once are
+    /// harmless.
     ///
     /// # Errors
     /// If the ledger or the queue cannot be used.
@@ -60,6 +61,7 @@ impl Flow {
         ]);
         let sent = queue.send(&messages).await;
         self.publish(worker).await;
+        self.export(worker).await;
         Ok(sent?)
     }
 }

@@ -68,11 +68,14 @@ impl Store for Memory {
         Ok(due)
     }
 
-    async fn by_month(&self, month: &str, _: Option<Cursor>) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
+    async fn by_month(&self, month: &str, after: Option<Cursor>) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
+        let place = |item: &Item| (item.index.as_ref().map(|index| index.received_at), item.id.clone());
+        let after = after.map(|after| (Some(after.received_at), after.id));
         let items = self.items();
         let of_month = |item: &&Item| item.index.as_ref().is_some_and(|index| index.month == month);
-        let mut found: Vec<_> = items.values().filter(of_month).cloned().collect();
-        found.sort_by_key(|item| std::cmp::Reverse(item.index.as_ref().map(|index| index.received_at)));
+        let is_after = |item: &&Item| after.as_ref().is_none_or(|after| place(item) < *after);
+        let mut found: Vec<_> = items.values().filter(of_month).filter(is_after).cloned().collect();
+        found.sort_by_key(|item| std::cmp::Reverse(place(item)));
         Ok((found, None))
     }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::LedgerError;
 
@@ -104,7 +105,7 @@ pub struct Due {
 }
 
 /// Where a list goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// The last item's id.
     pub id: String,

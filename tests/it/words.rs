@@ -53,7 +53,6 @@ const WORDS: &[(&str, &str)] = &[
 const READ: &[&str] = &[
     "src",
     "cli/src",
-    "cli/templates",
     "sandbox/src",
     "docs",
     "README.md",

@@ -6,6 +6,7 @@ use clap::Args;
 use comfy_table::Cell;
 use offboard::{
     config::{Policy, duration_in_words},
+    evidence::describe_protection,
     judgement::{RaisedVeto, Veto, VetoFact},
     ledger::{OperatorAction, Record, State, StoredResult, millis},
     outcome::{Outcome, Status},
@@ -16,7 +17,7 @@ use time::OffsetDateTime;
 
 use super::{Addresses, document, due_at, names, rules};
 use crate::{
-    pause, protect,
+    pause,
     stack::{Connected, Stack},
     timestamps,
 };
@@ -70,7 +71,7 @@ async fn protected_by(connected: &Connected, standing: &[RaisedVeto]) -> anyhow:
             VetoFact::AT_RUN_TIME => {
                 let listed = connected.ledger.protections(None, OffsetDateTime::now_utc()).await?;
                 let decision = listed.iter().map(|(decision, _)| decision).find(|one| millis(one.at) == fact.at);
-                described.push(decision.map_or_else(|| "by `offboard protect`".to_owned(), protect::describe));
+                described.push(decision.map_or_else(|| "by `offboard protect`".to_owned(), describe_protection));
             }
             list => described.push(format!("on the list {list} of the configuration")),
         }

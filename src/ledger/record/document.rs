@@ -2,6 +2,7 @@
 
 use super::{Record, State, millis};
 use crate::{
+    evidence::Month,
     ledger::{
         LedgerError,
         store::{Index, Item},
@@ -15,11 +16,10 @@ const MAX_DOCUMENT: usize = 300 * 1024;
 impl Record {
     /// Returns what the indexes are to know.
     pub(in crate::ledger) fn index(&self) -> Index {
-        let (year, month) = (self.received_at.year(), u8::from(self.received_at.month()));
         Index {
             state: self.state.to_string(),
             due_at: self.due_at,
-            month: format!("{year:04}-{month:02}"),
+            month: Month::of(self.received_at).to_string(),
             received_at: millis(self.received_at),
             dry_run: self.state == State::Held && self.has_veto(Veto::DryRun),
         }

@@ -9,12 +9,13 @@ use aws_config::{Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use axum::response::Response;
 use offboard::{
+    archive::{Archive, Place},
     event_bus::{EventBridge, EventBus},
     outbound::Client,
 };
 use offboard_sandbox::{
-    aws::{event_bridge, sqs},
-    mock::MockServer,
+    aws::{event_bridge, s3, sqs},
+    mock::{MockServer, Watched},
 };
 use serde_json::{Value, json};
 
@@ -221,6 +222,12 @@ impl Sqs {
     }
 }
 
+fn aws() -> SdkConfig {
+    let credentials = Credentials::new("test", "test", None, None, "test");
+    let aws = SdkConfig::builder().region(Region::new("eu-west-1"));
+    aws.credentials_provider(SharedCredentialsProvider::new(credentials)).build()
+}
+
 /// An event bus that keeps what is published.
 pub struct Bus(MockServer<event_bridge::EventBridge>);
 
@@ -234,12 +241,9 @@ impl Bus {
 
     /// The bus as the function has it.
     pub fn client(url: &str) -> Arc<dyn EventBus> {
-        let credentials = Credentials::new("test", "test", None, None, "test");
-        let aws = SdkConfig::builder().region(Region::new("eu-west-1"));
-        let aws = aws.credentials_provider(SharedCredentialsProvider::new(credentials)).build();
         let client = Client::new(None, false).unwrap();
         let name = event_bridge::EventBridge::BUS.to_owned();
-        Arc::new(EventBridge::new(&aws, &client, name, Some(url.to_owned())).unwrap())
+        Arc::new(EventBridge::new(&aws(), &client, name, Some(url.to_owned())).unwrap())
     }
 
     /// Returns the events that were published since the last time.
@@ -254,5 +258,39 @@ impl Bus {
     /// From now on an event with this text is refused.
     pub fn refuse(&self, text: &str) {
         self.0.with(|bus| bus.refused = Some(text.to_owned()));
+    }
+}
+
+/// A bucket that keeps what is written.
+pub struct Bucket(MockServer<s3::S3>);
+
+impl Bucket {
+    pub async fn start() -> (Self, String) {
+        let server = MockServer::start("s3", [127, 0, 0, 1].into(), s3::S3::default()).await.unwrap();
+        let url = server.url("");
+        (Self(server), url)
+    }
+
+    /// The bucket as the function has it.
+    pub fn client(url: &str) -> Archive {
+        let place =
+            Place { bucket: s3::S3::BUCKET.to_owned(), prefix: "offboard/".to_owned(), table: "ledger".to_owned() };
+        Archive::new(&aws(), &Client::new(None, false).unwrap(), place, Some(url.to_owned())).unwrap()
+    }
+
+    /// Changes or looks at what is in the bucket.
+    pub fn with<T>(&self, look: impl FnOnce(&mut s3::S3) -> T) -> T {
+        self.0.with(look)
+    }
+
+    /// Returns an object's content.
+    pub fn content(&self, key: &str) -> String {
+        self.with(|bucket| bucket.objects().get(key).unwrap_or_else(|| panic!("no {key}")).content.clone())
+    }
+
+    /// Returns the keys of the objects, and that no call was unknown.
+    pub fn keys(&self) -> Vec<String> {
+        assert_eq!(self.0.unknown(), [""; 0]);
+        self.with(|bucket| bucket.objects().keys().cloned().collect())
     }
 }

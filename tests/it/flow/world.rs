@@ -33,7 +33,7 @@ use time::{OffsetDateTime, macros::datetime};
 use tokio::time::Instant;
 
 use crate::{
-    flow::doubles::{Bus, Sqs, Vendors},
+    flow::doubles::{Bucket, Bus, Sqs, Vendors},
     flow::store::Faulty,
     support::Vault,
 };
@@ -103,6 +103,7 @@ pub struct World {
     pub vendors: Vendors,
     pub sqs: Sqs,
     pub bus: Bus,
+    pub bucket: Bucket,
     pub clock: Clock,
     config: Config,
     endpoints: Endpoints,
@@ -114,6 +115,7 @@ struct Endpoints {
     vault: String,
     sqs: String,
     bus: String,
+    bucket: String,
 }
 
 impl World {
@@ -129,12 +131,13 @@ impl World {
         let (vendors, products) = Vendors::start().await;
         let (sqs, queue) = Sqs::start().await;
         let (bus, events) = Bus::start().await;
-        let endpoints = Endpoints { vendors: products, vault: secrets, sqs: queue, bus: events };
+        let (bucket, s3) = Bucket::start().await;
+        let endpoints = Endpoints { vendors: products, vault: secrets, sqs: queue, bus: events, bucket: s3 };
         let store = Arc::new(Faulty::default());
         let ledger = Ledger::new(store.clone());
         let (config, flow) = build(policy, &endpoints, &ledger);
         let (clock, runs) = (Clock::default(), AtomicU32::new(0));
-        Self { flow, ledger, store, vendors, sqs, bus, clock, config, endpoints, runs }
+        Self { flow, ledger, store, vendors, sqs, bus, bucket, clock, config, endpoints, runs }
     }
 
     /// Deploys another `[policy]`.
@@ -316,7 +319,8 @@ fn build(policy: &str, endpoints: &Endpoints, ledger: &Ledger) -> (Config, Flow)
     let queue = Queue::new(|| aws_sdk_sqs::Client::from_conf(aws), url, None);
     let bus = Bus::client(&endpoints.bus);
     let flow = Flow::new(&config, engine, Arc::new(secrets), ledger.clone(), Some(queue), Some(bus));
-    (config, flow)
+    let archive = text.contains("# exports evidence").then(|| Bucket::client(&endpoints.bucket));
+    (config, flow.exporting(archive))
 }
 
 // ---- Who ----

@@ -1,7 +1,9 @@
 //! The CSV: a row for each departure and provider, or one for a departure at which no provider was tried.
 
-use super::case::{Case, ProviderRow};
-use crate::timestamps;
+use super::{
+    case::{Case, ProviderRow},
+    times,
+};
 
 const COLUMNS: [&str; 22] = [
     "departure",
@@ -28,19 +30,26 @@ const COLUMNS: [&str; 22] = [
     "runs",
 ];
 
-/// All departures, in CSV (RFC 4180).
-pub fn csv(cases: &[Case]) -> anyhow::Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(COLUMNS)?;
-    for case in cases {
-        let providers = case.providers.iter().map(provider_cells);
-        let none = case.providers.is_empty().then(Default::default);
-        for cells in providers.chain(none) {
-            let row = case_cells(case).into_iter().chain(cells).map(harmless);
-            writer.write_record(row)?;
-        }
-    }
-    Ok(writer.into_inner()?)
+/// The names of the columns, as a line.
+pub(super) fn head() -> String {
+    line(COLUMNS.map(str::to_owned))
+}
+
+/// The rows of a departure, as lines.
+pub(super) fn rows(case: &Case) -> String {
+    let providers = case.providers.iter().map(provider_cells);
+    let none = case.providers.is_empty().then(Default::default);
+    providers.chain(none).map(|cells: [String; 11]| line(case_cells(case).into_iter().chain(cells))).collect()
+}
+
+/// A line of CSV (RFC 4180) that is harmless in a spreadsheet.
+fn line(cells: impl IntoIterator<Item = String>) -> String {
+    let cells: Vec<_> = cells.into_iter().map(harmless).map(quoted).collect();
+    cells.join(",") + "\n"
+}
+
+fn quoted(text: String) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 fn case_cells(case: &Case) -> [String; 11] {
@@ -52,7 +61,7 @@ fn case_cells(case: &Case) -> [String; 11] {
         case.event_id.clone(),
         case.event_type.clone(),
         case.occurred.clone(),
-        timestamps::rfc3339(case.received),
+        times::rfc3339(case.received),
         case.state.clone(),
         case.reasons.clone(),
         case.decisions.join("; "),
@@ -63,7 +72,7 @@ fn provider_cells(row: &ProviderRow) -> [String; 11] {
     [
         row.provider.clone(),
         row.outcome.clone(),
-        row.gone_by.map(timestamps::rfc3339).unwrap_or_default(),
+        row.gone_by.map(times::rfc3339).unwrap_or_default(),
         row.seconds.map(|seconds| seconds.to_string()).unwrap_or_default(),
         row.proof.to_owned(),
         row.account.clone(),
@@ -96,8 +105,8 @@ mod tests {
     }
 
     #[test]
-    fn table_without_departures_has_the_names_of_its_columns() {
-        let table = String::from_utf8(csv(&[]).unwrap()).unwrap();
-        assert_eq!(table.trim_end().split(',').collect::<Vec<_>>(), COLUMNS);
+    fn cell_with_a_delimiter_is_quoted() {
+        let cells = ["a", "", "b, c", "say \"no\"", "two\nlines"].map(str::to_owned);
+        assert_eq!(line(cells), "a,,\"b, c\",\"say \"\"no\"\"\",\"two\nlines\"\n");
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use offboard::{
-    ledger::{IdentityKey, Record, State, StoredResult, TraitKey},
-    outcome::Outcome,
-};
 use serde::Serialize;
 use time::Duration;
 
-use crate::timestamps;
+use super::times;
+use crate::{
+    ledger::{IdentityKey, Record, State, StoredResult, TraitKey},
+    outcome::Outcome,
+};
 
 /// Counts and times of a period.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -32,27 +32,52 @@ pub struct Figures {
     pub worst: Option<String>,
 }
 
-impl Figures {
-    /// Counts the departures of a period.
-    pub fn of(records: &[Record]) -> Self {
-        let count = |states: &[State]| records.iter().filter(|record| states.contains(&record.state)).count();
-        let left = records.iter().filter(|record| record.state != State::Dismissed);
-        let people: BTreeSet<&str> = left.map(person).collect();
-        let done = records.iter().filter(|record| record.state == State::Done);
-        let mut times: Vec<Duration> = done.filter_map(time_to_removal).collect();
-        times.sort_unstable();
-        Self {
-            leavers: people.len(),
-            departures: records.len(),
-            done: count(&[State::Done]),
-            open: count(&State::OPEN),
-            dismissed: count(&[State::Dismissed]),
-            removed: records.iter().flat_map(|record| record.providers.values()).filter(|one| is_removed(one)).count(),
-            median: median(&times).map(timestamps::span),
-            worst: times.last().copied().map(timestamps::span),
+/// What the figures are made of.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    people: BTreeSet<String>,
+    departures: usize,
+    done: usize,
+    open: usize,
+    dismissed: usize,
+    removed: usize,
+    times: Vec<Duration>,
+}
+
+impl Counts {
+    /// Counts a departure.
+    pub(super) fn add(&mut self, record: &Record) {
+        let is_done = record.state == State::Done;
+        self.departures += 1;
+        self.done += usize::from(is_done);
+        self.open += usize::from(!record.state.is_settled());
+        if record.state == State::Dismissed {
+            self.dismissed += 1;
+        } else {
+            self.people.insert(person(record).to_owned());
         }
+        self.removed += record.providers.values().filter(|one| is_removed(one)).count();
+        self.times.extend(time_to_removal(record).filter(|_| is_done));
     }
 
+    /// Returns the figures of the departures that were counted.
+    pub(super) fn figures(&self) -> Figures {
+        let mut times = self.times.clone();
+        times.sort_unstable();
+        Figures {
+            leavers: self.people.len(),
+            departures: self.departures,
+            done: self.done,
+            open: self.open,
+            dismissed: self.dismissed,
+            removed: self.removed,
+            median: median(&times).map(times::span),
+            worst: times.last().copied().map(times::span),
+        }
+    }
+}
+
+impl Figures {
     /// Returns the figures for the terminal.
     pub fn lines(&self) -> Vec<String> {
         let none = || "–".to_owned();
@@ -76,7 +101,7 @@ fn person(record: &Record) -> &str {
 }
 
 /// From receipt to the last removal; `None` if nothing was to be removed.
-pub fn time_to_removal(record: &Record) -> Option<Duration> {
+pub(super) fn time_to_removal(record: &Record) -> Option<Duration> {
     let removed = record.providers.values().filter(|one| is_removed(one));
     removed.map(|removed| removed.at).max().map(|last| last - record.received_at)
 }
@@ -95,14 +120,14 @@ fn median(sorted: &[Duration]) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use offboard::{
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::{
         departure::{Departure, Event},
         outcome::{AccountResult, ProviderResult},
         person::{Email, Person},
     };
-    use time::macros::datetime;
-
-    use super::*;
 
     /// A departure with outcomes that came so many seconds after its receipt.
     fn record(id: &str, email: &str, state: State, outcomes: &[(Outcome, i64)]) -> Record {
@@ -118,6 +143,12 @@ mod tests {
         }
         record.state = state;
         record
+    }
+
+    fn figures(records: &[Record]) -> Figures {
+        let mut counts = Counts::default();
+        records.iter().for_each(|record| counts.add(record));
+        counts.figures()
     }
 
     #[test]
@@ -142,9 +173,9 @@ mod tests {
             median: Some("20 seconds".into()),
             worst: Some("1 hour".into()),
         };
-        assert_eq!(Figures::of(&records), expected);
-        assert_eq!(Figures::of(&records[..2]).median.as_deref(), Some("11 seconds"));
-        let nothing = Figures::of(&[]);
+        assert_eq!(figures(&records), expected);
+        assert_eq!(figures(&records[..2]).median.as_deref(), Some("11 seconds"));
+        let nothing = figures(&[]);
         assert_eq!((nothing.leavers, nothing.median, nothing.worst), (0, None, None));
     }
 }

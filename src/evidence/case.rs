@@ -1,62 +1,82 @@
 //! A departure as an auditor reads it.
 
-use offboard::{
+use time::OffsetDateTime;
+
+use super::{figures::time_to_removal, times};
+use crate::{
     judgement::Veto,
     ledger::{OperatorAction, Record, State, StoredResult},
     outcome::{Outcome, Proof, Status},
     person::{mask_addresses, mask_departure_id},
 };
-use time::OffsetDateTime;
-
-use super::figures::time_to_removal;
-use crate::timestamps;
 
 /// One departure. All texts are ready to be shown: addresses are masked.
-pub struct Case {
-    pub id: String,
-    pub person: String,
-    pub external_id: String,
-    pub source: String,
-    pub event_id: String,
-    pub event_type: String,
+pub(super) struct Case {
+    /// The departure's id.
+    pub(super) id: String,
+    /// Their main e-mail address.
+    pub(super) person: String,
+    /// Their external id, else the source's own.
+    pub(super) external_id: String,
+    /// The source's name.
+    pub(super) source: String,
+    /// The event's id.
+    pub(super) event_id: String,
+    /// The event's type.
+    pub(super) event_type: String,
     /// As the source said it: a time, or a date.
-    pub occurred: String,
-    pub received: OffsetDateTime,
-    pub state: String,
+    pub(super) occurred: String,
+    /// When its first delivery arrived.
+    pub(super) received: OffsetDateTime,
+    /// Where it stands.
+    pub(super) state: String,
     /// Vetoes at the last judgement that were not released since.
-    pub reasons: String,
-    pub is_open: bool,
+    pub(super) reasons: String,
+    /// Whether work is left, or a person has to act.
+    pub(super) is_open: bool,
     /// From receipt to the last removal.
-    pub took: Option<String>,
-    pub providers: Vec<ProviderRow>,
+    pub(super) took: Option<String>,
+    /// Results, by provider.
+    pub(super) providers: Vec<ProviderRow>,
     /// Operators' decisions.
-    pub decisions: Vec<String>,
+    pub(super) decisions: Vec<String>,
 }
 
 /// Result at one provider.
-pub struct ProviderRow {
-    pub provider: String,
-    pub outcome: String,
+pub(super) struct ProviderRow {
+    /// The provider's name.
+    pub(super) provider: String,
+    /// What became of the account.
+    pub(super) outcome: String,
     /// Whether no usable account remains.
-    pub is_done: bool,
+    pub(super) is_done: bool,
     /// Time of the proof.
-    pub gone_by: Option<OffsetDateTime>,
-    pub after: String,
-    pub seconds: Option<i64>,
-    pub proof: &'static str,
-    pub account: String,
-    pub request_ids: String,
-    pub reason: String,
-    pub detail: String,
+    pub(super) gone_by: Option<OffsetDateTime>,
+    /// How long after the reception, in words.
+    pub(super) after: String,
+    /// The same in seconds.
+    pub(super) seconds: Option<i64>,
+    /// How it is known.
+    pub(super) proof: &'static str,
+    /// Ids of the accounts.
+    pub(super) account: String,
+    /// The provider's ids of the requests.
+    pub(super) request_ids: String,
+    /// Why not, as a code.
+    pub(super) reason: String,
+    /// Why not, in words.
+    pub(super) detail: String,
     /// Whether a person's word alone says that the account is gone; `detail` is who they are, and what they did.
-    pub is_by_hand: bool,
-    pub attempts: u32,
-    pub runs: u32,
+    pub(super) is_by_hand: bool,
+    /// How often the call that needed most was made in the last run.
+    pub(super) attempts: u32,
+    /// Number of runs in which the provider was tried.
+    pub(super) runs: u32,
 }
 
 impl Case {
     /// Returns what is recorded of a departure.
-    pub fn of(record: &Record) -> Self {
+    pub(super) fn of(record: &Record) -> Self {
         let person = record.person.person();
         let masked = |text: Option<&str>| text.map(mask_addresses).unwrap_or_default();
         let is_open = !record.state.is_settled();
@@ -72,19 +92,14 @@ impl Case {
             state: record.state.to_string(),
             reasons: names(record.reasons().into_iter()),
             is_open,
-            took: time_to_removal(record).filter(|_| record.state == State::Done).map(timestamps::span),
+            took: time_to_removal(record).filter(|_| record.state == State::Done).map(times::span),
             providers: record.providers.values().map(|result| ProviderRow::of(result, record.received_at)).collect(),
             decisions: record.history.iter().map(decision).collect(),
         }
     }
 
-    /// Returns when it was received, for the page.
-    pub fn received(&self) -> String {
-        timestamps::table(self.received)
-    }
-
     /// Returns why it is open: what stood against the removals, else the providers at which work is left.
-    pub fn left(&self) -> String {
+    pub(super) fn left(&self) -> String {
         if !self.reasons.is_empty() {
             return self.reasons.clone();
         }
@@ -108,7 +123,7 @@ impl ProviderRow {
             outcome: worst.outcome.to_string(),
             is_done,
             gone_by: is_done.then_some(result.at),
-            after: if is_done { timestamps::span(result.at - received) } else { String::new() },
+            after: if is_done { times::span(result.at - received) } else { String::new() },
             seconds: is_done.then(|| (result.at - received).whole_seconds()),
             proof: proof(worst.outcome, worst.proof),
             account: together(entry.all().map(|result| &result.account_id)),
@@ -119,10 +134,6 @@ impl ProviderRow {
             attempts: entry.attempts,
             runs: result.runs,
         }
-    }
-
-    pub fn gone_by(&self) -> String {
-        self.gone_by.map(timestamps::table).unwrap_or_default()
     }
 }
 
@@ -149,7 +160,7 @@ fn decision(action: &OperatorAction) -> String {
         reasons if reasons.is_empty() => String::new(),
         reasons => format!(" of {reasons}"),
     };
-    format!("{} UTC: {what}{overridden}{provider} by {who}{note}", timestamps::table(*at))
+    format!("{} UTC: {what}{overridden}{provider} by {who}{note}", times::table(*at))
 }
 
 fn names(vetoes: impl Iterator<Item = Veto>) -> String {
