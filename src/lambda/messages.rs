@@ -8,23 +8,20 @@ use crate::{
     queue::Body,
 };
 
-/// The scheduled tick: `{"tick": true}`.
+/// An event that is no request: its messages, or the scheduled `{"tick": true}`. A request has neither key.
 #[derive(Debug, Deserialize)]
-pub(super) struct Tick {
-    pub(super) tick: bool,
-}
-
-/// What an event source mapping of SQS hands over:
-/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event>.
-#[derive(Debug, Deserialize)]
-pub(super) struct Batch {
+pub(super) struct Event {
+    /// What an event source mapping of SQS hands over:
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event>.
     #[serde(rename = "Records")]
-    records: Vec<Message>,
+    pub(super) records: Option<Vec<Message>>,
+    pub(super) tick: Option<bool>,
 }
 
+/// A message of the queue.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Message {
+pub(super) struct Message {
     #[serde(default)]
     message_id: String,
     body: String,
@@ -37,15 +34,14 @@ pub(super) struct Failures {
     batch_item_failures: [(); 0],
 }
 
-impl Batch {
-    pub(super) async fn handle(self, app: &App, invocation: &Invocation) -> Failures {
-        join_all(self.records.into_iter().map(|message| handle(message, app, invocation))).await;
-        Failures::default()
-    }
+/// Works on messages, side by side.
+pub(super) async fn handle(messages: Vec<Message>, app: &App, invocation: &Invocation) -> Failures {
+    join_all(messages.into_iter().map(|message| handle_one(message, app, invocation))).await;
+    Failures::default()
 }
 
 /// Works on one message.
-async fn handle(message: Message, app: &App, invocation: &Invocation) {
+async fn handle_one(message: Message, app: &App, invocation: &Invocation) {
     let request_id = invocation.request_id.as_str();
     let Ok(Body { departure }) = serde_json::from_str(&message.body) else {
         tracing::error!(request_id, message_id = message.message_id, "a message is not about a departure");
