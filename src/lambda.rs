@@ -7,6 +7,7 @@ use http::{Request, Response};
 use lambda_http::{
     Adapter, Body, Context, IntoResponse, LambdaEvent, request::LambdaRequest, service_fn, tower::Service,
 };
+use lambda_runtime::Diagnostic;
 use serde_json::value::{RawValue, to_raw_value};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
@@ -60,7 +61,7 @@ pub async fn start(variable: impl Fn(&str) -> Option<String>, clock: fn() -> Off
         let app = app.clone();
         // On the heap: what an invocation keeps is large, and the runtime moves it.
         let trace = trace(event.context.xray_trace_id.as_deref());
-        Box::pin(async move { invoke(&app, event, clock).await }.instrument(trace))
+        Box::pin(async move { invoke(&app, event, clock).await.map_err(Diagnostic::from) }.instrument(trace))
     }))
     .await
 }
