@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use aws_config::{
-    BehaviorVersion, SdkConfig, environment::EnvironmentVariableCredentialsProvider, retry::RetryConfig,
+    BehaviorVersion, SdkConfig,
+    environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider},
+    meta::region::ProvideRegion,
+    retry::RetryConfig,
     timeout::TimeoutConfig,
 };
 use aws_credential_types::provider::ProvideCredentials;
@@ -28,7 +31,11 @@ pub async fn config(extra_ca: Option<&[u8]>) -> Result<SdkConfig, String> {
         .http_client(http_client(extra_ca)?)
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(2));
-    // The chain asks the environment first, too, but makes clients of all that it might ask next: a function never needs them.
+    // The chains ask the environment first, too, but make clients of all that they might ask next: a function never needs them.
+    let loader = match EnvironmentVariableRegionProvider::new().region().await {
+        Some(region) => loader.region(region),
+        None => loader,
+    };
     let environment = EnvironmentVariableCredentialsProvider::new();
     let loader = match environment.provide_credentials().await {
         Ok(_) => loader.credentials_provider(environment),
