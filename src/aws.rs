@@ -3,43 +3,19 @@
 use std::time::Duration;
 
 use aws_config::{
-    BehaviorVersion, SdkConfig, environment::EnvironmentVariableCredentialsProvider, retry::RetryConfig,
+    BehaviorVersion, SdkConfig,
+    environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider},
+    meta::region::ProvideRegion,
+    retry::RetryConfig,
     timeout::TimeoutConfig,
 };
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::{
-    Builder,
-    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
-};
-use aws_smithy_runtime_api::client::{
-    connector_metadata::ConnectorMetadata,
-    http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
-    runtime_components::RuntimeComponents,
-};
 
-use crate::tls;
-
+mod client;
 pub(crate) mod signed;
 
-/// The five roots of Amazon Trust Services, <https://www.amazontrust.com/repository/>: every AWS endpoint chains to one of
-/// them. Parsing the system's whole list would take longer than everything else at start.
-const AMAZON_ROOTS: &[u8] = include_bytes!("aws/amazon-roots.pem");
-
-/// Connects when a call needs it. The SDK's own client also makes a connector for each service when its client is made, parses
-/// the roots for it, and throws it away.
-#[derive(Debug)]
-struct OnDemand(SharedHttpClient);
-
-impl HttpClient for OnDemand {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        self.0.http_connector(settings, components)
-    }
-
-    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
-        self.0.connector_metadata()
-    }
-}
+pub use client::http_client;
 
 /// Returns what all AWS clients share. Region, credentials and endpoints come from where the SDK looks for them: the
 /// environment, or a profile. `extra_ca` is one more certificate authority, in PEM.
@@ -47,25 +23,20 @@ impl HttpClient for OnDemand {
 /// # Errors
 /// If `extra_ca` holds no usable certificate.
 pub async fn config(extra_ca: Option<&[u8]>) -> Result<SdkConfig, String> {
-    let mut roots = TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
-    if let Some(pem) = extra_ca {
-        // The SDK panics if it cannot read a certificate, and reports nothing if there is none.
-        tls::roots(extra_ca)?;
-        roots.add_pem_certificate(pem);
-    }
-    let tls = TlsContext::builder().with_trust_store(roots).build().map_err(|error| error.to_string())?;
-    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build_https();
-    let http = OnDemand(http);
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(3))
         .operation_timeout(Duration::from_secs(7))
         .build();
     let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http)
+        .http_client(http_client(extra_ca)?)
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(2));
-    // The chain asks the environment first, too, but makes clients of all that it might ask next: a function never needs them.
+    // The chains ask the environment first, too, but make clients of all that they might ask next: a function never needs them.
+    let loader = match EnvironmentVariableRegionProvider::new().region().await {
+        Some(region) => loader.region(region),
+        None => loader,
+    };
     let environment = EnvironmentVariableCredentialsProvider::new();
     let loader = match environment.provide_credentials().await {
         Ok(_) => loader.credentials_provider(environment),

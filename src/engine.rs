@@ -198,7 +198,9 @@ impl Engine {
                 barrier: barrier.clone(),
                 looking: run.looking.clone(),
             };
-            run.names.insert(run.tasks.spawn(job.run()).id(), connection.name().to_owned());
+            // On the heap: it is large, and a task moves its future, and again the room for it.
+            let job = Box::pin(job.run());
+            run.names.insert(run.tasks.spawn(job).id(), connection.name().to_owned());
         }
         run
     }

@@ -163,7 +163,8 @@ impl Flow {
         let has_facts = !delivery.facts.is_empty();
         let mut work = Vec::new();
         for (position, received) in received.into_iter().enumerate() {
-            work.push(self.in_time(position, received, has_facts, worker));
+            // On the heap: it is large, and is moved on its way.
+            work.push(Box::pin(self.in_time(position, received, has_facts, worker)));
         }
         let received: Vec<Received> = stream::iter(work).buffered(CONCURRENT).collect().await;
         // What is not sent by then the tick finds.

@@ -1,11 +1,14 @@
 //! The function: from its environment to the runtime's loop.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use aws_config::SdkConfig;
-use http::Request;
-use lambda_http::{Adapter, Body, Context, LambdaEvent, request::LambdaRequest, service_fn, tower::Service};
-use serde_json::{Value, value::RawValue};
+use http::{Request, Response};
+use lambda_http::{
+    Adapter, Body, Context, IntoResponse, LambdaEvent, request::LambdaRequest, service_fn, tower::Service,
+};
+use lambda_runtime::Diagnostic;
+use serde_json::value::{RawValue, to_raw_value};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
@@ -61,7 +64,7 @@ pub async fn start(variable: impl Fn(&str) -> Option<String>, clock: fn() -> Off
         let app = app.clone();
         // On the heap: what an invocation keeps is large, and the runtime moves it.
         let trace = trace(event.context.xray_trace_id.as_deref());
-        Box::pin(async move { invoke(&app, event, clock).await }.instrument(trace))
+        Box::pin(async move { invoke(&app, event, clock).await.map_err(Diagnostic::from) }.instrument(trace))
     }))
     .await
 }
@@ -77,17 +80,20 @@ async fn invoke(
     app: &Arc<App>,
     event: LambdaEvent<Box<RawValue>>,
     clock: fn() -> OffsetDateTime,
-) -> Result<Value, Error> {
+) -> Result<Box<RawValue>, Error> {
     let LambdaEvent { payload, context } = event;
     let invocation = invocation(&context, clock);
-    if let Ok(batch) = serde_json::from_str::<messages::Batch>(payload.get()) {
-        return Ok(serde_json::to_value(batch.handle(app, &invocation).await)?);
-    }
-    if let Ok(messages::Tick { tick: true }) = serde_json::from_str(payload.get()) {
-        app.tick(&invocation).await.inspect_err(|error| {
-            tracing::error!(request_id = invocation.request_id, reason = %error, "what is due could not be queued");
-        })?;
-        return Ok(Value::Null);
+    match serde_json::from_str(payload.get()) {
+        Ok(messages::Event { records: Some(messages), .. }) => {
+            return Ok(to_raw_value(&messages::handle(messages, app, &invocation).await)?);
+        }
+        Ok(messages::Event { tick: Some(true), .. }) => {
+            app.tick(&invocation).await.inspect_err(|error| {
+                tracing::error!(request_id = invocation.request_id, reason = %error, "what is due could not be queued");
+            })?;
+            return Ok(RawValue::NULL.to_owned());
+        }
+        _ => {}
     }
     let mut request: LambdaRequest = serde_json::from_str(payload.get())?;
     let beside = envelope::read(&request);
@@ -102,10 +108,19 @@ async fn invoke(
             let (mut parts, body) = request.into_parts();
             parts.extensions.insert(beside);
             let request = Request::from_parts(parts, body.to_vec());
-            Ok::<_, Error>(app.handle(&request, &invocation).await.map(Body::from))
+            Ok::<_, Error>(Text(app.handle(&request, &invocation).await))
         }
     }));
-    Ok(serde_json::to_value(http.call(LambdaEvent::new(request, context)).await?)?)
+    Ok(to_raw_value(&http.call(LambdaEvent::new(request, context)).await?)?)
+}
+
+/// A response of text. Of another the library would find out its character set, by tables that are a fortieth of the function.
+struct Text(Response<String>);
+
+impl IntoResponse for Text {
+    fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+        Box::pin(future::ready(self.0.map(Body::from)))
+    }
 }
 
 /// Reads the configuration, makes the clients, reads the secrets.

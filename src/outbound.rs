@@ -210,10 +210,10 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     fn new(http: &'a Http, method: Method, url: Result<Url, Failure>) -> Self {
-        let headers = HeaderMap::from_iter([
-            (reqwest::header::ACCEPT, HeaderValue::from_static("application/json")),
-            (reqwest::header::ACCEPT_ENCODING, HeaderValue::from_static("identity")),
-        ]);
+        // With room for the credentials and the media type.
+        let mut headers = HeaderMap::with_capacity(6);
+        headers.insert(reqwest::header::ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(reqwest::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         Self { http, method, url, headers, body: None, largest_response: LARGEST_RESPONSE, elsewhere: false }
     }
 
@@ -366,12 +366,12 @@ impl<'a> Request<'a> {
         }
         *renewals = Some(place.renewals());
         self.http.seen.most_attempts.fetch_max(attempt, Ordering::Relaxed);
-        let mut request = place.http.request(self.method.clone(), url.clone()).headers(self.headers.clone());
-        if let Some(body) = &self.body {
-            request = request.body(body.clone());
-        }
+        let mut request = reqwest::Request::new(self.method.clone(), url.clone());
+        request.headers_mut().clone_from(&self.headers);
+        *request.body_mut() = self.body.clone().map(reqwest::Body::from);
         let longest = longest.min(self.http.limits.timeout);
-        let response = timeout(left.min(longest), with_early(url, receive(request, self.largest_response))).await;
+        let response =
+            timeout(left.min(longest), with_early(url, receive(&place.http, request, self.largest_response))).await;
         let response = response.unwrap_or_else(|_| Err(Failure::new(FailureKind::Unavailable, "timeout")));
         if response.is_ok() {
             self.http.client.answered();
@@ -389,8 +389,8 @@ impl<'a> Request<'a> {
 }
 
 /// Sends the request and reads its response, up to `largest` bytes.
-async fn receive(request: reqwest::RequestBuilder, largest: usize) -> Result<Response, Failure> {
-    let mut response = request.send().await.map_err(unreachable_because)?;
+async fn receive(http: &reqwest::Client, request: reqwest::Request, largest: usize) -> Result<Response, Failure> {
+    let mut response = http.execute(request).await.map_err(unreachable_because)?;
     let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable_because)? {

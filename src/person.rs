@@ -61,7 +61,7 @@ impl Email {
 
     /// Returns whether `other` is the same address, both sides normalized.
     pub fn is(&self, other: &str) -> bool {
-        Self::parse(other).is_some_and(|other| *self == other)
+        other.trim() == self.written || Self::parse(other).is_some_and(|other| *self == other)
     }
 
     /// Returns the part behind the `@`.
@@ -85,8 +85,11 @@ impl Eq for Email {}
 
 /// Whether a text has the shape that [`Email::parse`] takes.
 fn is_plain(text: &str) -> bool {
-    let special = |c: char| "()<>[]:;@\\,\"".contains(c);
-    let plain = |c: char| !(c.is_whitespace() || c.is_control() || is_invisible(c) || special(c));
+    let special = |c: char| matches!(c, '(' | ')' | '<' | '>' | '[' | ']' | ':' | ';' | '@' | '\\' | ',' | '"');
+    let plain = |c: char| match c.is_ascii() {
+        true => c.is_ascii_graphic() && !special(c),
+        false => !(c.is_whitespace() || c.is_control() || is_invisible(c)),
+    };
     text.split_once('@').is_some_and(|(local, domain)| {
         let whole = !local.is_empty() && !domain.split('.').any(str::is_empty);
         whole && local.chars().all(plain) && domain.chars().all(plain)
@@ -95,8 +98,20 @@ fn is_plain(text: &str) -> bool {
 
 /// Returns the form in which an address is compared. A domain that IDNA refuses is normalized like the local part.
 pub(crate) fn canonical(address: &str) -> String {
+    let address = address.trim();
+    if address.is_ascii() {
+        let folded = address.to_ascii_lowercase();
+        // Nothing else is to be normalized, except what IDNA decodes and may refuse.
+        if !folded.contains("xn--") {
+            return folded;
+        }
+    }
+    normalized(address)
+}
+
+fn normalized(address: &str) -> String {
     let nfc = ComposingNormalizerBorrowed::new_nfc();
-    let folded = nfc.normalize(&nfc.normalize(address.trim()).to_lowercase()).into_owned();
+    let folded = nfc.normalize(&nfc.normalize(address).to_lowercase()).into_owned();
     match folded.rsplit_once('@').map(|(local, domain)| (local, idna::domain_to_ascii(domain))) {
         Some((local, Ok(domain))) => format!("{local}@{domain}"),
         _ => folded,
@@ -185,6 +200,9 @@ pub fn mask_addresses(text: &str) -> String {
     // With the mask itself: what is masked already stays as it is. With the backslash: other characters may be escaped, too.
     let part_of_address = |c: char| c.is_alphanumeric() || "@.!#$%&'*+-/=?^_`{|}~…\\".contains(c);
     let text = unescape_at_signs(text);
+    if !text.contains('@') {
+        return text;
+    }
     let mut masked = String::with_capacity(text.len());
     let mut rest = text.as_str();
     while let Some(start) = rest.find(part_of_address) {
@@ -315,6 +333,11 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn short_way_to_the_canonical_form_of_ascii_leads_where_the_long_one_does(text in "[ -~]{0,12}@?[!-~]{0,12}") {
+            proptest::prop_assert_eq!(canonical(&text), normalized(text.trim()));
+        }
+
         #[test]
         fn canonical_form_is_its_own_canonical_form(text in "\\PC{1,12}@\\PC{1,12}\\.[a-z]{2,3}") {
             if let Some(email) = Email::parse(&text) {

@@ -1,11 +1,15 @@
 //! The Lambda function: composition root, nothing else.
 
-use std::process::ExitCode;
+use std::{panic, process::ExitCode};
+
+use offboard::lambda;
+use time::OffsetDateTime;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let started = offboard::lambda::start(|name| std::env::var(name).ok(), time::OffsetDateTime::now_utc).await;
-    started.map_or_else(
+    // A task: when what `main` itself waits for is woken, the runtime asks the system for events each time.
+    let function = tokio::spawn(lambda::start(|name| std::env::var(name).ok(), OffsetDateTime::now_utc)).await;
+    function.unwrap_or_else(|error| panic::resume_unwind(error.into_panic())).map_or_else(
         |error| {
             eprintln!("offboard-lambda: {error}");
             ExitCode::FAILURE

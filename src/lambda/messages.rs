@@ -8,23 +8,20 @@ use crate::{
     queue::Body,
 };
 
-/// The scheduled tick: `{"tick": true}`.
+/// An event that is no request: its messages, or the scheduled `{"tick": true}`. A request has neither key.
 #[derive(Debug, Deserialize)]
-pub(super) struct Tick {
-    pub(super) tick: bool,
-}
-
-/// What an event source mapping of SQS hands over:
-/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event>.
-#[derive(Debug, Deserialize)]
-pub(super) struct Batch {
+pub(super) struct Event {
+    /// What an event source mapping of SQS hands over:
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event>.
     #[serde(rename = "Records")]
-    records: Vec<Message>,
+    pub(super) records: Option<Vec<Message>>,
+    pub(super) tick: Option<bool>,
 }
 
+/// A message of the queue.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Message {
+pub(super) struct Message {
     #[serde(default)]
     message_id: String,
     body: String,
@@ -48,15 +45,14 @@ struct Failure {
     item_identifier: String,
 }
 
-impl Batch {
-    pub(super) async fn handle(self, app: &App, invocation: &Invocation) -> Failures {
-        let handled = join_all(self.records.into_iter().map(|message| handle(message, app, invocation))).await;
-        Failures { batch_item_failures: handled.into_iter().flatten().collect() }
-    }
+/// Handles messages, side by side.
+pub(super) async fn handle(messages: Vec<Message>, app: &App, invocation: &Invocation) -> Failures {
+    let handled = join_all(messages.into_iter().map(|message| handle_one(message, app, invocation))).await;
+    Failures { batch_item_failures: handled.into_iter().flatten().collect() }
 }
 
 /// Handles one message, as its queue asks. Two workers of one batch must not take each other for themselves.
-async fn handle(message: Message, app: &App, invocation: &Invocation) -> Option<Failure> {
+async fn handle_one(message: Message, app: &App, invocation: &Invocation) -> Option<Failure> {
     let request_id = format!("{}/{}", invocation.request_id, message.message_id);
     let invocation = Invocation { request_id, ..invocation.clone() };
     if !app.is_event_queue(&message.queue) {

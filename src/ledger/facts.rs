@@ -87,7 +87,9 @@ impl Facts {
         let Some(limit) = limit else { return false };
         let is_full = |bucket: &BTreeSet<String>| bucket.len() >= room(limit);
         let is_over = |window: &[BTreeSet<String>]| counted::persons(window.iter().flatten()) > limit.count as usize;
-        self.received.iter().any(is_full) || self.received.windows(WINDOW as usize).any(is_over)
+        // So few members are not more persons, in whatever window.
+        let are_few = self.received.iter().map(BTreeSet::len).sum::<usize>() <= limit.count as usize;
+        self.received.iter().any(is_full) || (!are_few && self.received.windows(WINDOW as usize).any(is_over))
     }
 
     /// Returns whether a departure was counted when it was received.
@@ -182,14 +184,14 @@ impl Ledger {
             if ids.is_empty() {
                 break;
             }
-            let items = self.store.read(&ids).await?;
+            let mut items = self.store.read(&ids).await?;
             facts.add(&names, &items)?;
             if round == 0 {
                 facts.pause = items.get(PAUSE).map(pause).transpose()?.flatten();
                 facts.limits = ProviderLimits::read(items.get(PROVIDERS));
-                let persons = |id: &String| items.get(id).and_then(|item| item.sets.get(PERSONS)).cloned();
-                facts.received = buckets.iter().map(|id| persons(id).unwrap_or_default()).collect();
                 facts.protected = ProtectedList::read(items.get(PROTECTED))?;
+                let persons = |id| items.remove(id).and_then(|mut item| item.sets.remove(PERSONS)).unwrap_or_default();
+                facts.received = buckets.iter().map(persons).collect();
             }
         }
         Ok(facts)

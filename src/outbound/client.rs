@@ -95,7 +95,7 @@ impl Client {
     /// # Errors
     /// If `extra_ca` holds no usable certificate.
     pub fn new(extra_ca: Option<&[u8]>, proxy: bool) -> Result<Self, String> {
-        let tls = tls::config(extra_ca)?;
+        let tls = tls::config(tls::mozilla_roots(), extra_ca)?;
         let early = Early::taking();
         let keeping = builder(tls.clone(), proxy).connector_layer(early.keeping()).build().map_err(unusable)?;
         let http = builder(tls.clone(), proxy).connector_layer(early).build().map_err(unusable)?;

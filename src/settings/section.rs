@@ -173,10 +173,12 @@ impl<'a> Section<'a> {
         let mut left_out = Vec::new();
         let value = loop {
             let whole = Spanned::new(span.clone(), table.clone());
-            let note = |path: serde_ignored::Path<'_>| {
+            let mut note = |path: serde_ignored::Path<'_>| {
                 // An optional value is a step of its own to the library, and shown as a question mark.
                 unknown.insert(path.to_string().replace(".?", ""));
             };
+            // As an object: else the reader of each text and number is compiled anew for every type that is read here.
+            let note: &mut dyn FnMut(serde_ignored::Path<'_>) = &mut note;
             let error = match serde_ignored::deserialize(whole.into_deserializer(), note) {
                 Ok(value) => break Some(value),
                 Err(error) => error,

@@ -260,7 +260,9 @@ impl SourceKind {
         let unusable = |why: String| format!("the file of kind `{}` has an error: {why}", self.name);
         let table = toml::Deserializer::parse(self.spec).map_err(|error| unusable(error.to_string()))?;
         let mut unknown = Vec::new();
-        let spec = serde_ignored::deserialize(table, |path| unknown.push(path.to_string()));
+        // As an object, as where a configuration is read: what reads the values is then compiled once for both.
+        let note: &mut dyn FnMut(serde_ignored::Path<'_>) = &mut |path| unknown.push(path.to_string());
+        let spec = serde_ignored::deserialize(table, note);
         let mut spec: KindSpec = spec.map_err(|error| unusable(error.to_string()))?;
         if !unknown.is_empty() {
             return Err(unusable(format!("unknown key {}", unknown.join(", "))));

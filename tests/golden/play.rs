@@ -51,7 +51,7 @@ impl World {
             .region(Region::from_static("eu-central-1"))
             .credentials_provider(Credentials::new("id", "key", None, None, "golden"))
             .endpoint_url(format!("http://{}", store.address))
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .http_client(offboard::aws::http_client(None).unwrap())
             .build();
         let secrets = Secrets::new(aws_sdk_secretsmanager::Client::from_conf(config), names);
         Self { client: Client::new(None, false).unwrap(), secrets: Arc::new(secrets), _store: store }

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use aws_smithy_http_client::Builder;
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use offboard::{
     config::Config,
@@ -303,7 +302,7 @@ fn build(policy: &str, endpoints: &Endpoints, ledger: &Ledger) -> (Config, Flow)
         .behavior_version(aws_sdk_secretsmanager::config::BehaviorVersion::latest())
         .region(aws_sdk_secretsmanager::config::Region::new("eu-west-1"))
         .credentials_provider(aws_sdk_secretsmanager::config::Credentials::new("test", "test", None, None, "test"))
-        .http_client(Builder::new().build_http())
+        .http_client(offboard::aws::http_client(None).unwrap())
         .endpoint_url(&endpoints.vault)
         .build();
     let secrets = Secrets::new(aws_sdk_secretsmanager::Client::from_conf(aws), config.secret_names());
@@ -312,7 +311,7 @@ fn build(policy: &str, endpoints: &Endpoints, ledger: &Ledger) -> (Config, Flow)
         .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
         .region(aws_sdk_sqs::config::Region::new("eu-west-1"))
         .credentials_provider(aws_sdk_sqs::config::Credentials::new("test", "test", None, None, "test"))
-        .http_client(Builder::new().build_http())
+        .http_client(offboard::aws::http_client(None).unwrap())
         .endpoint_url(&endpoints.sqs)
         .build();
     let url = format!("{}/123456789012/offboard", endpoints.sqs);
