@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 
 use super::{
     LedgerError,
-    store::{Change, Changed, Cursor, Due, Item, MAX_CHANGES, Merge, Store},
+    store::{Change, Changed, Cursor, Due, Index, Item, MAX_CHANGES, Merge, Store},
 };
 
 /// Items in memory.
@@ -68,9 +69,15 @@ impl Store for Memory {
         Ok(due)
     }
 
-    async fn by_month(&self, month: &str, _: Option<Cursor>) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
+    async fn by_month(
+        &self,
+        month: &str,
+        received: RangeInclusive<i64>,
+        _: Option<Cursor>,
+    ) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
         let items = self.items();
-        let of_month = |item: &&Item| item.index.as_ref().is_some_and(|index| index.month == month);
+        let is_meant = |index: &Index| index.month == month && received.contains(&index.received_at);
+        let of_month = |item: &&Item| item.index.as_ref().is_some_and(is_meant);
         let mut found: Vec<_> = items.values().filter(of_month).cloned().collect();
         found.sort_by_key(|item| std::cmp::Reverse(item.index.as_ref().map(|index| index.received_at)));
         Ok((found, None))
