@@ -33,6 +33,7 @@ struct Shop {
     loses_answers: bool,
     at_look_up: Option<Happening>,
     at_removal: Option<Happening>,
+    calls: usize,
     /// Calls that remove somebody.
     removals: usize,
 }
@@ -107,6 +108,11 @@ impl Vendors {
         self.shop().at_removal = Some(Box::pin(happening));
     }
 
+    /// Returns the number of calls since the last time.
+    pub fn calls(&self) -> usize {
+        std::mem::take(&mut self.shop().calls)
+    }
+
     /// Returns the number of calls that remove somebody since the last time.
     pub fn removals(&self) -> usize {
         std::mem::take(&mut self.shop().removals)
@@ -127,6 +133,7 @@ impl Vendors {
 
 impl Shop {
     fn happening(&mut self, is_look_up: bool) -> Option<Happening> {
+        self.calls += 1;
         self.removals += usize::from(!is_look_up);
         if is_look_up { self.at_look_up.take() } else { self.at_removal.take() }
     }

@@ -4,6 +4,7 @@ mod doubles;
 mod failures;
 mod former;
 mod freshness;
+mod growth;
 mod handed_over;
 mod holding;
 mod limits;
