@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
     sync::Arc,
 };
 
@@ -274,7 +275,21 @@ impl Ledger {
         month: &str,
         after: Option<Cursor>,
     ) -> Result<(Vec<Record>, Option<Cursor>), LedgerError> {
-        let (items, next) = self.store.by_month(month, after).await?;
+        self.received(month, 0..=i64::MAX, after).await
+    }
+
+    /// Returns those records of a month that were received in a period (in milliseconds since 1970), as [`Ledger::of_month`] does.
+    /// Others are not read.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used.
+    pub async fn received(
+        &self,
+        month: &str,
+        period: RangeInclusive<i64>,
+        after: Option<Cursor>,
+    ) -> Result<(Vec<Record>, Option<Cursor>), LedgerError> {
+        let (items, next) = self.store.by_month(month, period, after).await?;
         Ok((items.iter().map(Record::read).collect::<Result<_, _>>()?, next))
     }
 

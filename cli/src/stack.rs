@@ -14,7 +14,7 @@ use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use offboard::{
     aws::cause,
-    ledger::{Ledger, NEVER, Record, State, dynamodb::DynamoDb},
+    ledger::{Ledger, NEVER, Record, State, dynamodb::DynamoDb, millis},
     person::mask_departure_id,
     queue::Queue,
 };
@@ -134,11 +134,12 @@ impl Connected {
         wanted: impl Fn(&Record) -> bool,
     ) -> anyhow::Result<Vec<Record>> {
         let (progress, period) = (Progress::new(), since..until);
+        let milliseconds = millis(since)..=millis(until);
         let mut records = Vec::new();
         for month in timestamps::months(since.max(BEGINNING), until.min(OffsetDateTime::now_utc())) {
             let mut after = None;
             loop {
-                let (page, next) = self.ledger.of_month(&month.to_string(), after).await?;
+                let (page, next) = self.ledger.received(&month.to_string(), milliseconds.clone(), after).await?;
                 let within = |record: &Record| period.contains(&record.received_at) && wanted(record);
                 records.extend(page.into_iter().filter(within));
                 progress.show(&format!("{month}: {} departures found", records.len()));

@@ -12,15 +12,17 @@ use crate::{
     queue::{Message, QueueError},
 };
 
-/// Messages in the queue beyond which a tick adds none. What five workers do in a minute with time to spare, and below most limits
-/// of providers: more would have more providers refuse calls.
-pub const MAX_QUEUED: usize = 300;
+/// Messages in the queue up to which a tick adds some for what is overdue. What five workers do in a minute with time to spare, and
+/// below most limits of providers: more would have more providers refuse calls.
+pub const MAX_QUEUED: usize = 240;
 /// Records that are counted for a gauge; more than that is shown as that.
 pub const MAX_COUNTED: usize = 20_000;
 /// How long before a departure is due its message is sent, in seconds: less than the time to the next tick.
 pub const AHEAD: i64 = 59;
 /// How long after it is due a departure is on time, in seconds.
 const ON_TIME: i64 = 60;
+/// What is overdue is spread over the minute as if it were this many, if it is fewer.
+const SPREAD: usize = 100;
 
 /// An error of a tick. The next one, a minute later, does the same work.
 #[derive(Debug, thiserror::Error)]
@@ -66,15 +68,17 @@ impl Flow {
     }
 }
 
-/// Returns messages for what is due before the next tick: `most` less the `depth` of the queue. Of more than that, three quarters are
-/// what is due about now, since a turn at a provider that limits is lost if it comes late, and the rest what is overdue longest.
-/// What is overdue is spread over the minute, so that it does not keep what comes on time waiting.
+/// Returns messages for what is due before the next tick: of what is due about now, a quarter more than `most` less the `depth` of
+/// the queue, since departures whose turn at a provider comes late come together with others, and it refuses them; of the rest, the
+/// longest overdue first, what is left of `most`, or a quarter of it.
+/// What is overdue is spread over the minute, so that it neither keeps what comes on time waiting nor calls a provider in a burst.
 pub fn messages(due: &[&Due], most: usize, depth: usize, now: i64) -> Vec<Message> {
     let room = most.saturating_sub(depth);
     let (overdue, on_time) = due.split_at(due.partition_point(|one| one.due_at < now - ON_TIME));
-    let on_time = &on_time[..on_time.len().min((room / 4 * 3).max(room.saturating_sub(overdue.len())))];
-    let overdue = &overdue[..overdue.len().min(room - on_time.len())];
-    let spread = overdue.iter().zip(0..).map(|(due, n)| (due, n * AHEAD / i64::try_from(most).unwrap_or(i64::MAX)));
+    let on_time = &on_time[..on_time.len().min((most + most / 4).saturating_sub(depth))];
+    let overdue = &overdue[..overdue.len().min(room.saturating_sub(on_time.len()).max(room / 4))];
+    let apart = i64::try_from(overdue.len().max(SPREAD)).unwrap_or(i64::MAX);
+    let spread = overdue.iter().zip(0..).map(|(due, n)| (due, n * AHEAD / apart));
     let punctual = on_time.iter().map(|due| (due, (due.due_at - now).max(0)));
     let delay = |seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
     let message = |(due, seconds): (&&Due, i64)| Message { departure: due.id.clone(), delay: delay(seconds) };
@@ -115,8 +119,8 @@ mod tests {
         let of = |all: &[(i64, u64)]| all.iter().map(|(at, delay)| (at.to_string(), *delay)).collect::<Vec<_>>();
         assert_eq!(sent(&[900, 990, 1020], 300, 0), of(&[(900, 0), (990, 0), (1020, 20)]));
         let many = [100, 200, 300, 400, 1001, 1002, 1003, 1004];
-        assert_eq!(sent(&many, 4, 0), of(&[(100, 0), (1001, 1), (1002, 2), (1003, 3)]));
-        assert_eq!(sent(&many[..5], 8, 4), of(&[(100, 0), (200, 7), (300, 14), (1001, 1)]));
+        assert_eq!(sent(&many, 4, 0), of(&[(100, 0), (1001, 1), (1002, 2), (1003, 3), (1004, 4)]));
+        assert_eq!(sent(&many[..5], 8, 4), of(&[(100, 0), (200, 0), (300, 1), (1001, 1)]));
         assert_eq!(sent(&many, 4, 9), []);
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    ops::RangeInclusive,
     time::Duration,
 };
 
@@ -178,7 +179,12 @@ impl Store for DynamoDb {
         Ok(found)
     }
 
-    async fn by_month(&self, month: &str, after: Option<Cursor>) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
+    async fn by_month(
+        &self,
+        month: &str,
+        received: RangeInclusive<i64>,
+        after: Option<Cursor>,
+    ) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
         let start = after.map(|after| {
             let mut start = key(&after.id);
             start.insert("month".to_owned(), AttributeValue::S(month.to_owned()));
@@ -186,8 +192,12 @@ impl Store for DynamoDb {
             start
         });
         let request = self.client.query().table_name(&self.table).index_name("by_month").scan_index_forward(false);
-        let request = request.key_condition_expression("#month = :month").expression_attribute_names("#month", "month");
+        let request = request.key_condition_expression("#month = :month AND #received BETWEEN :since AND :until");
+        let request = request.expression_attribute_names("#month", "month");
+        let request = request.expression_attribute_names("#received", "received_at");
         let request = request.expression_attribute_values(":month", AttributeValue::S(month.to_owned()));
+        let request = request.expression_attribute_values(":since", number(*received.start()));
+        let request = request.expression_attribute_values(":until", number(*received.end()));
         let page = request.set_exclusive_start_key(start).send().await.map_err(unavailable)?;
         let next = page.last_evaluated_key().map(|last| {
             Ok::<_, LedgerError>(Cursor { id: text(last, "id")?, received_at: attributes::count(last, "received_at")? })

@@ -86,10 +86,13 @@ impl Facts {
     pub fn is_over(&self, limit: Option<&MaxDepartures>) -> bool {
         let Some(limit) = limit else { return false };
         let is_full = |bucket: &BTreeSet<String>| bucket.len() >= room(limit);
-        let is_over = |window: &[BTreeSet<String>]| counted::persons(window.iter().flatten()) > limit.count as usize;
-        // So few members are not more persons, in whatever window.
-        let are_few = self.received.iter().map(BTreeSet::len).sum::<usize>() <= limit.count as usize;
-        self.received.iter().any(is_full) || (!are_few && self.received.windows(WINDOW as usize).any(is_over))
+        // There are at most as many persons as members. To count them at each judgement of a large delivery is work that grows with its
+        // square, so that it is done only where it can matter.
+        let is_over = |window: &[BTreeSet<String>]| {
+            let members: usize = window.iter().map(BTreeSet::len).sum();
+            members > limit.count as usize && counted::persons(window.iter().flatten()) > limit.count as usize
+        };
+        self.received.iter().any(is_full) || self.received.windows(WINDOW as usize).any(is_over)
     }
 
     /// Returns whether a departure was counted when it was received.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 
 use super::{
     LedgerError,
-    store::{Change, Changed, Cursor, Due, Item, MAX_CHANGES, Merge, Store},
+    store::{Change, Changed, Cursor, Due, Index, Item, MAX_CHANGES, Merge, Store},
 };
 
 /// Items in memory.
@@ -68,11 +69,17 @@ impl Store for Memory {
         Ok(due)
     }
 
-    async fn by_month(&self, month: &str, after: Option<Cursor>) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
+    async fn by_month(
+        &self,
+        month: &str,
+        received: RangeInclusive<i64>,
+        after: Option<Cursor>,
+    ) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
         let place = |item: &Item| (item.index.as_ref().map(|index| index.received_at), item.id.clone());
         let after = after.map(|after| (Some(after.received_at), after.id));
         let items = self.items();
-        let of_month = |item: &&Item| item.index.as_ref().is_some_and(|index| index.month == month);
+        let is_meant = |index: &Index| index.month == month && received.contains(&index.received_at);
+        let of_month = |item: &&Item| item.index.as_ref().is_some_and(is_meant);
         let is_after = |item: &&Item| after.as_ref().is_none_or(|after| place(item) < *after);
         let mut found: Vec<_> = items.values().filter(of_month).filter(is_after).cloned().collect();
         found.sort_by_key(|item| std::cmp::Reverse(place(item)));

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    ops::RangeInclusive,
 };
 
 use async_trait::async_trait;
@@ -35,11 +36,17 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// If the store cannot be reached.
     async fn by_state(&self, state: &str, until: i64, limit: usize) -> Result<Vec<Due>, LedgerError>;
 
-    /// Returns some items of a month (`2026-01`), the newest first, and where to go on. The index may lag behind.
+    /// Returns some items of a month (`2026-01`) that were received in a period (in milliseconds since 1970), the newest first, and
+    /// where to go on. Others are not read. The index may lag behind.
     ///
     /// # Errors
     /// If the store cannot be reached.
-    async fn by_month(&self, month: &str, after: Option<Cursor>) -> Result<(Vec<Item>, Option<Cursor>), LedgerError>;
+    async fn by_month(
+        &self,
+        month: &str,
+        received: RangeInclusive<i64>,
+        after: Option<Cursor>,
+    ) -> Result<(Vec<Item>, Option<Cursor>), LedgerError>;
 
     /// Returns the ids of all items that are listed under a source, in order. The index may lag behind.
     ///

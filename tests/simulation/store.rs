@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
     sync::Arc,
 };
 
@@ -52,8 +53,13 @@ impl Store for FaultyStore {
         self.world.memory.by_state(state, until, limit).await
     }
 
-    async fn by_month(&self, month: &str, after: Option<Cursor>) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
-        self.world.memory.by_month(month, after).await
+    async fn by_month(
+        &self,
+        month: &str,
+        received: RangeInclusive<i64>,
+        after: Option<Cursor>,
+    ) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
+        self.world.memory.by_month(month, received, after).await
     }
 
     async fn by_source(&self, source: &str) -> Result<Vec<String>, LedgerError> {

@@ -30,18 +30,17 @@ fn defaults() -> Knobs {
 
 fn grid() -> Vec<Knobs> {
     let of = |concurrency, queued, sharing| Knobs { concurrency, queued, sharing };
-    let mut grid = vec![
+    let turns = |concurrency, queued| of(concurrency, queued, Sharing::Turns);
+    vec![
+        defaults(),
         of(2, 500, Sharing::None),
-        of(5, 300, Sharing::None),
+        of(5, 240, Sharing::None),
         of(2, 500, Sharing::NotBefore),
-        of(5, 300, Sharing::NotBefore),
-    ];
-    for concurrency in [2, 3, 5, 10] {
-        for queued in [300, 500, 1000] {
-            grid.push(of(concurrency, queued, Sharing::Turns));
-        }
-    }
-    grid
+        of(5, 240, Sharing::NotBefore),
+        turns(3, 240),
+        turns(5, 500),
+        turns(10, 240),
+    ]
 }
 
 #[test]

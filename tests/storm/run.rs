@@ -78,11 +78,11 @@ pub struct Ended {
 pub fn run(knobs: Knobs, count: usize) -> Ended {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     LocalSet::new().block_on(&runtime, async {
-        let vendors = vendors((0..count).map(address));
         let store = Arc::new(Metered { forgets_limits: knobs.sharing == Sharing::None, ..Metered::default() });
-        let queue = RefCell::default();
-        let storm = Rc::new(Storm { started: Instant::now(), store, queue, vendors, knobs });
-        storm.record(count).await;
+        record(&store, count).await;
+        // The storm begins with the release: what was recorded before takes no time of it.
+        let vendors = vendors((0..count).map(address));
+        let storm = Rc::new(Storm { started: Instant::now(), store, queue: RefCell::default(), vendors, knobs });
         for _ in 0..knobs.concurrency {
             tokio::task::spawn_local(work(storm.clone()));
         }
@@ -97,6 +97,21 @@ fn address(n: usize) -> String {
     format!("p{n}@example.com")
 }
 
+/// Records the departures as they are after a release of all: counted by the safeguard, let through, due.
+async fn record(store: &Shared, count: usize) {
+    let ledger = Ledger::new(store.clone());
+    for n in 0..count {
+        let event = Event { id: n.to_string(), kind: "left".into(), occurred_at: None, organization: None };
+        let person = Person { email: Email::parse(&address(n)), idp_id: Some(format!("u{n}")), ..Person::default() };
+        let departure = Departure { id: format!("{SOURCE}/{n}"), source: SOURCE.into(), event, person };
+        let prepare = |record: &mut offboard::ledger::Record| (record.counted, record.let_through) = (true, true);
+        let recorded = ledger.record(&departure, START, prepare).await.unwrap();
+        let offboard::ledger::Recorded::New(record) = recorded else { panic!("{n} is known") };
+        ledger.count(&[&record], &LIMIT).await.unwrap();
+    }
+    *store.units.lock().unwrap() = Units::default();
+}
+
 impl Storm {
     fn now(&self) -> OffsetDateTime {
         START + self.started.elapsed()
@@ -104,22 +119,6 @@ impl Storm {
 
     fn ledger(&self) -> Ledger {
         Ledger::new(self.store.clone())
-    }
-
-    /// Records the departures as they are after a release of all: counted by the safeguard, let through, due.
-    async fn record(&self, count: usize) {
-        let ledger = self.ledger();
-        for n in 0..count {
-            let event = Event { id: n.to_string(), kind: "left".into(), occurred_at: None, organization: None };
-            let person =
-                Person { email: Email::parse(&address(n)), idp_id: Some(format!("u{n}")), ..Person::default() };
-            let departure = Departure { id: format!("{SOURCE}/{n}"), source: SOURCE.into(), event, person };
-            let prepare = |record: &mut offboard::ledger::Record| (record.counted, record.let_through) = (true, true);
-            let recorded = ledger.record(&departure, START, prepare).await.unwrap();
-            let offboard::ledger::Recorded::New(record) = recorded else { panic!("{n} is known") };
-            ledger.count(&[&record], &LIMIT).await.unwrap();
-        }
-        *self.store.units.lock().unwrap() = Units::default();
     }
 
     /// Sends messages for what is due, as the function's tick does. Returns whether work is left.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -83,8 +84,13 @@ impl Store for Metered {
         Ok(due)
     }
 
-    async fn by_month(&self, month: &str, after: Option<Cursor>) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
-        self.memory.by_month(month, after).await
+    async fn by_month(
+        &self,
+        month: &str,
+        received: RangeInclusive<i64>,
+        after: Option<Cursor>,
+    ) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
+        self.memory.by_month(month, received, after).await
     }
 
     async fn by_source(&self, source: &str) -> Result<Vec<String>, LedgerError> {

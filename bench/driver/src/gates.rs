@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     measure::{Counts, Sample, count},
+    only,
     options::{Options, Stale},
     rounds, run_folder,
     table::{self, median},
@@ -140,10 +141,6 @@ fn number(output: &str, before: &str, after: &str) -> Result<f64> {
         Some(number) if number > 0.0 => Ok(number),
         _ => bail!("no `{before}` in what valgrind wrote"),
     }
-}
-
-fn only(options: &Options, names: &[&str]) -> Options {
-    Options { only: names.iter().map(|name| (*name).to_owned()).collect(), gates: None, ..options.clone() }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! providers on loopback. In every round each is started once, in turn. `bench/run` builds all of it and calls this.
 
 mod gates;
+mod growth;
 mod measure;
 mod options;
 mod process;
@@ -58,6 +59,9 @@ fn run(options: &Options) -> Result<()> {
     if let Some(bounds) = &options.gates {
         return gates::run(options, bounds);
     }
+    if options.growth {
+        return growth::run(options);
+    }
     let samples = rounds(options)?;
     if let Some(path) = &options.output {
         write(path, &samples)?;
@@ -89,6 +93,12 @@ fn rounds(options: &Options) -> Result<Vec<Sample>> {
     // In the order in which they were named.
     samples.sort_by_key(|sample| contestants.iter().position(|contestant| contestant.name == sample.contestant));
     Ok(samples)
+}
+
+/// The same for these contestants.
+fn only(options: &Options, names: &[&str]) -> Options {
+    let only = names.iter().map(|name| (*name).to_owned()).collect();
+    Options { only, gates: None, growth: false, ..options.clone() }
 }
 
 /// Configuration and logs of this run alone: another may be under way.

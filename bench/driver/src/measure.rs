@@ -165,7 +165,7 @@ impl Bench<'_> {
     }
 
     /// Who leaves in one delivery.
-    fn people(&self, round: usize, delivery: usize) -> Vec<String> {
+    pub(crate) fn people(&self, round: usize, delivery: usize) -> Vec<String> {
         (0..self.options.batch).map(|number| format!("leaver-{round}-{delivery}-{number}@example.com")).collect()
     }
 
@@ -192,7 +192,7 @@ impl Bench<'_> {
     }
 }
 
-fn lambda_variables(address: String) -> Vec<(&'static str, String)> {
+pub(crate) fn lambda_variables(address: String) -> Vec<(&'static str, String)> {
     let fixed = [
         ("AWS_LAMBDA_FUNCTION_NAME", "offboard"),
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
@@ -209,7 +209,7 @@ fn lambda_variables(address: String) -> Vec<(&'static str, String)> {
 }
 
 /// An HTTP API's envelope around one signed delivery.
-fn event(people: &[String], round: usize, delivery: usize) -> String {
+pub(crate) fn event(people: &[String], round: usize, delivery: usize) -> String {
     let now = OffsetDateTime::now_utc();
     let at = now.format(&Rfc3339).unwrap_or_default();
     let departure = |(number, email): (usize, &String)| json!({"id": format!("{round}-{delivery}-{number}"), "event": "employee.terminated", "email": email, "at": at});

@@ -64,6 +64,9 @@ pub(crate) struct Options {
     /// Compares what is counted with the bounds in this file, and does nothing else
     #[arg(long, value_name = "FILE")]
     pub(crate) gates: Option<PathBuf>,
+    /// Measures how time, calls and reads grow with providers, departures and records, and does nothing else
+    #[arg(long)]
+    pub(crate) growth: bool,
     /// The file for the samples, a JSON object on each line
     #[arg(long)]
     pub(crate) output: Option<PathBuf>,

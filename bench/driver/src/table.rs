@@ -114,7 +114,7 @@ pub(crate) fn table(options: &Options, samples: &[Sample]) -> String {
     aligned(&rows)
 }
 
-fn aligned(rows: &[Vec<String>]) -> String {
+pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<_> = (0..rows[0].len()).map(width).collect();
     let line = |row: &Vec<String>| {

@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use offboard_sandbox::aws::{dynamodb::DynamoDb, secrets_manager::SecretsManager, sqs::Sqs};
+use offboard_sandbox::{
+    aws::{dynamodb::DynamoDb, secrets_manager::SecretsManager, sqs::Sqs, sts::Sts},
+    mock::Service,
+};
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -32,6 +35,8 @@ pub(crate) struct World {
     secrets: Server,
     dynamodb: (Server, Arc<Locked<DynamoDb>>),
     sqs: (Server, Arc<Locked<Sqs>>),
+    /// Says to an operator's command who runs it.
+    sts: Server,
     scheme: &'static str,
     has_ledger: bool,
     files: Files,
@@ -45,19 +50,9 @@ struct Files {
 }
 
 /// A service of the sandbox behind a lock.
-struct Locked<S>(Mutex<S>);
+pub(crate) struct Locked<S>(pub(crate) Mutex<S>);
 
-impl Handler for Locked<SecretsManager> {
-    fn answer(&self, request: Request) -> Response {
-        answer(&mut *lock(&self.0), request)
-    }
-}
-impl Handler for Locked<DynamoDb> {
-    fn answer(&self, request: Request) -> Response {
-        answer(&mut *lock(&self.0), request)
-    }
-}
-impl Handler for Locked<Sqs> {
+impl<S: Service> Handler for Locked<S> {
     fn answer(&self, request: Request) -> Response {
         answer(&mut *lock(&self.0), request)
     }
@@ -92,6 +87,7 @@ impl World {
             secrets: Server::start(secrets, aws(options.secrets_delay))?,
             dynamodb: (Server::start(dynamodb.clone(), aws(options.ledger_delay))?, dynamodb),
             sqs: (Server::start(sqs.clone(), aws(options.ledger_delay))?, sqs),
+            sts: Server::start(Arc::new(Locked(Mutex::new(Sts { user: "bench" }))), aws(0))?,
             providers,
             scheme: if options.tls { "https" } else { "http" },
             has_ledger: options.ledger,
@@ -136,6 +132,7 @@ impl World {
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", url(&self.secrets)),
             ("AWS_ENDPOINT_URL_DYNAMODB", url(&self.dynamodb.0)),
             ("AWS_ENDPOINT_URL_SQS", url(&self.sqs.0)),
+            ("AWS_ENDPOINT_URL_STS", url(&self.sts)),
             ("OFFBOARD_CONFIG", self.files.toml.display().to_string()),
             ("BENCH_CONFIG", self.files.json.display().to_string()),
         ];
@@ -151,6 +148,11 @@ impl World {
                 .extend(["NODE_EXTRA_CA_CERTS", "BENCH_AUTHORITY"].map(|name| (name, authority.display().to_string())));
         }
         variables
+    }
+
+    /// The ledger's table.
+    pub(crate) fn table(&self) -> &Locked<DynamoDb> {
+        &self.dynamodb.1
     }
 
     fn url(&self, server: &Server) -> String {

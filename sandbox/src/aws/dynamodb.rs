@@ -4,32 +4,46 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{refusal, signed_for};
 use crate::mock::{Answer, Call, Service, Unknown};
 
+mod copies;
 mod expression;
+mod index;
+mod item;
 
-pub use expression::Item;
-use expression::{Action, Condition, Parser, Placeholders, number};
+use expression::{Action, Condition, Parser, Placeholders};
+use index::{Asked, Index, Page};
+use item::size;
+pub use item::{Attribute, Item};
 
 const MEDIA_TYPE: &str = "application/x-amz-json-1.0";
 /// Keys of one `BatchGetItem`, and parts of one transaction.
 const MAX_BATCH: usize = 100;
 /// Bytes of an item.
 const MAX_ITEM: usize = 400 * 1024;
-/// Bytes of one answer to a query.
-const MAX_PAGE: usize = 1024 * 1024;
-/// What the template projects into the index `by_state`, beside the keys.
-const PROJECTED: [&str; 5] = ["id", "state", "due_at", "attempts", "dry_run"];
 
 /// One table with the key `id` and the template's three indexes.
 pub struct DynamoDb {
     table: String,
     items: BTreeMap<String, Item>,
+    indexes: [Index; 3],
+    reads: Reads,
     /// Tokens of the transactions that were made: a repetition is answered and not made again.
     made: BTreeSet<String>,
+}
+
+/// What was read, as DynamoDB counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Calls that read.
+    pub calls: usize,
+    /// Keys that were looked up, and items that queries evaluated (`ScannedCount`).
+    pub items: usize,
+    /// Bytes of the items.
+    pub bytes: usize,
 }
 
 #[derive(Deserialize)]
@@ -75,7 +89,7 @@ struct Update {
     #[serde(default)]
     expression_attribute_names: BTreeMap<String, String>,
     #[serde(default)]
-    expression_attribute_values: BTreeMap<String, Value>,
+    expression_attribute_values: BTreeMap<String, Attribute>,
 }
 
 #[derive(Deserialize)]
@@ -98,7 +112,7 @@ struct Query {
     index_name: String,
     key_condition_expression: String,
     expression_attribute_names: BTreeMap<String, String>,
-    expression_attribute_values: BTreeMap<String, Value>,
+    expression_attribute_values: BTreeMap<String, Attribute>,
     exclusive_start_key: Option<Item>,
     limit: Option<usize>,
     #[serde(default = "forward")]
@@ -124,7 +138,32 @@ type Outcome = Result<Result<Answer, Refused>, Unknown>;
 impl DynamoDb {
     /// An empty table of this name.
     pub fn new(table: &str) -> Self {
-        Self { table: table.into(), items: BTreeMap::new(), made: BTreeSet::new() }
+        Self {
+            table: table.into(),
+            items: BTreeMap::new(),
+            indexes: Index::all(),
+            reads: Reads::default(),
+            made: BTreeSet::new(),
+        }
+    }
+
+    /// Stores an item in the place of one with its id. It must have an id.
+    pub fn put(&mut self, item: Item) {
+        let id = item["id"].text().unwrap_or_default().to_owned();
+        let before = self.items.get(&id);
+        self.indexes.iter_mut().for_each(|index| index.replace(before, &item));
+        self.items.insert(id, item);
+    }
+
+    /// What was read since the last call of this.
+    pub fn take_reads(&mut self) -> Reads {
+        std::mem::take(&mut self.reads)
+    }
+
+    fn note_read(&mut self, items: usize, bytes: usize) {
+        self.reads.calls += 1;
+        self.reads.items += items;
+        self.reads.bytes += bytes;
     }
 
     /// All items, by their ids.
@@ -132,16 +171,17 @@ impl DynamoDb {
         &self.items
     }
 
-    fn get(&self, call: &Call) -> Outcome {
+    fn get(&mut self, call: &Call) -> Outcome {
         let Get { table_name, key, consistent_read } = call.json(MEDIA_TYPE)?;
         consistent(consistent_read)?;
+        self.note_read(1, self.items.get(&key.id.s).map_or(0, size));
         Ok(self.is_table(&table_name).map(|()| match self.items.get(&key.id.s) {
             Some(item) => Answer::json(200, json!({ "Item": item })),
             None => Answer::json(200, json!({})),
         }))
     }
 
-    fn batch_get(&self, call: &Call) -> Outcome {
+    fn batch_get(&mut self, call: &Call) -> Outcome {
         let BatchGet { request_items } = call.json(MEDIA_TYPE)?;
         let mut responses = BTreeMap::new();
         for (table, Keys { keys, consistent_read }) in request_items {
@@ -153,7 +193,8 @@ impl DynamoDb {
             if !(1..=MAX_BATCH).contains(&keys.len()) || ids.len() < keys.len() {
                 return Ok(Err(invalid("1 to 100 keys, each once")));
             }
-            let found: Vec<_> = ids.into_iter().filter_map(|id| self.items.get(id)).collect();
+            self.note_read(ids.len(), ids.iter().filter_map(|id| self.items.get(*id)).map(size).sum());
+            let found: Vec<_> = ids.into_iter().filter_map(|id| self.items.get(id).cloned()).collect();
             responses.insert(table, found);
         }
         Ok(Ok(Answer::json(200, json!({ "Responses": responses, "UnprocessedKeys": {} }))))
@@ -169,7 +210,7 @@ impl DynamoDb {
             return Ok(Err(Refused(refusal("ConditionalCheckFailedException", text))));
         }
         Ok(self.changed(&change)?.map(|item| {
-            self.items.insert(change.id, item);
+            self.put(item);
             Answer::json(200, json!({}))
         }))
     }
@@ -203,49 +244,34 @@ impl DynamoDb {
                 json!({ "__type": "TransactionCanceledException", "Message": text, "CancellationReasons": reasons });
             return Ok(Err(Refused(Answer::json(400, body))));
         }
-        self.items.extend(written);
+        written.into_values().for_each(|item| self.put(item));
         self.made.insert(client_request_token);
         Ok(Ok(Answer::json(200, json!({}))))
     }
 
-    fn query(&self, call: &Call) -> Outcome {
+    fn query(&mut self, call: &Call) -> Outcome {
         let query: Query = call.json(MEDIA_TYPE)?;
         if let Err(refused) = self.is_table(&query.table_name) {
             return Ok(Err(refused));
         }
-        let (hash, range) = match query.index_name.as_str() {
-            "by_state" => ("state", "due_at"),
-            "by_month" => ("month", "received_at"),
-            "by_source" => ("source", "id"),
-            _ => return Ok(Err(invalid("The table does not have the specified index"))),
+        let Some(index) = self.indexes.iter().find(|index| index.name == query.index_name) else {
+            return Ok(Err(invalid("The table does not have the specified index")));
         };
         let placeholders =
             Placeholders { names: query.expression_attribute_names, values: query.expression_attribute_values };
-        let names: Vec<_> = placeholders.names.values().map(String::as_str).collect();
-        if !names.contains(&hash) || names.iter().any(|name| ![hash, range].contains(name)) {
+        if !index.takes(placeholders.names.values().map(String::as_str)) {
             return Ok(Err(invalid("Query condition missed key schema element")));
         }
         let mut parser = Parser::new(&placeholders);
         let condition = parser.condition(&query.key_condition_expression)?;
         parser.end()?;
-        let place = |item: &Item| {
-            let at = if range == "id" { 0 } else { number(item.get(range)?)? };
-            Some((at, item.get("id")?["S"].as_str()?.to_owned()))
-        };
-        let indexed = self.items.values().filter(|item| item.contains_key(hash) && condition.holds(item));
-        let mut rows: Vec<_> = indexed.filter_map(|item| Some((place(item)?, item))).collect();
-        rows.sort_by(|(one, _), (other, _)| one.cmp(other));
-        if !query.scan_index_forward {
-            rows.reverse();
-        }
-        if let Some(start) = &query.exclusive_start_key {
-            let start = place(start).ok_or_else(|| Unknown("an exclusive start key of another index".into()))?;
-            let is_after =
-                |other: &(i64, String)| if query.scan_index_forward { *other > start } else { *other < start };
-            rows.retain(|(place, _)| is_after(place));
-        }
-        let rows: Vec<_> = rows.into_iter().map(|(_, item)| item).collect();
-        Ok(Ok(page(&rows, hash, range, query.limit)))
+        let (start, limit) = (query.exclusive_start_key, query.limit);
+        let asked = Asked { condition, start, is_forward: query.scan_index_forward, limit };
+        let page = index.page(&self.items, &asked);
+        let Page { body, items, bytes } =
+            page.ok_or_else(|| Unknown("a condition on no key, or a start in another index".into()))?;
+        self.note_read(items, bytes);
+        Ok(Ok(Answer::json(200, body)))
     }
 
     fn read(&self, update: Update) -> Result<Result<Change, Refused>, Unknown> {
@@ -269,7 +295,7 @@ impl DynamoDb {
 
     /// The item as the change leaves it.
     fn changed(&self, change: &Change) -> Result<Result<Item, Refused>, Unknown> {
-        let key = Item::from([("id".to_owned(), json!({ "S": change.id }))]);
+        let key = Item::from([("id".to_owned(), Attribute::S(change.id.clone()))]);
         let mut item = self.items.get(&change.id).cloned().unwrap_or(key);
         for action in &change.actions {
             if action.name() == "id" {
@@ -277,10 +303,12 @@ impl DynamoDb {
             }
             action.apply(&mut item);
         }
-        for (name, kind) in [("state", "S"), ("due_at", "N"), ("month", "S"), ("received_at", "N"), ("source", "S")] {
-            if item.get(name).is_some_and(|value| value.get(kind).is_none()) {
-                return Ok(Err(invalid("Type mismatch for Index Key")));
-            }
+        let is_text = |name: &str| item.get(name).is_none_or(|value| value.text().is_some());
+        let is_number = |name: &str| item.get(name).is_none_or(|value| matches!(value, Attribute::N(_)));
+        if !["state", "month", "source"].into_iter().all(is_text)
+            || !["due_at", "received_at"].into_iter().all(is_number)
+        {
+            return Ok(Err(invalid("Type mismatch for Index Key")));
         }
         if size(&item) > MAX_ITEM {
             return Ok(Err(invalid("Item size to update has exceeded the maximum allowed size")));
@@ -312,32 +340,6 @@ impl Service for DynamoDb {
     }
 }
 
-/// The first rows, up to the limit or [`MAX_PAGE`], and the key after which the next page begins.
-fn page(rows: &[&Item], hash: &str, range: &str, limit: Option<usize>) -> Answer {
-    let (mut items, mut bytes) = (Vec::new(), 0);
-    for item in rows {
-        let is_shown = |name: &str| match hash {
-            "month" => true,
-            "source" => ["id", "source"].contains(&name),
-            _ => PROJECTED.contains(&name),
-        };
-        let shown: BTreeMap<_, _> = item.iter().filter(|(name, _)| is_shown(name)).collect();
-        bytes += size(shown.iter().map(|(name, value)| (*name, *value)));
-        items.push(shown);
-        if bytes > MAX_PAGE || Some(items.len()) == limit {
-            break;
-        }
-    }
-    let mut body = json!({ "Items": items, "Count": items.len(), "ScannedCount": items.len() });
-    // As in DynamoDB: a page that its limit ends has a last key, also if nothing comes after it.
-    if items.len() < rows.len() || Some(items.len()) == limit {
-        let is_key = |name: &str| ["id", hash, range].contains(&name);
-        let key = items.last().map(|last| last.iter().filter(|(name, _)| is_key(name)).collect::<BTreeMap<_, _>>());
-        body["LastEvaluatedKey"] = json!(key);
-    }
-    Answer::json(200, body)
-}
-
 fn consistent(consistent_read: bool) -> Result<(), Unknown> {
     match consistent_read {
         true => Ok(()),
@@ -347,18 +349,6 @@ fn consistent(consistent_read: bool) -> Result<(), Unknown> {
 
 fn invalid(message: &str) -> Refused {
     Refused(refusal("ValidationException", message))
-}
-
-/// The bytes of names and values, about as DynamoDB counts them.
-fn size<'a>(item: impl IntoIterator<Item = (&'a String, &'a Value)>) -> usize {
-    let texts = |value: &Value| match value {
-        Value::Array(members) => members.iter().filter_map(Value::as_str).map(str::len).sum(),
-        Value::String(text) => text.len(),
-        _ => 1,
-    };
-    let value =
-        |value: &Value| value.as_object().into_iter().flat_map(|object| object.values()).map(texts).sum::<usize>();
-    item.into_iter().map(|(name, one)| name.len() + value(one)).sum()
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ struct Shop {
     loses_answers: bool,
     at_look_up: Option<Happening>,
     at_removal: Option<Happening>,
+    calls: usize,
     /// Calls that remove somebody.
     removals: usize,
 }
@@ -108,6 +109,11 @@ impl Vendors {
         self.shop().at_removal = Some(Box::pin(happening));
     }
 
+    /// Returns the number of calls since the last time.
+    pub fn calls(&self) -> usize {
+        std::mem::take(&mut self.shop().calls)
+    }
+
     /// Returns the number of calls that remove somebody since the last time.
     pub fn removals(&self) -> usize {
         std::mem::take(&mut self.shop().removals)
@@ -128,6 +134,7 @@ impl Vendors {
 
 impl Shop {
     fn happening(&mut self, is_look_up: bool) -> Option<Happening> {
+        self.calls += 1;
         self.removals += usize::from(!is_look_up);
         if is_look_up { self.at_look_up.take() } else { self.at_removal.take() }
     }

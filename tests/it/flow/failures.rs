@@ -300,7 +300,7 @@ async fn tick_sends_what_is_due_oldest_first_and_leaves_room_in_the_queue() {
         world.go(MINUTE);
     }
     assert_eq!(world.tick().await, ["idp/0", "idp/1", "idp/2"]);
-    world.sqs.set_depth(298);
+    world.sqs.set_depth(238);
     assert_eq!(world.tick().await, ["idp/0", "idp/1"]);
     world.sqs.set_depth(2000);
     assert_eq!(world.tick().await, [""; 0]);

@@ -185,13 +185,13 @@ async fn departures_take_turns_at_a_provider_that_limited_and_whose_limit_is_kno
         world.leave("idp", &n.to_string(), by_email(person)).await;
     }
     assert_eq!(world.vendors.left().len(), people.len(), "all are removed at the other product");
-    // 1,200 calls in 5 minutes, three for each, and five in a hundred left to others.
+    // 1,200 calls in 5 minutes, three for each, and three in a hundred left to others.
     let mut turns = Vec::new();
     for n in 0..people.len() {
         turns.push(world.record(&format!("idp/{n}")).await.not_before("access").unwrap());
     }
     let first = millis(world.clock.now() + MINUTE);
-    let expected: Vec<_> = (0..12).map(|n| first + n * 789).collect();
+    let expected: Vec<_> = (0..12).map(|n| first + n * 773).collect();
     assert_eq!(turns, expected);
     world.go(MINUTE);
     assert_eq!(world.advance("idp/0").await.state, State::Done);

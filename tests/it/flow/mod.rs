@@ -5,6 +5,7 @@ mod exporting;
 mod failures;
 mod former;
 mod freshness;
+mod growth;
 mod handed_over;
 mod holding;
 mod limits;

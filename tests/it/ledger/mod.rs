@@ -14,7 +14,7 @@ use offboard::{
 use time::{OffsetDateTime, macros::datetime};
 
 mod protection;
-mod store;
+pub mod store;
 
 use store::{MAX_ITEM, read, stores};
 

@@ -35,7 +35,7 @@ pub(super) async fn stores() -> Vec<Arc<dyn Store>> {
     stores
 }
 
-fn client(endpoint: &str) -> aws_sdk_dynamodb::Client {
+pub fn client(endpoint: &str) -> aws_sdk_dynamodb::Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
         .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
@@ -232,7 +232,7 @@ async fn index_by_month_lists_every_record_once_newest_first() {
         }
         let (mut ids, mut after) = (Vec::new(), None);
         loop {
-            let (items, next) = store.by_month("2026-01", after).await.unwrap();
+            let (items, next) = store.by_month("2026-01", 0..=i64::MAX, after).await.unwrap();
             ids.extend(items.into_iter().map(|item| item.id));
             after = next;
             if after.is_none() {
@@ -240,6 +240,9 @@ async fn index_by_month_lists_every_record_once_newest_first() {
             }
         }
         assert_eq!(ids, ["i8", "i7", "i6", "i5", "i3", "i2", "i1", "i0"]);
+        let (items, next) = store.by_month("2026-01", 2..=5, None).await.unwrap();
+        assert_eq!(items.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(), ["i5", "i3", "i2"]);
+        assert_eq!(next, None);
     }
 }
 

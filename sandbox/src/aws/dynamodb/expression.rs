@@ -7,18 +7,14 @@ use std::{
     str::Chars,
 };
 
-use serde_json::{Value, json};
-
+use super::item::{Attribute, Item};
 use crate::mock::Unknown;
-
-/// An item, in DynamoDB's JSON: attribute name to `{"S": "…"}`.
-pub type Item = BTreeMap<String, Value>;
 
 /// The placeholders of a request: `#name` and `:value`.
 #[derive(Default)]
 pub(super) struct Placeholders {
     pub(super) names: BTreeMap<String, String>,
-    pub(super) values: BTreeMap<String, Value>,
+    pub(super) values: BTreeMap<String, Attribute>,
 }
 
 /// A condition on one item.
@@ -27,8 +23,9 @@ pub(super) enum Condition {
     All(Vec<Condition>),
     Any(Vec<Condition>),
     Missing(String),
-    Contains(String, Value),
-    Compare { name: String, is_size: bool, comparison: Comparison, value: Value },
+    Contains(String, String),
+    Between(String, i64, i64),
+    Compare { name: String, is_size: bool, comparison: Comparison, value: Attribute },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,7 +38,7 @@ pub(super) enum Comparison {
 /// One action of an update.
 #[derive(Debug, PartialEq)]
 pub(super) enum Action {
-    Set(String, Value),
+    Set(String, Attribute),
     Remove(String),
     Add(String, BTreeSet<String>),
     Delete(String, BTreeSet<String>),
@@ -55,18 +52,20 @@ impl Condition {
             Self::Any(parts) => parts.iter().any(|part| part.holds(item)),
             Self::Missing(name) => !item.contains_key(name),
             Self::Contains(name, member) => {
-                let member = member["S"].as_str().unwrap_or_default();
-                item.get(name).and_then(set).is_some_and(|members| members.contains(member))
+                item.get(name).and_then(Attribute::set).is_some_and(|members| members.contains(member))
+            }
+            Self::Between(name, from, to) => {
+                item.get(name).and_then(Attribute::number).is_some_and(|number| (*from..=*to).contains(&number))
             }
             Self::Compare { name, is_size, comparison, value } => {
                 let left = item.get(name).and_then(|left| match is_size {
-                    true => Some(json!({"N": set(left)?.len().to_string()})),
+                    true => Some(Attribute::N(left.set()?.len().to_string())),
                     false => Some(left.clone()),
                 });
                 left.is_some_and(|left| match comparison {
                     Comparison::Equal => left == *value,
-                    Comparison::Less => number(&left) < number(value),
-                    Comparison::LessOrEqual => number(&left) <= number(value),
+                    Comparison::Less => left.number() < value.number(),
+                    Comparison::LessOrEqual => left.number() <= value.number(),
                 })
             }
         }
@@ -83,7 +82,7 @@ impl Action {
 
     /// Changes the item.
     pub(super) fn apply(&self, item: &mut Item) {
-        let members = |item: &Item, name: &str| item.get(name).and_then(set).unwrap_or_default();
+        let members = |item: &Item, name: &str| item.get(name).and_then(Attribute::set).cloned().unwrap_or_default();
         let (name, left) = match self {
             Self::Set(name, value) => return drop(item.insert(name.clone(), value.clone())),
             Self::Remove(name) => return drop(item.remove(name)),
@@ -92,20 +91,9 @@ impl Action {
         };
         match left.is_empty() {
             true => item.remove(name),
-            false => item.insert(name.clone(), json!({ "SS": left })),
+            false => item.insert(name.clone(), Attribute::Set(left)),
         };
     }
-}
-
-/// Returns the members of a set of texts.
-pub(super) fn set(value: &Value) -> Option<BTreeSet<String>> {
-    let members = value["SS"].as_array()?;
-    members.iter().map(|member| member.as_str().map(str::to_owned)).collect()
-}
-
-/// Returns a number, as far as offboard writes them: whole ones.
-pub(super) fn number(value: &Value) -> Option<i64> {
-    value["N"].as_str()?.parse().ok()
 }
 
 /// Reads the expressions of one request.
@@ -193,7 +181,7 @@ impl<'a> Parser<'a> {
         if self.take("contains") {
             let name = self.argument()?;
             self.expect(",")?;
-            let member = self.value()?;
+            let member = self.value()?.text().unwrap_or_default().to_owned();
             self.expect(")")?;
             return Ok(Condition::Contains(name, member));
         }
@@ -202,6 +190,11 @@ impl<'a> Parser<'a> {
         if is_size {
             self.expect(")")?;
         }
+        if self.take("BETWEEN") {
+            let from = self.number()?;
+            self.expect("AND")?;
+            return Ok(Condition::Between(name, from, self.number()?));
+        }
         let comparison = match self.tokens.next().as_deref() {
             Some("=") => Comparison::Equal,
             Some("<") => Comparison::Less,
@@ -209,8 +202,8 @@ impl<'a> Parser<'a> {
             other => return Err(Unknown(format!("comparison {other:?}"))),
         };
         let value = self.value()?;
-        if comparison != Comparison::Equal && number(&value).is_none() {
-            return Err(Unknown("a comparison of order with something that is not a whole number".into()));
+        if comparison != Comparison::Equal && value.number().is_none() {
+            return Err(not_a_number());
         }
         Ok(Condition::Compare { name, is_size, comparison, value })
     }
@@ -236,7 +229,11 @@ impl<'a> Parser<'a> {
         name.ok_or_else(|| Unknown(format!("{token} where a name's placeholder should be")))
     }
 
-    fn value(&mut self) -> Result<Value, Unknown> {
+    fn number(&mut self) -> Result<i64, Unknown> {
+        self.value()?.number().ok_or_else(not_a_number)
+    }
+
+    fn value(&mut self) -> Result<Attribute, Unknown> {
         let token = self.tokens.next().unwrap_or_default();
         let value = self.placeholders.values.get(&token).cloned();
         self.used.insert(token.clone());
@@ -244,7 +241,7 @@ impl<'a> Parser<'a> {
     }
 
     fn members(&mut self) -> Result<BTreeSet<String>, Unknown> {
-        let members = set(&self.value()?).filter(|members| !members.is_empty());
+        let members = self.value()?.set().cloned().filter(|members| !members.is_empty());
         members.ok_or_else(|| Unknown("ADD or DELETE of something that is not a set of texts".into()))
     }
 
@@ -258,6 +255,10 @@ impl<'a> Parser<'a> {
             false => Err(Unknown(format!("{:?} where {token} should be", self.tokens.peek()))),
         }
     }
+}
+
+fn not_a_number() -> Unknown {
+    Unknown("a comparison of order with something that is not a whole number".into())
 }
 
 fn tokens(text: &str) -> Result<Vec<String>, Unknown> {
