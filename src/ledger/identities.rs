@@ -51,6 +51,8 @@ struct Said<'a> {
     last_word: Option<i64>,
     /// Changes that are made together with them.
     beside: &'a [Change],
+    /// Whether a person says it: see [`Ledger::import_facts`].
+    is_imported: bool,
 }
 
 /// What became of an attempt to write an id's item.
@@ -73,6 +75,30 @@ impl Ledger {
         facts: &[IdentityFact],
         now: OffsetDateTime,
     ) -> Result<(), LedgerError> {
+        self.store_all(source, facts, false, now).await
+    }
+
+    /// Stores what a person says about a source's ids, as [`Ledger::store_facts`] does. It is said now; but of an id that left and
+    /// of which no e-mail address is known, it is whom the departure meant. No departure goes on by it alone.
+    ///
+    /// # Errors
+    /// If not all facts could be stored.
+    pub async fn import_facts(
+        &self,
+        source: &str,
+        facts: &[IdentityFact],
+        now: OffsetDateTime,
+    ) -> Result<(), LedgerError> {
+        self.store_all(source, facts, true, now).await
+    }
+
+    async fn store_all(
+        &self,
+        source: &str,
+        facts: &[IdentityFact],
+        is_imported: bool,
+        now: OffsetDateTime,
+    ) -> Result<(), LedgerError> {
         let mut by_id: BTreeMap<IdentityKey, Vec<&IdentityFact>> = BTreeMap::new();
         for fact in facts {
             if let Some(id) = IdentityKey::of(source, &fact.person) {
@@ -85,7 +111,7 @@ impl Ledger {
             let last_words = self.last_words(part, &items, now).await?;
             let mut writes = Vec::new();
             for ((id, facts), last_word) in part.iter().zip(last_words) {
-                let (item, said) = (items.get(&id.item()), Said { facts, last_word, beside: &[] });
+                let (item, said) = (items.get(&id.item()), Said { facts, last_word, beside: &[], is_imported });
                 writes.push(self.store_facts_of(id, item, said, now));
             }
             stream::iter(writes).buffer_unordered(CONCURRENT_WRITES).try_collect::<Vec<_>>().await?;
@@ -110,7 +136,7 @@ impl Ledger {
         let part = [(id, vec![fact])];
         let last_word = self.last_words(&part, &items, now).await?.into_iter().max().flatten();
         let [(id, facts)] = &part;
-        let said = Said { facts, last_word, beside };
+        let said = Said { facts, last_word, beside, is_imported: false };
         self.store_facts_of(id, items.get(&id.item()), said, now).await
     }
 
@@ -147,12 +173,15 @@ impl Ledger {
         let mut stored = item.map(StoredIdentity::read).transpose()?.unwrap_or_default();
         for attempt in 0..MAX_CAS_ATTEMPTS {
             let mut identity = stored.identity.clone();
+            let before_leaving = stored.before_leaving().filter(|_| said.is_imported);
             for fact in said.facts {
-                let at = said_at(fact, said.last_word.max(stored.last_word()).max(identity.last_word()), now);
+                let last_word = || said.last_word.max(stored.last_word()).max(identity.last_word());
+                let at = before_leaving.unwrap_or_else(|| said_at(fact, last_word(), now));
                 identity.record(fact, at);
             }
             let after = StoredIdentity { identity, ..stored.clone() };
             match self.swap_identity(id, &stored, &after, said.beside, attempt > 0).await? {
+                Swapped::Yes if said.is_imported => return Ok(true),
                 Swapped::Yes => {
                     self.reopen(id, &after, now).await?;
                     return Ok(true);

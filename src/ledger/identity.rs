@@ -23,6 +23,8 @@ const MAX_STATEMENTS: usize = 40;
 const MAX_KEPT: (usize, usize) = (100, 800);
 /// E-mail addresses taken from one statement.
 pub const MAX_EMAILS: usize = 60;
+/// How long before a departure, in milliseconds, nothing belongs to it yet: as long as the longest `settle`.
+const BEFORE_LEAVING: i64 = 24 * 60 * 60 * 1000;
 pub(super) const CROWDED: &str = "crowded";
 /// The set of an identity's departures.
 pub(super) const DEPARTURES: &str = "departures";
@@ -349,6 +351,12 @@ fn held(statements: &[Statement]) -> Vec<Held> {
 }
 
 impl StoredIdentity {
+    /// Returns a time at which the id had not begun to leave; `None` if it did not leave, or an e-mail address of it is known.
+    pub(super) fn before_leaving(&self) -> Option<i64> {
+        let first = self.departures.iter().map(|departure| departure.rank).min()?;
+        self.identity.emails().is_empty().then(|| first.saturating_sub(BEFORE_LEAVING))
+    }
+
     /// Returns the last time at which anything was said, a departure included.
     pub(super) fn last_word(&self) -> Option<i64> {
         let departed = self.departures.iter().map(|departure| departure.rank).max();

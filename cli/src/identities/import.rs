@@ -65,7 +65,7 @@ impl Import {
         let facts: Vec<_> = people.by_id.values().cloned().map(fact).collect();
         let (progress, total, mut done) = (Progress::new(), facts.len(), 0);
         for part in facts.chunks(PART) {
-            let stored = ledger.store_facts(&self.source, part, OffsetDateTime::now_utc()).await;
+            let stored = ledger.import_facts(&self.source, part, OffsetDateTime::now_utc()).await;
             stored
                 .map_err(|error| anyhow!("{error}\n{done} of {total} people are imported; give the command again"))?;
             done += part.len();

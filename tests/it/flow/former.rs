@@ -1,6 +1,7 @@
 //! Rule 6: addresses that their source replaced, and addresses that are learned late.
 
 use offboard::{
+    departure::IdentityFact,
     judgement::Veto,
     ledger::State,
     operator::Decision,
@@ -234,4 +235,31 @@ async fn address_that_was_taken_back_before_the_departure_is_current() {
     world.say("idp", [known(named("u1", SMITH), -10)]).await;
     world.leave("idp", "1", id("u1")).await;
     assert_eq!(world.vendors.left(), [format!("access {JONES}"), format!("instaply {JONES}")]);
+}
+
+#[tokio::test]
+async fn address_that_a_person_imports_for_a_leaver_without_one_is_theirs_once_the_departure_is_replayed() {
+    let world = World::new().await;
+    world.vendors.have(&[SMITH]);
+    let report = world.leave("idp", "1", id("u1")).await;
+    assert_eq!(outcomes(&report)[0].0, Outcome::Unidentified);
+    world.go(HOUR);
+    let imported = IdentityFact { at: None, ..known(named("u1", SMITH), 0) };
+    world.ledger.import_facts("idp", &[imported], world.clock.now()).await.unwrap();
+    world.tick_and_follow().await;
+    assert_eq!((world.record("idp/1").await.state, world.vendors.left().len()), (State::NeedsAttention, 2));
+    world.decide("idp/1", Decision::Replay).await.unwrap();
+    assert_eq!((world.advance("idp/1").await.state, world.vendors.left()), (State::Done, vec![]));
+}
+
+#[tokio::test]
+async fn address_that_a_source_says_after_the_departure_of_somebody_without_one_needs_a_release() {
+    let world = World::new().await;
+    world.vendors.have(&[SMITH]);
+    world.leave("idp", "1", id("u1")).await;
+    world.say("idp", [known(named("u1", SMITH), 60)]).await;
+    world.go(2 * HOUR);
+    world.decide("idp/1", Decision::Replay).await.unwrap();
+    assert_eq!(recorded(&world.advance("idp/1").await)["access"], (Outcome::Ambiguous, Some("new_address")));
+    assert_eq!(world.vendors.left().len(), 2);
 }
