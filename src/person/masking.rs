@@ -1,23 +1,38 @@
 //! How an address is masked, wherever it stands in a text.
 
 /// Masks every address in `text`, also where the `@` is escaped or another sign for it: `%40`, `%2540`, `\u0040`, `&#64;`, `＠`.
+///
+/// A word ends only at what no address has: combining marks, typographic apostrophes and emoji are letters of some address, and so is
+/// what is escaped. A word in which something beside an address is hidden is the lesser evil.
 pub fn mask_addresses(text: &str) -> String {
-    // With the mask itself: what is masked already stays as it is. With the backslash: other characters may be escaped, too.
-    let part_of_address = |c: char| c.is_alphanumeric() || "@.!#$%&'*+-/=?^_`{|}~…\\".contains(c);
     let text = unescape_at_signs(text);
     if !text.contains('@') {
         return text;
     }
     let mut masked = String::with_capacity(text.len());
     let mut rest = text.as_str();
-    while let Some(start) = rest.find(part_of_address) {
+    while let Some(start) = rest.find(|c| !ends_word(c)) {
         let (before, from) = rest.split_at(start);
-        let (word, after) = from.split_at(from.find(|c| !part_of_address(c)).unwrap_or(from.len()));
+        let (word, after) = from.split_at(word_length(from));
         masked.push_str(before);
         masked.push_str(&mask(word));
         rest = after;
     }
     masked + rest
+}
+
+/// Whether no address has this character outside quotes.
+fn ends_word(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || "()<>[]:;,\"".contains(c)
+}
+
+/// Returns the length of the word with which `text` begins, in bytes. The `;` of a character that is escaped as in HTML is part of it.
+fn word_length(text: &str) -> usize {
+    let is_name =
+        |name: &str| (2..=8).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '#');
+    let is_escaped = |before: &str| before.rsplit_once('&').is_some_and(|(_, name)| is_name(name));
+    let mut ends = text.char_indices().filter(|(_, c)| ends_word(*c));
+    ends.find(|(at, c)| *c != ';' || !is_escaped(&text[..*at])).map_or(text.len(), |(at, _)| at)
 }
 
 /// Masks every address in a departure's id, `SOURCE/EVENT`. The source's name stays.
@@ -32,7 +47,7 @@ pub fn mask_departure_id(id: &str) -> String {
 fn unescape_at_signs(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(start) = rest.find(['%', '\\', '&', '＠']) {
+    while let Some(start) = rest.find(['%', '\\', '&', '＠', '﹫']) {
         let (before, from) = rest.split_at(start);
         plain.push_str(before);
         rest = match after_escaped_at(from) {
@@ -52,7 +67,7 @@ fn unescape_at_signs(text: &str) -> String {
 
 /// Returns what follows an escaped `@` at the start of `text`.
 fn after_escaped_at(text: &str) -> Option<&str> {
-    let signs = ["＠", "&#64;", "&#x40;", "&#X40;", "&commat;"];
+    let signs = ["＠", "﹫", "&#64;", "&#x40;", "&#X40;", "&commat;"];
     if let Some(after) = signs.iter().find_map(|sign| text.strip_prefix(sign)) {
         return Some(after);
     }
@@ -107,7 +122,7 @@ mod tests {
 
     #[test]
     fn escaped_addresses_are_masked() {
-        for escape in ["%40", "%2540", "%252540", "\\u0040", "\\\\u0040", "&#64;", "&#x40;", "&commat;", "＠"] {
+        for escape in ["%40", "%2540", "%252540", "\\u0040", "\\\\u0040", "&#64;", "&#x40;", "&commat;", "＠", "﹫"] {
             for text in ["q=ann{}example.com&x", "\\nann{}example.com", "an\\u002bn{}example.com", "5%ann{}example.com"]
             {
                 let masked = mask_addresses(&text.replace("{}", escape));
@@ -115,5 +130,44 @@ mod tests {
             }
         }
         assert_eq!(mask_addresses("100%, C:\\users, %41, \\u0041"), "100%, C:\\users, %41, \\u0041");
+    }
+
+    #[test]
+    fn address_is_masked_whatever_characters_it_has() {
+        for local in [
+            "jose\u{301}",
+            "o\u{2019}neil",
+            "a\u{300}\u{323}nn",
+            "a\u{1f469}\u{200d}\u{1f4bb}b",
+            "a\u{e33}b",
+            "a\u{ad}b",
+            "a“b”",
+            "o&#39;neil",
+            "jos&eacute;",
+            "jos\\u00e9",
+            "jos%C3%A9",
+        ] {
+            let first = local.chars().next().unwrap();
+            for (around, expected) in [
+                ("{}", "{}"),
+                ("user <{}>, gone", "user <{}>, gone"),
+                ("{\"email\":\"{}\",\"name\":\"x\"}", "{\"email\":\"{}\",\"name\":\"x\"}"),
+                ("ids: [{}]; (x)", "ids: [{}]; (x)"),
+            ] {
+                let masked = mask_addresses(&around.replace("{}", &format!("{local}@example.com")));
+                assert_eq!(masked, expected.replace("{}", &format!("{first}…@example.com")));
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn address_in_a_text_is_masked_as_it_is_alone(text in "\\PC{1,12}@\\PC{1,12}\\.[a-z]{2,3}", before in "[a-z]{3}[ :;,<(\"\\[]") {
+            if let Some(email) = Email::parse(&text) {
+                let masked = mask_addresses(&format!("{before}{}", email.expose()));
+                let first = email.expose().chars().next().unwrap_or_default();
+                proptest::prop_assert!(masked.starts_with(&format!("{before}{first}…@")), "{}", masked);
+            }
+        }
     }
 }
