@@ -102,9 +102,15 @@ impl ProviderResult {
         }
         // The only account of that run has no scope.
         let alone = Some(&earlier.worst).filter(|one| one.is_removal() && earlier.accounts.is_empty());
-        if let Some(removed) = alone.filter(|_| !self.accounts.is_empty())
-            && self.accounts.iter().all(|now| now.account_id != removed.account_id)
-        {
+        let is_known = |removed: &AccountResult| match self.accounts.is_empty() {
+            // A run that found out nothing, as while the provider asks to wait.
+            true => {
+                let is_same = self.worst.account_id.is_some() && self.worst.account_id == removed.account_id;
+                is_same || self.worst.outcome.status() == Status::Done
+            }
+            false => self.accounts.iter().any(|now| now.account_id == removed.account_id),
+        };
+        if let Some(removed) = alone.filter(|removed| !is_known(removed)) {
             self.accounts.push(AccountResult { scope: Some("removed earlier".to_owned()), ..removed.clone() });
         }
         if let Some(removal) = self.accounts.iter().max_by_key(|account| account.outcome)

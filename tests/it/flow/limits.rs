@@ -8,10 +8,10 @@ use offboard::{
         store::{Change, Item, Store},
     },
     operator::Decision,
-    outcome::{Outcome, Status},
+    outcome::{Outcome, Proof, Status},
 };
 
-use crate::flow::world::{DAY, HOUR, MINUTE, World, by_email, outcomes, recorded};
+use crate::flow::world::{DAY, HOUR, MINUTE, World, by_email, known, named, outcomes, recorded};
 
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
@@ -205,4 +205,27 @@ async fn departures_take_turns_at_a_provider_that_limited_and_whose_limit_is_kno
     world.store.calls();
     assert_eq!(world.leave("idp", "x", by_email("p0@example.com")).await.status, Status::Done);
     assert!(world.store.calls() <= 7);
+}
+
+#[tokio::test]
+async fn removal_stays_recorded_while_its_provider_asks_to_wait_before_a_late_address_is_looked_up() {
+    let world = World::new().await;
+    world.vendors.have(&[ANN]);
+    assert_eq!(world.leave("idp", "1", named("u1", ANN)).await.status, Status::Done);
+    world.limit("access", HOUR).await;
+    world.say("idp", [known(named("u1", "late@example.com"), -40)]).await;
+    for _ in 0..2 {
+        let record = world.advance("idp/1").await;
+        assert_eq!((record.state, recorded(&record)["access"]), (State::Pending, WAITS));
+        let removed: Vec<_> = record.providers["access"].found.accounts.iter().collect();
+        assert_eq!(
+            (removed.len(), removed[0].outcome, removed[0].proof),
+            (1, Outcome::Deleted, Some(Proof::SecondLook))
+        );
+        world.go(MINUTE);
+    }
+    world.go(HOUR);
+    let record = world.advance("idp/1").await;
+    let access = &record.providers["access"].found.worst;
+    assert_eq!((record.state, access.outcome, access.proof), (State::Done, Outcome::Deleted, Some(Proof::SecondLook)));
 }
