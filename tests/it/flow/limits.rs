@@ -229,3 +229,20 @@ async fn removal_stays_recorded_while_its_provider_asks_to_wait_before_a_late_ad
     let access = &record.providers["access"].found.worst;
     assert_eq!((record.state, access.outcome, access.proof), (State::Done, Outcome::Deleted, Some(Proof::SecondLook)));
 }
+
+#[tokio::test]
+async fn provider_that_was_taken_out_while_it_waited_does_not_have_others_called_without_a_pause() {
+    let mut world = World::new().await;
+    world.vendors.have(&[ANN]);
+    world.limit("instaply", HOUR).await;
+    world.vendors.fail_for(ANN, None);
+    world.leave("idp", "1", by_email(ANN)).await;
+    world.deploy("# without instaply");
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        pauses.push(world.due_in("idp/1").await);
+        world.go(HOUR);
+        world.advance("idp/1").await;
+    }
+    assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1920, 3840]);
+}
