@@ -241,7 +241,7 @@ impl<'a> Removal<'a> {
         match (verdict.next, before) {
             (Next::Remove, Some(before)) if is_same(&before, &verdict) => Ok(()),
             (Next::Remove, _) => Err("facts_changed"),
-            _ => Err("held"),
+            _ => Err(AccountResult::HELD),
         }
     }
 

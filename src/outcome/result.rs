@@ -79,6 +79,13 @@ impl ProviderResult {
         self.worst.reason.as_deref() == Some(AccountResult::ASKED_TO_WAIT)
     }
 
+    /// Returns whether it is not known what is true at the provider, but may be later. Of an account that was found and left, because
+    /// the departure is held, it is known.
+    pub(crate) fn is_silent(&self) -> bool {
+        let is_held = |account: &AccountResult| account.reason.as_deref() == Some(AccountResult::HELD);
+        self.all().any(|account| account.outcome.status() == Status::Incomplete && !is_held(account))
+    }
+
     /// Returns how long the provider asks to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         let refused = self.all().filter(|account| account.outcome.status() == Status::Incomplete);
@@ -132,6 +139,9 @@ impl ProviderResult {
 impl AccountResult {
     /// The reason where no call was made, because the provider asked for none.
     pub(crate) const ASKED_TO_WAIT: &str = "asked_to_wait";
+
+    /// The reason where an account was left, because the departure is held.
+    pub(crate) const HELD: &str = "held";
 
     /// An outcome and nothing else.
     pub fn of(outcome: Outcome) -> Self {

@@ -25,9 +25,13 @@ impl Record {
         let (now, worst) = (now.unix_timestamp(), self.worst(reached));
         let is_over = matches!(worst, Status::Done | Status::NeedsAttention);
         (self.state, self.due_at) = match verdict.next {
-            Next::Hold { due_at } => (State::Held, Some(due_at)),
+            Next::Hold { due_at } => (State::Held, Some(self.resolved_at(reached, now).unwrap_or(due_at).min(due_at))),
             Next::Wait { due_at } => (State::Pending, Some(due_at)),
-            Next::Attend => (State::NeedsAttention, Some(NEVER)),
+            // Nobody would look again whether a removal that was begun took place.
+            Next::Attend => match self.resolved_at(reached, now) {
+                Some(at) => (State::Pending, Some(at)),
+                None => (State::NeedsAttention, Some(NEVER)),
+            },
             Next::LookUp => (State::Held, Some(NEVER)),
             // A person may take days: accounts under a late address are looked up before that.
             Next::Remove if is_over && !self.late.is_empty() => (State::Pending, Some(now)),
@@ -49,6 +53,20 @@ impl Record {
         let is_left_behind = |name: &&str| !reached.contains(name) && status(name) != Status::Done;
         let left_behind = tried.filter(is_left_behind).map(|_| Status::NeedsAttention);
         reached.iter().map(|name| status(name)).chain(left_behind).max().unwrap_or(Status::Done)
+    }
+
+    /// Returns when it is looked up next whether removals that were begun took place, if a provider has not answered that.
+    fn resolved_at(&mut self, reached: &BTreeSet<&str>, now: i64) -> Option<i64> {
+        let begun = self.begun();
+        self.looked_up_at(&reached.iter().copied().filter(|name| begun.contains(*name)).collect(), now)
+    }
+
+    /// Returns when those of these providers are called again, only to look up, that did not answer; `None` if each did, or that
+    /// went on for three days.
+    fn looked_up_at(&mut self, providers: &BTreeSet<&str>, now: i64) -> Option<i64> {
+        let is_silent = |name: &&str| self.providers.get(*name).is_some_and(|result| result.found.is_silent());
+        let silent: BTreeSet<_> = providers.iter().copied().filter(is_silent).collect();
+        if silent.is_empty() { None } else { self.tried_again_at(&silent, now) }
     }
 
     fn after_removals(&mut self, worst: Status, reached: &BTreeSet<&str>, now: i64) -> (State, Option<i64>) {

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use offboard::{
     ledger::{
-        ProviderLimits, State, millis,
+        NEVER, ProviderLimits, State, millis,
         store::{Change, Item, Store},
     },
     operator::Decision,
     outcome::{Outcome, Proof, Status},
 };
 
-use crate::flow::world::{DAY, HOUR, MINUTE, World, by_email, known, named, outcomes, recorded};
+use crate::flow::world::{DAY, HOUR, MINUTE, World, active, by_email, known, named, outcomes, recorded};
 
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
@@ -245,4 +245,61 @@ async fn provider_that_was_taken_out_while_it_waited_does_not_have_others_called
         world.advance("idp/1").await;
     }
     assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1920, 3840]);
+}
+
+/// Whether an account is gone is found out, although nothing more is removed.
+#[tokio::test]
+async fn removal_that_was_begun_is_looked_up_once_its_provider_answers_although_nothing_more_is_removed() {
+    let protected = "protected = [\"ann@example.com\"]";
+    for (policy, waits, until) in
+        [(protected, true, State::Pending), ("", true, State::Held), (protected, false, State::Pending)]
+    {
+        let mut world = World::new().await;
+        world.vendors.have(&[ANN]);
+        world.vendors.lose_answers(true);
+        world.leave("idp", "1", by_email(ANN)).await;
+        world.vendors.lose_answers(false);
+        let due = if waits {
+            world.limit("access", 10 * MINUTE).await;
+            600
+        } else {
+            world.vendors.fail_for(ANN, None);
+            60
+        };
+        world.deploy(policy);
+        if policy.is_empty() {
+            world.say("idp", [active(by_email(ANN), 10)]).await;
+        }
+        let record = world.advance("idp/1").await;
+        assert_eq!((record.state, world.due_in("idp/1").await), (until, due));
+        assert!(record.begun().contains("access"));
+        world.vendors.work_again();
+        world.go(10 * MINUTE);
+        assert_eq!(world.tick_and_follow().await, ["idp/1"]);
+        let record = world.record("idp/1").await;
+        let access = &record.providers["access"].found.worst;
+        assert_eq!((access.outcome, access.proof), (Outcome::Deleted, Some(Proof::FoundAbsentAfterRemoval)));
+        let expected = if policy.is_empty() { (State::Held, 3600) } else { (State::NeedsAttention, NEVER) };
+        assert_eq!(record.state, expected.0);
+        assert!(record.due_at == Some(NEVER) || world.due_in("idp/1").await == expected.1);
+    }
+}
+
+#[tokio::test]
+async fn provider_that_is_out_of_order_for_days_has_a_protected_departure_given_to_a_person() {
+    let mut world = World::new().await;
+    world.vendors.have(&[ANN]);
+    world.vendors.lose_answers(true);
+    world.leave("idp", "1", by_email(ANN)).await;
+    world.vendors.fail_for(ANN, None);
+    world.deploy("protected = [\"ann@example.com\"]");
+    let mut runs = 0;
+    while world.record("idp/1").await.state == State::Pending {
+        world.go(Duration::from_secs(u64::try_from(world.due_in("idp/1").await).unwrap()));
+        world.advance("idp/1").await;
+        runs += 1;
+    }
+    let record = world.record("idp/1").await;
+    assert_eq!((record.state, record.due_at), (State::NeedsAttention, Some(NEVER)));
+    assert!((10..40).contains(&runs), "{runs}");
 }
