@@ -32,7 +32,7 @@ impl Record {
                 Some(at) => (State::Pending, Some(at)),
                 None => (State::NeedsAttention, Some(NEVER)),
             },
-            Next::LookUp => (State::Held, Some(NEVER)),
+            Next::LookUp => (State::Held, Some(self.looked_up_at(reached, now).unwrap_or(NEVER))),
             // A person may take days: accounts under a late address are looked up before that.
             Next::Remove if is_over && !self.late.is_empty() => (State::Pending, Some(now)),
             Next::Remove => self.after_removals(worst, reached, now),

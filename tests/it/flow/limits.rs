@@ -303,3 +303,24 @@ async fn provider_that_is_out_of_order_for_days_has_a_protected_departure_given_
     assert_eq!((record.state, record.due_at), (State::NeedsAttention, Some(NEVER)));
     assert!((10..40).contains(&runs), "{runs}");
 }
+
+#[tokio::test]
+async fn provider_that_waits_or_fails_during_a_dry_run_is_looked_up_for_the_plan_later() {
+    for (waits, due) in [(true, 3600), (false, 30)] {
+        let world = World::with("mode = \"dry_run\"").await;
+        world.vendors.have(&[ANN]);
+        if waits {
+            world.limit("access", HOUR).await;
+        } else {
+            world.vendors.fail_for(ANN, None);
+        }
+        world.leave("idp", "1", by_email(ANN)).await;
+        assert_eq!((world.record("idp/1").await.state, world.due_in("idp/1").await), (State::Held, due));
+        world.vendors.work_again();
+        world.go(HOUR);
+        assert_eq!(world.tick_and_follow().await, ["idp/1"]);
+        let record = world.record("idp/1").await;
+        assert_eq!((record.state, record.due_at), (State::Held, Some(NEVER)));
+        assert_eq!(recorded(&record)["access"], (Outcome::Planned, None));
+    }
+}
