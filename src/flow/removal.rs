@@ -240,7 +240,7 @@ impl<'a> Removal<'a> {
         let verdict = self.judge(&facts);
         match (verdict.next, before) {
             (Next::Remove, Some(before)) if is_same(&before, &verdict) => Ok(()),
-            (Next::Remove, _) => Err("facts_changed"),
+            (Next::Remove, _) => Err(AccountResult::FACTS_CHANGED),
             _ => Err(AccountResult::HELD),
         }
     }

@@ -79,6 +79,11 @@ impl ProviderResult {
         self.worst.reason.as_deref() == Some(AccountResult::ASKED_TO_WAIT)
     }
 
+    /// Returns whether accounts were left, because the facts had changed on which they were to be removed.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.worst.reason.as_deref() == Some(AccountResult::FACTS_CHANGED)
+    }
+
     /// Returns whether it is not known what is true at the provider, but may be later. Of an account that was found and left, because
     /// the departure is held, it is known.
     pub(crate) fn is_silent(&self) -> bool {
@@ -140,6 +145,8 @@ impl AccountResult {
     /// The reason where no call was made, because the provider asked for none.
     pub(crate) const ASKED_TO_WAIT: &str = "asked_to_wait";
 
+    /// The reason where accounts were found on facts that had changed when they were to be removed.
+    pub(crate) const FACTS_CHANGED: &str = "facts_changed";
     /// The reason where an account was left, because the departure is held.
     pub(crate) const HELD: &str = "held";
 

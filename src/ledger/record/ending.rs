@@ -84,7 +84,9 @@ impl Record {
     /// 1970; `None` if that went on for three days.
     fn tried_again_at(&mut self, providers: &BTreeSet<&str>, now: i64) -> Option<i64> {
         let open: Vec<_> = self.open(providers).collect();
-        let is_refused = open.is_empty() || open.iter().any(|result| !result.found.is_waiting());
+        // A run that changed facts ended says nothing of the providers.
+        let is_outdated = open.iter().any(|result| result.found.is_outdated());
+        let is_refused = !is_outdated && (open.is_empty() || open.iter().any(|result| !result.found.is_waiting()));
         self.failed_attempts = self.failed_attempts.saturating_add(u32::from(is_refused));
         let first = *self.first_attempt_at.get_or_insert(now);
         (now - first <= seconds(GIVE_UP)).then(|| self.next_attempt(providers, now))
@@ -114,7 +116,8 @@ impl Record {
         let again = now + seconds(self.pause());
         let at = |result: &StoredResult| {
             let asked = result.not_before.map_or(now, |at| at.div_euclid(1000) + i64::from(at.rem_euclid(1000) > 0));
-            if result.found.is_waiting() { asked.max(now) } else { asked.max(again) }
+            let is_put_off = result.found.is_waiting() || result.found.is_outdated();
+            asked.max(if is_put_off { now } else { again })
         };
         self.open(providers).map(at).min().unwrap_or(again)
     }
