@@ -324,3 +324,15 @@ async fn provider_that_waits_or_fails_during_a_dry_run_is_looked_up_for_the_plan
         assert_eq!(recorded(&record)["access"], (Outcome::Planned, None));
     }
 }
+
+#[tokio::test]
+async fn turns_that_fill_a_day_drop_no_limit() {
+    let world = World::new().await;
+    let now = world.clock.now();
+    let known = world.ledger.note_limit(&ProviderLimits::default(), "access", millis(now + HOUR), now).await.unwrap();
+    let interval = Duration::from_secs(1000);
+    let mut limits = known;
+    let turns: Vec<_> = (0..100).map(|_| limits.take_turn("access", interval, now)).collect();
+    assert_eq!((turns[0], turns[99]), (millis(now + HOUR), millis(now + DAY)));
+    assert_eq!(limits.not_before("access", now), Some(millis(now + HOUR)));
+}
