@@ -16,6 +16,8 @@ use crate::{
 
 /// Events that one call takes.
 pub const MAX_EVENTS: usize = 10;
+/// Bytes that one call takes, of all its events together.
+pub(crate) const MAX_SIZE: usize = 256 * 1024;
 /// The events' `source`.
 const SOURCE: &str = "offboard";
 const ACTION: &str = "AWSEvents.PutEvents";
@@ -41,6 +43,13 @@ pub struct BusError(pub String);
 impl From<NotCallable> for BusError {
     fn from(why: NotCallable) -> Self {
         Self(why.to_string())
+    }
+}
+
+impl BusError {
+    /// Returns whether what was sent was refused: a part of it, or other events, may be taken.
+    pub(crate) fn is_of_content(&self) -> bool {
+        matches!(self.0.as_str(), "ValidationException" | "http_413")
     }
 }
 

@@ -23,7 +23,6 @@ use crate::{
     judgement::Rules,
     ledger::{Lease, Ledger, LedgerError, Record, Recorded, State},
     metrics,
-    outcome::Status,
     queue::{Message, Queue},
     report::DepartureReport,
     secrets::Secrets,
@@ -365,9 +364,9 @@ impl Flow {
         self.sources.get(&record.source).is_some_and(|source| source.covers(provider))
     }
 
-    /// What needs most of all providers that a departure's source reaches.
-    fn worst(&self, record: &Record) -> Status {
-        record.worst(&self.engine.names().filter(|name| self.covers(record, name)).collect())
+    /// The providers that a departure's source reaches.
+    fn reached(&self, record: &Record) -> BTreeSet<&str> {
+        self.engine.names().filter(|name| self.covers(record, name)).collect()
     }
 }
 

@@ -20,6 +20,10 @@ use crate::{
 pub(crate) const MAX_NAMED: usize = 20;
 /// Providers of a departure that a notification names.
 const MAX_PROVIDERS: usize = 50;
+/// Further addresses of a person that a notification names; the rest is counted.
+const MAX_EMAILS: usize = 20;
+/// Bytes that an event has beside its `detail`, at most.
+const OVERHEAD: usize = 64;
 /// The longest list of providers with their sentences and references, in bytes. EventBridge takes 256 KB of ten events.
 const MAX_DETAILED: usize = 12 * 1024;
 /// The longest line of the text for people, in characters.
@@ -146,6 +150,11 @@ impl Notification {
         Self { id, about, at, detail }
     }
 
+    /// Returns its size as an event, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.detail.to_string().len() + OVERHEAD
+    }
+
     /// The notification, marked as one of many of which people get a digest: nobody reads hundreds of mails.
     pub(crate) fn summarized(mut self) -> Self {
         self.detail["summarized"] = true.into();
@@ -163,6 +172,7 @@ impl Case {
             for found in &mut providers {
                 found.shorten();
                 found.accounts.clear();
+                (found.worst.account_id, found.worst.request_id) = (None, None);
             }
         }
         Self {
@@ -170,7 +180,7 @@ impl Case {
             source: record.source.clone(),
             state: record.state,
             received_at: record.received_at,
-            person: MaskedPerson::of(record),
+            person: MaskedPerson::of(record).with_at_most(MAX_EMAILS),
             reasons: record.reasons(),
             providers,
         }
@@ -295,14 +305,12 @@ mod tests {
     use super::*;
     use crate::{
         departure::{Departure, Event},
-        event_bus::MAX_EVENTS,
+        event_bus::{MAX_EVENTS, MAX_SIZE},
         outcome::{AccountResult, Reference},
         person::Person,
     };
 
     const NOW: OffsetDateTime = datetime!(2026-01-31 18:42 UTC);
-    /// Bytes that EventBridge takes in one call.
-    const MAX_CALL: usize = 256 * 1024;
 
     fn blocked(detail: &str, providers: usize) -> Record {
         let event = Event { id: "1".into(), kind: "left".into(), occurred_at: None, organization: None };
@@ -325,9 +333,23 @@ mod tests {
             assert!(
                 one.detail["text"]["providers"].as_str().is_some_and(|line| line.starts_with("provider-0: blocked"))
             );
-            let length = one.detail.to_string().len();
-            assert!(length * MAX_EVENTS < MAX_CALL, "{length} bytes");
+            assert!(one.size() * MAX_EVENTS < MAX_SIZE, "{} bytes", one.size());
         }
+    }
+
+    #[test]
+    fn notification_with_the_longest_ids_and_codes_fits_into_one_call() {
+        let mut record = blocked("", 0);
+        let long = "\u{1f4a9}".repeat(300);
+        for n in 0..100 {
+            let result = AccountResult::of(Outcome::Blocked).reason(&long).detail(&long);
+            let result = AccountResult { account_id: Some(long.clone()), request_id: Some(long.clone()), ..result };
+            record.note_result(ProviderResult::new(format!("provider-{n}"), result), true, NOW);
+        }
+        record.person.known_emails = vec![format!("l…@{}.example", "d".repeat(200)); 300];
+        let one = Notification::of(&record, Occasion::NeedsAttention, 1, NOW);
+        assert!(one.size() < MAX_SIZE, "{} bytes", one.size());
+        assert_eq!(one.detail["departure"]["person"]["more_emails"], json!(279));
     }
 
     #[test]

@@ -117,15 +117,9 @@ impl Decision {
     }
 
     /// Changes the record accordingly. Returns the vetoes that were overridden.
-    fn apply(
-        &self,
-        record: &mut Record,
-        who: &str,
-        retention: Duration,
-        now: OffsetDateTime,
-    ) -> Result<Vec<Veto>, Refused> {
+    fn apply(&self, record: &mut Record, retention: Duration, now: OffsetDateTime) -> Result<Vec<Veto>, Refused> {
         match self {
-            Self::Confirm(confirmation) => confirm(record, confirmation, who, retention, now),
+            Self::Confirm(confirmation) => confirm(record, confirmation, retention, now),
             Self::Release(shown) => release(record, shown, now),
             Self::Dismiss if record.state.is_settled() => Err(Refused::State(record.state)),
             Self::Dismiss => {
@@ -149,7 +143,6 @@ impl Decision {
 fn confirm(
     record: &mut Record,
     confirmation: &Confirmation,
-    who: &str,
     retention: Duration,
     now: OffsetDateTime,
 ) -> Result<Vec<Veto>, Refused> {
@@ -157,7 +150,8 @@ fn confirm(
     if !matches!(record.state, State::NeedsAttention | State::Pending) {
         return Err(Refused::State(record.state));
     }
-    let recorded = record.removed_by_hand(provider, format!("confirmed by {who}: {note}"), now);
+    // Who said so is in the history: the result goes to the sender and into the log, and the name of a session may be an address.
+    let recorded = record.removed_by_hand(provider, format!("confirmed: {note}"), now);
     recorded.map_err(|outcome| Refused::NotManual(provider.clone(), outcome))?;
     if record.is_complete(&reached.iter().map(String::as_str).collect()) {
         record.state = State::Done;
@@ -250,7 +244,7 @@ impl Ledger {
             if let Some(lease) = record.lease.as_ref().filter(|_| record.is_leased(now)) {
                 return Err(Refused::Busy(lease.until + SKEW));
             }
-            let reasons = decision.apply(&mut record, who, retention, now)?;
+            let reasons = decision.apply(&mut record, retention, now)?;
             record.lease = None;
             let (who, what) = (who.to_owned(), decision.name().to_owned());
             let (provider, note) = match decision {

@@ -68,6 +68,9 @@ pub struct MaskedPerson {
     email: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     other_emails: Vec<String>,
+    /// Addresses that are not listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_emails: Option<usize>,
 }
 
 impl MaskedPerson {
@@ -83,7 +86,15 @@ impl MaskedPerson {
             external_id: masked(&person.external_id),
             email: emails.next(),
             other_emails: emails.collect(),
+            more_emails: None,
         }
+    }
+
+    /// The person with at most so many further addresses, and the number of the rest.
+    pub(crate) fn with_at_most(mut self, max: usize) -> Self {
+        self.more_emails = self.other_emails.len().checked_sub(max).filter(|more| *more > 0);
+        self.other_emails.truncate(max);
+        self
     }
 
     /// Returns the person in one line: the e-mail address and the ids.

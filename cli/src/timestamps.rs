@@ -19,10 +19,12 @@ pub fn end(text: &str) -> Result<OffsetDateTime, String> {
 fn parse(text: &str, within_day: Duration) -> Result<OffsetDateTime, String> {
     let day = format_description!("[year]-[month]-[day]");
     if let Ok(date) = Date::parse(text, day) {
-        return Ok(date.midnight().assume_utc() + within_day);
+        let at =
+            time::Duration::try_from(within_day).ok().and_then(|day| date.midnight().assume_utc().checked_add(day));
+        return at.ok_or_else(|| "too far ahead: 9999-12-30 is the last day".to_owned());
     }
     if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
-        return Ok(at.to_offset(UtcOffset::UTC));
+        return at.checked_to_offset(UtcOffset::UTC).ok_or_else(|| "too far ahead, in UTC".to_owned());
     }
     let ago = humantime::parse_duration(text).ok().and_then(|ago| time::Duration::try_from(ago).ok());
     ago.and_then(|ago| OffsetDateTime::now_utc().checked_sub(ago)).ok_or_else(|| {
@@ -54,6 +56,14 @@ mod tests {
                 assert!(read(text).is_err_and(|why| why.contains("7d")), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn time_beyond_the_calendar_is_refused_and_the_day_before_is_read() {
+        assert!(end("9999-12-31T23:00:00-02:00").is_err_and(|why| why.contains("too far ahead")));
+        assert!(end("9999-12-31").is_err_and(|why| why.contains("9999-12-30")));
+        assert_eq!(end("9999-12-30"), Ok(datetime!(9999-12-31 0:00 UTC)));
+        assert_eq!(start("9999-12-31"), Ok(datetime!(9999-12-31 0:00 UTC)));
     }
 
     #[test]

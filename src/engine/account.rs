@@ -319,7 +319,7 @@ fn not_confirmed(result: AccountResult, proof: Proof) -> AccountResult {
 }
 
 fn held() -> AccountResult {
-    AccountResult::of(Outcome::NotAttempted).reason("held")
+    AccountResult::of(Outcome::NotAttempted).reason(AccountResult::HELD)
 }
 
 fn canary_not_found(result: AccountResult) -> AccountResult {

@@ -6,7 +6,7 @@ use tokio::{time::timeout_at, try_join};
 
 use super::{CONCURRENT, Flow, Worker, tick::MAX_COUNTED};
 use crate::{
-    event_bus::{BusError, EventBus, MAX_EVENTS},
+    event_bus::{BusError, EventBus, MAX_EVENTS, MAX_SIZE},
     ledger::{LedgerError, NEVER, Record, State, Unpublished},
     metrics,
     notification::{MAX_NAMED, Notification, Occasion, Open},
@@ -68,36 +68,40 @@ impl Flow {
         if let Some(first) = waiting.first() {
             metrics::gauges(&[("OldestNotificationSeconds", (now - first.notification.at).whole_seconds())]);
         }
+        // Of many, people get a summary instead of each.
         let is_storm = waiting.len() > MAX_EACH;
-        if let Some(first) = waiting.first().filter(|_| is_storm) {
-            let id = format!("summary-{}", first.notification.id);
-            let summary = Notification::digest(id, &self.open().await?, now);
-            if bus.publish(&[summary]).await? != [true] {
-                return Err(PublishError::Refused(waiting.len()));
+        let (mut is_summarized, mut summary, mut refused) = (!is_storm, None, 0);
+        for batch in batches(&waiting, |one| one.notification.size()) {
+            let taken = publish(bus, batch, is_storm).await?;
+            if !is_summarized && taken.contains(&true) {
+                // Before the first of them leaves the outbox: it is lost as little as they are.
+                (is_summarized, summary) = (true, self.note_summary(&waiting, now).await?);
             }
+            refused += self.take_out(batch, &taken).await?;
         }
-        let mut refused = 0;
-        for batch in waiting.chunks(MAX_EVENTS) {
-            refused += self.publish_batch(bus, batch, is_storm).await?;
+        if let Some(summary) = summary {
+            let summary = [summary];
+            refused += self.take_out(&summary, &publish(bus, &summary, false).await?).await?;
         }
         if refused == 0 { Ok(()) } else { Err(PublishError::Refused(refused)) }
     }
 
-    /// Publishes some and takes them out of the outbox. Returns how many the bus refused.
-    async fn publish_batch(
+    /// Writes a summary into the outbox: one for what waits, as often as that is published. Returns it if it is new.
+    async fn note_summary(
         &self,
-        bus: &dyn EventBus,
-        batch: &[Unpublished],
-        is_storm: bool,
-    ) -> Result<usize, PublishError> {
-        let shown = |unpublished: &Unpublished| match unpublished.notification.clone() {
-            digest if digest.about == Occasion::Digest => digest,
-            one if is_storm => one.summarized(),
-            one => one,
-        };
-        let taken = bus.publish(&batch.iter().map(shown).collect::<Vec<_>>()).await?;
+        waiting: &[Unpublished],
+        now: OffsetDateTime,
+    ) -> Result<Option<Unpublished>, LedgerError> {
+        let newest = waiting.iter().map(|one| &one.notification).rfind(|one| one.about != Occasion::Digest);
+        let Some(newest) = newest else { return Ok(None) };
+        let summary = Notification::digest(format!("summary-{}", newest.id), &self.open().await?, now);
+        self.ledger.note_once(&summary, true).await
+    }
+
+    /// Takes what was published out of the outbox. Returns how many the bus refused.
+    async fn take_out(&self, batch: &[Unpublished], taken: &[bool]) -> Result<usize, LedgerError> {
         let mut cleared = Vec::new();
-        for (one, _) in batch.iter().zip(&taken).filter(|(_, taken)| **taken) {
+        for (one, _) in batch.iter().zip(taken).filter(|(_, taken)| **taken) {
             cleared.push(self.ledger.published(one));
         }
         let cleared: Vec<_> = stream::iter(cleared).buffer_unordered(CONCURRENT).collect().await;
@@ -121,5 +125,60 @@ impl Flow {
             planned,
             waiting: waiting.into_iter().filter(|record| record.occasion().is_some()).collect(),
         })
+    }
+}
+
+/// Publishes as many as one call takes. Where they are refused together, each is published alone. Returns of each whether it was
+/// taken.
+async fn publish(bus: &dyn EventBus, batch: &[Unpublished], is_storm: bool) -> Result<Vec<bool>, BusError> {
+    let shown = |unpublished: &Unpublished| match unpublished.notification.clone() {
+        digest if digest.about == Occasion::Digest => digest,
+        one if is_storm => one.summarized(),
+        one => one,
+    };
+    let shown: Vec<_> = batch.iter().map(shown).collect();
+    match bus.publish(&shown).await {
+        Err(error) if error.is_of_content() => {}
+        published => return published,
+    }
+    let mut taken = Vec::new();
+    for one in shown.chunks(1).filter(|_| shown.len() > 1) {
+        match bus.publish(one).await {
+            Ok(one) => taken.extend(one),
+            Err(error) if error.is_of_content() => taken.push(false),
+            Err(_) => break,
+        }
+    }
+    taken.resize(batch.len(), false);
+    Ok(taken)
+}
+
+/// Cuts what waits into pieces that one call takes: by number, and by size in bytes.
+fn batches<T>(mut waiting: &[T], size: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let mut batches = Vec::new();
+    while !waiting.is_empty() {
+        let mut total = 0;
+        let fits = waiting.iter().take(MAX_EVENTS).take_while(|one| {
+            total += size(one);
+            total < MAX_SIZE
+        });
+        let (batch, after) = waiting.split_at(fits.count().max(1));
+        batches.push(batch);
+        waiting = after;
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_have_ten_events_and_less_than_256_kilobytes_at_most() {
+        let of = |sizes: &[usize]| batches(sizes, |size| *size).iter().map(|batch| batch.len()).collect::<Vec<_>>();
+        assert_eq!(of(&[]), [0; 0]);
+        assert_eq!(of(&[1; 23]), [10, 10, 3]);
+        assert_eq!(of(&[60_000; 12]), [4, 4, 4]);
+        assert_eq!(of(&[1, MAX_SIZE, 1, MAX_SIZE - 2, 1]), [1, 1, 2, 1]);
     }
 }

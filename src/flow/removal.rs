@@ -240,8 +240,8 @@ impl<'a> Removal<'a> {
         let verdict = self.judge(&facts);
         match (verdict.next, before) {
             (Next::Remove, Some(before)) if is_same(&before, &verdict) => Ok(()),
-            (Next::Remove, _) => Err("facts_changed"),
-            _ => Err("held"),
+            (Next::Remove, _) => Err(AccountResult::FACTS_CHANGED),
+            _ => Err(AccountResult::HELD),
         }
     }
 
@@ -281,8 +281,8 @@ impl<'a> Removal<'a> {
     }
 
     fn end(&mut self, verdict: &Verdict) {
-        let worst = self.flow.worst(&self.record);
-        self.record.close(verdict, worst, self.flow.retention, self.worker.now());
+        let reached = self.flow.reached(&self.record);
+        self.record.close(verdict, &reached, self.flow.retention, self.worker.now());
     }
 
     /// Takes over what another wrote meanwhile, and adds what was found out here.

@@ -77,8 +77,11 @@ impl ProviderLimits {
     pub fn take_turn(&mut self, provider: &str, interval: Duration, now: OffsetDateTime) -> i64 {
         let now = millis(now);
         let limit = self.at(provider, now).unwrap_or_default();
-        let turn = now.max(limit.not_before).max(limit.next).min(now + milliseconds(MAX_RETRY_AFTER));
-        self.providers.insert(provider.to_owned(), Limit { next: turn + milliseconds(interval), ..limit });
+        let latest = now + milliseconds(MAX_RETRY_AFTER);
+        let turn = now.max(limit.not_before).max(limit.next).min(latest);
+        // Later than the latest it would count as a wrong clock's, and with it what the provider asked for.
+        let next = turn.saturating_add(milliseconds(interval)).min(latest);
+        self.providers.insert(provider.to_owned(), Limit { next, ..limit });
         turn
     }
 

@@ -58,13 +58,18 @@ impl Ledger {
         Ok(saved)
     }
 
-    /// Writes a notification that is about no single departure, once. It is published if `is_due`. Returns whether it is new.
+    /// Writes a notification that is about no single departure, once. It is published if `is_due`. Returns it if it is new.
     ///
     /// # Errors
     /// If the ledger cannot be used; then it may be written.
-    pub(crate) async fn note_once(&self, notification: &Notification, is_due: bool) -> Result<bool, LedgerError> {
+    pub(crate) async fn note_once(
+        &self,
+        notification: &Notification,
+        is_due: bool,
+    ) -> Result<Option<Unpublished>, LedgerError> {
         let change = Change::Swap { item: item(notification, 1, is_due)?, expected: 0 };
-        Ok(self.store.change(&[change]).await? == Changed::All)
+        let is_new = self.store.change(&[change]).await? == Changed::All;
+        Ok(is_new.then(|| Unpublished { notification: notification.clone(), version: 1 }))
     }
 
     /// Returns whether there is, or was for [`KEPT`] seconds, a notification of this id.

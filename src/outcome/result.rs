@@ -79,6 +79,18 @@ impl ProviderResult {
         self.worst.reason.as_deref() == Some(AccountResult::ASKED_TO_WAIT)
     }
 
+    /// Returns whether accounts were left, because the facts had changed on which they were to be removed.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.worst.reason.as_deref() == Some(AccountResult::FACTS_CHANGED)
+    }
+
+    /// Returns whether it is not known what is true at the provider, but may be later. Of an account that was found and left, because
+    /// the departure is held, it is known.
+    pub(crate) fn is_silent(&self) -> bool {
+        let is_held = |account: &AccountResult| account.reason.as_deref() == Some(AccountResult::HELD);
+        self.all().any(|account| account.outcome.status() == Status::Incomplete && !is_held(account))
+    }
+
     /// Returns how long the provider asks to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         let refused = self.all().filter(|account| account.outcome.status() == Status::Incomplete);
@@ -102,9 +114,15 @@ impl ProviderResult {
         }
         // The only account of that run has no scope.
         let alone = Some(&earlier.worst).filter(|one| one.is_removal() && earlier.accounts.is_empty());
-        if let Some(removed) = alone.filter(|_| !self.accounts.is_empty())
-            && self.accounts.iter().all(|now| now.account_id != removed.account_id)
-        {
+        let is_known = |removed: &AccountResult| match self.accounts.is_empty() {
+            // A run that found out nothing, as while the provider asks to wait.
+            true => {
+                let is_same = self.worst.account_id.is_some() && self.worst.account_id == removed.account_id;
+                is_same || self.worst.outcome.status() == Status::Done
+            }
+            false => self.accounts.iter().any(|now| now.account_id == removed.account_id),
+        };
+        if let Some(removed) = alone.filter(|removed| !is_known(removed)) {
             self.accounts.push(AccountResult { scope: Some("removed earlier".to_owned()), ..removed.clone() });
         }
         if let Some(removal) = self.accounts.iter().max_by_key(|account| account.outcome)
@@ -126,6 +144,11 @@ impl ProviderResult {
 impl AccountResult {
     /// The reason where no call was made, because the provider asked for none.
     pub(crate) const ASKED_TO_WAIT: &str = "asked_to_wait";
+
+    /// The reason where accounts were found on facts that had changed when they were to be removed.
+    pub(crate) const FACTS_CHANGED: &str = "facts_changed";
+    /// The reason where an account was left, because the departure is held.
+    pub(crate) const HELD: &str = "held";
 
     /// An outcome and nothing else.
     pub fn of(outcome: Outcome) -> Self {

@@ -22,6 +22,8 @@ pub struct EventBridge {
     pub is_down: bool,
     /// An entry that contains this text is refused.
     pub refused: Option<String>,
+    /// A call with an entry that contains this text is refused as a whole, with this code.
+    pub refused_calls: Option<(String, &'static str)>,
 }
 
 /// An event that was put on the bus.
@@ -64,7 +66,12 @@ impl EventBridge {
         }
         let size = |entry: &Entry| entry.source.len() + entry.detail_type.len() + entry.detail.len();
         if entries.iter().map(size).sum::<usize>() > MAX_SIZE {
-            return Ok(refusal("PutEventsRequestEntrySizeTooLarge", "Total size of the entries is over the limit"));
+            return Ok(refusal("ValidationException", "Total size of the entries in the request is over the limit."));
+        }
+        if let Some((text, code)) = &self.refused_calls
+            && entries.iter().any(|entry| entry.detail.contains(text))
+        {
+            return Ok(refusal(code, "refused"));
         }
         let answers: Vec<Value> = entries.into_iter().map(|entry| self.accept(entry)).collect();
         let failed = answers.iter().filter(|answer| answer.get("ErrorCode").is_some()).count();

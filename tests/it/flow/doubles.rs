@@ -266,6 +266,11 @@ impl Bus {
     pub fn refuse(&self, text: &str) {
         self.0.with(|bus| bus.refused = Some(text.to_owned()));
     }
+
+    /// From now on a call with an event that has this text is refused as a whole, with this code.
+    pub fn refuse_calls(&self, refused: Option<(&str, &'static str)>) {
+        self.0.with(|bus| bus.refused_calls = refused.map(|(text, code)| (text.to_owned(), code)));
+    }
 }
 
 /// A bucket that keeps what is written.

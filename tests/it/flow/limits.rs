@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use offboard::{
     ledger::{
-        ProviderLimits, State, millis,
+        NEVER, ProviderLimits, State, millis,
         store::{Change, Item, Store},
     },
     operator::Decision,
-    outcome::{Outcome, Status},
+    outcome::{Outcome, Proof, Status},
 };
 
-use crate::flow::world::{DAY, HOUR, MINUTE, World, by_email, outcomes, recorded};
+use crate::flow::world::{DAY, HOUR, MINUTE, World, active, by_email, known, named, outcomes, recorded};
 
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
@@ -205,4 +205,134 @@ async fn departures_take_turns_at_a_provider_that_limited_and_whose_limit_is_kno
     world.store.calls();
     assert_eq!(world.leave("idp", "x", by_email("p0@example.com")).await.status, Status::Done);
     assert!(world.store.calls() <= 7);
+}
+
+#[tokio::test]
+async fn removal_stays_recorded_while_its_provider_asks_to_wait_before_a_late_address_is_looked_up() {
+    let world = World::new().await;
+    world.vendors.have(&[ANN]);
+    assert_eq!(world.leave("idp", "1", named("u1", ANN)).await.status, Status::Done);
+    world.limit("access", HOUR).await;
+    world.say("idp", [known(named("u1", "late@example.com"), -40)]).await;
+    for _ in 0..2 {
+        let record = world.advance("idp/1").await;
+        assert_eq!((record.state, recorded(&record)["access"]), (State::Pending, WAITS));
+        let removed: Vec<_> = record.providers["access"].found.accounts.iter().collect();
+        assert_eq!(
+            (removed.len(), removed[0].outcome, removed[0].proof),
+            (1, Outcome::Deleted, Some(Proof::SecondLook))
+        );
+        world.go(MINUTE);
+    }
+    world.go(HOUR);
+    let record = world.advance("idp/1").await;
+    let access = &record.providers["access"].found.worst;
+    assert_eq!((record.state, access.outcome, access.proof), (State::Done, Outcome::Deleted, Some(Proof::SecondLook)));
+}
+
+#[tokio::test]
+async fn provider_that_was_taken_out_while_it_waited_does_not_have_others_called_without_a_pause() {
+    let mut world = World::new().await;
+    world.vendors.have(&[ANN]);
+    world.limit("instaply", HOUR).await;
+    world.vendors.fail_for(ANN, None);
+    world.leave("idp", "1", by_email(ANN)).await;
+    world.deploy("# without instaply");
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        pauses.push(world.due_in("idp/1").await);
+        world.go(HOUR);
+        world.advance("idp/1").await;
+    }
+    assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1920, 3840]);
+}
+
+/// Whether an account is gone is found out, although nothing more is removed.
+#[tokio::test]
+async fn removal_that_was_begun_is_looked_up_once_its_provider_answers_although_nothing_more_is_removed() {
+    let protected = "protected = [\"ann@example.com\"]";
+    for (policy, waits, until) in
+        [(protected, true, State::Pending), ("", true, State::Held), (protected, false, State::Pending)]
+    {
+        let mut world = World::new().await;
+        world.vendors.have(&[ANN]);
+        world.vendors.lose_answers(true);
+        world.leave("idp", "1", by_email(ANN)).await;
+        world.vendors.lose_answers(false);
+        let due = if waits {
+            world.limit("access", 10 * MINUTE).await;
+            600
+        } else {
+            world.vendors.fail_for(ANN, None);
+            60
+        };
+        world.deploy(policy);
+        if policy.is_empty() {
+            world.say("idp", [active(by_email(ANN), 10)]).await;
+        }
+        let record = world.advance("idp/1").await;
+        assert_eq!((record.state, world.due_in("idp/1").await), (until, due));
+        assert!(record.begun().contains("access"));
+        world.vendors.work_again();
+        world.go(10 * MINUTE);
+        assert_eq!(world.tick_and_follow().await, ["idp/1"]);
+        let record = world.record("idp/1").await;
+        let access = &record.providers["access"].found.worst;
+        assert_eq!((access.outcome, access.proof), (Outcome::Deleted, Some(Proof::FoundAbsentAfterRemoval)));
+        let expected = if policy.is_empty() { (State::Held, 3600) } else { (State::NeedsAttention, NEVER) };
+        assert_eq!(record.state, expected.0);
+        assert!(record.due_at == Some(NEVER) || world.due_in("idp/1").await == expected.1);
+    }
+}
+
+#[tokio::test]
+async fn provider_that_is_out_of_order_for_days_has_a_protected_departure_given_to_a_person() {
+    let mut world = World::new().await;
+    world.vendors.have(&[ANN]);
+    world.vendors.lose_answers(true);
+    world.leave("idp", "1", by_email(ANN)).await;
+    world.vendors.fail_for(ANN, None);
+    world.deploy("protected = [\"ann@example.com\"]");
+    let mut runs = 0;
+    while world.record("idp/1").await.state == State::Pending {
+        world.go(Duration::from_secs(u64::try_from(world.due_in("idp/1").await).unwrap()));
+        world.advance("idp/1").await;
+        runs += 1;
+    }
+    let record = world.record("idp/1").await;
+    assert_eq!((record.state, record.due_at), (State::NeedsAttention, Some(NEVER)));
+    assert!((10..40).contains(&runs), "{runs}");
+}
+
+#[tokio::test]
+async fn provider_that_waits_or_fails_during_a_dry_run_is_looked_up_for_the_plan_later() {
+    for (waits, due) in [(true, 3600), (false, 30)] {
+        let world = World::with("mode = \"dry_run\"").await;
+        world.vendors.have(&[ANN]);
+        if waits {
+            world.limit("access", HOUR).await;
+        } else {
+            world.vendors.fail_for(ANN, None);
+        }
+        world.leave("idp", "1", by_email(ANN)).await;
+        assert_eq!((world.record("idp/1").await.state, world.due_in("idp/1").await), (State::Held, due));
+        world.vendors.work_again();
+        world.go(HOUR);
+        assert_eq!(world.tick_and_follow().await, ["idp/1"]);
+        let record = world.record("idp/1").await;
+        assert_eq!((record.state, record.due_at), (State::Held, Some(NEVER)));
+        assert_eq!(recorded(&record)["access"], (Outcome::Planned, None));
+    }
+}
+
+#[tokio::test]
+async fn turns_that_fill_a_day_drop_no_limit() {
+    let world = World::new().await;
+    let now = world.clock.now();
+    let known = world.ledger.note_limit(&ProviderLimits::default(), "access", millis(now + HOUR), now).await.unwrap();
+    let interval = Duration::from_secs(1000);
+    let mut limits = known;
+    let turns: Vec<_> = (0..100).map(|_| limits.take_turn("access", interval, now)).collect();
+    assert_eq!((turns[0], turns[99]), (millis(now + HOUR), millis(now + DAY)));
+    assert_eq!(limits.not_before("access", now), Some(millis(now + HOUR)));
 }

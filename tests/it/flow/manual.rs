@@ -7,7 +7,7 @@ use offboard::{
     outcome::{Outcome, Proof, Status},
 };
 
-use crate::flow::world::{HOUR, World, active, at, by_email, id, known, named, outcomes, recorded, vetoes};
+use crate::flow::world::{HOUR, WHO, World, active, at, by_email, id, known, named, outcomes, recorded, vetoes};
 
 const A: &str = "a@example.com";
 const B: &str = "b@example.com";
@@ -58,10 +58,11 @@ async fn confirmed_departure_is_done_with_who_when_and_a_masked_note_also_when_i
     assert_eq!((confirmed.state, wiki(&confirmed), confirmed.due_at), (State::Done, BY_HAND, None));
     assert!(confirmed.expires_at.is_some() && confirmed.person.is_masked());
     let result = &confirmed.providers["wiki"];
-    let detail = "confirmed by arn:aws:iam::123456789012:user/op: deleted in Settings, asked by b…@example.com";
+    let detail = "confirmed: deleted in Settings, asked by b…@example.com";
     assert_eq!((result.found.worst.detail.as_deref(), result.at), (Some(detail), world.clock.now()));
     let action = confirmed.history.last().unwrap();
     assert_eq!((action.what.as_str(), action.provider.as_deref()), ("confirm", Some("wiki")));
+    assert_eq!(action.who, WHO, "nobody else gets to know it: the name of a session may be an address");
     assert_eq!(action.note.as_deref(), Some("deleted in Settings, asked by b…@example.com"));
     world.go(HOUR);
     let again = world.decide("idp/1", confirmation("wiki", "again")).await.unwrap();

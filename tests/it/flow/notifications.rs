@@ -15,7 +15,7 @@ use time::macros::datetime;
 use crate::{
     flow::failures::deliver_or_die,
     flow::store::Fault,
-    flow::world::{DAY, HOUR, MINUTE, World, active, at, by_email, departure, id, named, numbered},
+    flow::world::{DAY, HOUR, MINUTE, World, active, at, by_email, departure, email, id, named, numbered},
 };
 
 const ANN: &str = "ann@example.com";
@@ -233,6 +233,64 @@ async fn notification_that_cannot_be_taken_out_of_the_outbox_is_published_twice_
     let second = published(&world).await;
     assert_eq!((first.len(), second.len(), published(&world).await.len()), (1, 1, 0));
     assert_eq!(first[0].detail, second[0].detail);
+}
+
+#[tokio::test]
+async fn people_with_more_addresses_than_a_call_takes_are_published_with_some_and_a_count() {
+    let world = world("max_departures = \"unlimited\"").await;
+    let domain = format!("{0}.{0}.{0}.example", "d".repeat(60));
+    for n in 0..12 {
+        let mut person = id(&format!("u{n}"));
+        let address = |m: usize| email(&format!("a{m}@{m:03}.{domain}"));
+        (person.email, person.other_emails) = (Some(address(0)), (1..220).map(address).collect());
+        world.leave_at("idp", &n.to_string(), person, at(OLD)).await;
+    }
+    let events = published(&world).await;
+    assert_eq!(kinds(&events), ["Departure Held"; 12]);
+    let person = &events[0].detail["departure"]["person"];
+    assert_eq!((person["other_emails"].as_array().map(Vec::len), &person["more_emails"]), (Some(20), &json!(199)));
+}
+
+#[tokio::test]
+async fn notification_whose_call_is_refused_keeps_back_no_other_and_has_people_get_one_summary() {
+    let world = world("max_departures = \"unlimited\"").await;
+    for n in 0..25 {
+        world.leave_at("idp", &n.to_string(), id(&format!("u{n}")), at(OLD)).await;
+    }
+    world.bus.refuse_calls(Some(("\"id\":\"idp/3\"", "ValidationException")));
+    let mut events = published(&world).await;
+    for _ in 0..3 {
+        world.go(MINUTE);
+        events.extend(published(&world).await);
+    }
+    let count = |kind: &str| kinds(&events).into_iter().filter(|published| *published == kind).count();
+    assert_eq!((count("Departure Held"), count("Departures Open")), (24, 1), "{:?}", kinds(&events));
+    world.bus.refuse_calls(None);
+    assert_eq!(kinds(&published(&world).await), ["Departure Held"]);
+}
+
+#[tokio::test]
+async fn bus_that_throttles_while_many_wait_has_people_get_one_summary_once_it_takes_some() {
+    let world = world("max_departures = \"unlimited\"").await;
+    for n in 0..25 {
+        world.leave_at("idp", &n.to_string(), id(&format!("u{n}")), at(OLD)).await;
+    }
+    // The first that waits is in the first call.
+    world.bus.refuse_calls(Some(("\"departure\"", "ThrottlingException")));
+    for _ in 0..3 {
+        assert_eq!(kinds(&published(&world).await), [""; 0]);
+        world.go(MINUTE);
+    }
+    world.bus.refuse_calls(None);
+    // The first tick cannot take out what it published.
+    world.store.set_stuck(Some("#outbox/"));
+    published(&world).await;
+    world.store.set_stuck(None);
+    let mut events = published(&world).await;
+    world.go(MINUTE);
+    events.extend(published(&world).await);
+    let digests = events.iter().filter(|event| event.detail_type == "Departures Open");
+    assert_eq!((events.len(), digests.count()), (26, 1), "{:?}", kinds(&events));
 }
 
 // ---- Many at once, and once a day ----

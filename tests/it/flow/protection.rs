@@ -164,6 +164,8 @@ async fn list_that_changes_while_accounts_are_looked_up_has_them_looked_up_again
         (record.state, recorded(&record)["access"]),
         (State::Pending, (Outcome::NotAttempted, Some("facts_changed")))
     );
+    let due_at = world.clock.now().unix_timestamp();
+    assert_eq!((record.due_at, record.failed_attempts), (Some(due_at), 0), "no provider failed");
     assert!(world.vendors.left().contains(&format!("access {ANN}")));
     world.go(HOUR);
     assert_eq!((world.advance("idp/1").await.state, world.vendors.left()), (State::Done, vec![]));
