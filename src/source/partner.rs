@@ -34,9 +34,9 @@ pub(super) fn read(
     given: &Table,
 ) -> Result<Option<PartnerSource>, Vec<KeyError>> {
     if given.via == Via::Webhook {
-        let is_vain = given.event_source.is_some();
+        let is_unused = given.event_source.is_some();
         let why = || "`event_source` goes with `via = \"eventbridge\"`: a webhook has none".to_owned();
-        return if is_vain { Err(vec![("event_source", why())]) } else { Ok(None) };
+        return if is_unused { Err(vec![("event_source", why())]) } else { Ok(None) };
     }
     let Some(eventbridge) = &spec.eventbridge else {
         let able = KINDS.iter().filter(|kind| kind.spec().is_ok_and(|spec| spec.eventbridge.is_some()));
