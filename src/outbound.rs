@@ -3,13 +3,7 @@
 //! A provider builds a typed [`Request`] and reads a typed [`Response`]. It formats no URL, never sleeps and cannot follow a
 //! redirect; no error that leaves this module holds a URL, because a URL may hold a key.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{
@@ -23,13 +17,13 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::{
     barrier::Pass,
     outcome::{Failure, FailureKind},
-    secrets::{SHORTEST_SECRET, redact},
 };
 
 mod client;
 mod early;
 mod path;
 mod response;
+mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +32,7 @@ use client::FIRST_CALL;
 use early::with_early;
 use path::below;
 pub use response::Response;
+use seen::Seen;
 
 /// The largest response that is read, in bytes.
 const LARGEST_RESPONSE: usize = 1024 * 1024;
@@ -74,17 +69,6 @@ pub struct Http {
     pass: Option<Pass>,
 }
 
-/// What happened on the wire so far.
-#[derive(Debug, Default)]
-struct Seen {
-    most_attempts: AtomicU32,
-    lost_responses: AtomicU32,
-    /// Until when the provider asked to be left alone.
-    left_alone_until: Mutex<Option<Instant>>,
-    /// The credentials in the form in which they were sent: a vendor may quote a token that stands in no secret.
-    sent: Mutex<Vec<SecretString>>,
-}
-
 impl Http {
     /// Calls below `base`, until `deadline` at the latest.
     pub fn new(client: Client, base: Url, limits: Limits, deadline: Instant) -> Self {
@@ -102,18 +86,17 @@ impl Http {
 
     /// How many attempts of calls below the base URL ended so that the provider may have done what was asked.
     pub(crate) fn lost_responses(&self) -> u32 {
-        self.seen.lost_responses.load(Ordering::Relaxed)
+        self.seen.lost_responses()
     }
 
     /// How often the call that needed most was attempted.
     pub fn attempts(&self) -> u32 {
-        self.seen.most_attempts.load(Ordering::Relaxed)
+        self.seen.attempts()
     }
 
     /// Returns for how long from now the provider asked to be left alone: none if that is over, `None` if it did not ask.
     pub fn asked_to_wait(&self) -> Option<Duration> {
-        let until = *self.seen.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.map(|until| until.saturating_duration_since(Instant::now()))
+        self.seen.asked_to_wait()
     }
 
     /// When everything must have ended.
@@ -123,15 +106,7 @@ impl Http {
 
     /// `text` without any credential that was sent.
     pub fn redact(&self, text: &str) -> String {
-        let sent = self.seen.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.iter().fold(text.to_owned(), |text, secret| redact(&text, secret.expose_secret()))
-    }
-
-    fn sends(&self, secret: &str) {
-        let mut sent = self.seen.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        if secret.len() >= SHORTEST_SECRET && !sent.iter().any(|known| known.expose_secret() == secret) {
-            sent.push(SecretString::from(secret));
-        }
+        self.seen.redact(text)
     }
 
     /// A `GET` below the base URL; see `Http::call`.
@@ -174,8 +149,7 @@ impl Http {
     /// Returns how long to wait before another attempt; `None` after the last. Notes how long the provider asked for.
     pub fn pause(&self, failure: &Failure, attempt: u32) -> Option<Duration> {
         if let Some(asked) = failure.retry_after.filter(|_| failure.kind.is_transient()) {
-            let mut until = self.seen.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner);
-            *until = (*until).max(Instant::now().checked_add(asked));
+            self.seen.note_wait(asked);
         }
         let wait = failure.retry_after.unwrap_or_else(|| backoff(attempt));
         let again = failure.kind.is_transient() && attempt < self.limits.attempts && wait <= BACKOFF.1;
@@ -238,13 +212,13 @@ impl<'a> Request<'a> {
     /// Adds a query parameter that is a secret.
     pub fn secret_query(self, name: &str, value: &SecretString) -> Self {
         let encoded: String = form_urlencoded::byte_serialize(value.expose_secret().as_bytes()).collect();
-        self.http.sends(&encoded);
+        self.http.seen.note_sent(&encoded);
         self.query(name, value.expose_secret())
     }
 
     /// Authorizes with a bearer token (RFC 6750).
     pub fn bearer(self, token: &SecretString) -> Self {
-        self.http.sends(token.expose_secret());
+        self.http.seen.note_sent(token.expose_secret());
         let value = SecretString::from(format!("Bearer {}", token.expose_secret()));
         self.secret_header("authorization", &value)
     }
@@ -253,7 +227,7 @@ impl<'a> Request<'a> {
     pub fn basic(self, user: &str, password: &SecretString) -> Self {
         use base64::{Engine, prelude::BASE64_STANDARD};
         let pair = BASE64_STANDARD.encode(format!("{user}:{}", password.expose_secret()));
-        self.http.sends(&pair);
+        self.http.seen.note_sent(&pair);
         self.secret_header("authorization", &SecretString::from(format!("Basic {pair}")))
     }
 
@@ -287,7 +261,7 @@ impl<'a> Request<'a> {
 
     /// Says that the body has this secret.
     pub(crate) fn sending(self, secret: &SecretString) -> Self {
-        self.http.sends(secret.expose_secret());
+        self.http.seen.note_sent(secret.expose_secret());
         self
     }
 
@@ -334,7 +308,7 @@ impl<'a> Request<'a> {
             };
             let sent = failure.kind == FailureKind::Unavailable && failure.reason != NO_CONNECTION;
             if sent && !self.elsewhere {
-                self.http.seen.lost_responses.fetch_add(1, Ordering::Relaxed);
+                self.http.seen.note_lost_response();
             }
             // A connection that died meanwhile says nothing of the provider: that was no attempt.
             let died = ["timeout", "connection_lost"].contains(&failure.reason.as_str());
@@ -365,7 +339,7 @@ impl<'a> Request<'a> {
             return Err(late());
         }
         *renewals = Some(place.renewals());
-        self.http.seen.most_attempts.fetch_max(attempt, Ordering::Relaxed);
+        self.http.seen.note_attempt(attempt);
         let mut request = reqwest::Request::new(self.method.clone(), url.clone());
         request.headers_mut().clone_from(&self.headers);
         *request.body_mut() = self.body.clone().map(reqwest::Body::from);

@@ -1,5 +1,7 @@
 //! Waiting and redacting: what needs no server.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use super::*;
 
 fn http() -> Http {
