@@ -23,6 +23,27 @@ pub struct DeliveryEvents {
     pub unreadable: Vec<Unreadable>,
 }
 
+impl DeliveryEvents {
+    /// Adds what another delivery of the same source says.
+    ///
+    /// # Errors
+    /// If the id of a departure stands for somebody else's here: to leave out either would be to lose it. Nothing was added.
+    pub(crate) fn add(&mut self, other: Self) -> Result<(), Unreadable> {
+        let Self { departures, facts, ignored, unreadable } = other;
+        let known = |new: &Departure| self.departures.iter().find(|known| known.id == new.id);
+        if departures.iter().any(|new| known(new).is_some_and(|known| known.person != new.person)) {
+            return Err(Unreadable::IdOfAnother);
+        }
+        let (again, new): (Vec<_>, Vec<_>) = departures.into_iter().partition(|departure| known(departure).is_some());
+        self.departures.extend(new);
+        self.facts.extend(facts);
+        self.ignored
+            .extend(ignored.into_iter().chain(again.into_iter().map(|departure| Ignored::duplicate(departure.event))));
+        self.unreadable.extend(unreadable);
+        Ok(())
+    }
+}
+
 /// A person left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Departure {
@@ -102,6 +123,13 @@ pub struct Ignored {
     pub kind: String,
     /// Why nothing is done.
     pub reason: &'static str,
+}
+
+impl Ignored {
+    /// The repetition of a departure in one delivery.
+    pub(crate) fn duplicate(event: Event) -> Self {
+        Self { id: event.id, kind: event.kind, reason: "duplicate in this delivery" }
+    }
 }
 
 /// An authenticated delivery, or an event in it, that cannot be read. Names the pointer, never the value.

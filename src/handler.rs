@@ -62,6 +62,11 @@ pub(crate) struct Invocation {
 }
 
 impl Invocation {
+    /// A part of this invocation, whose worker must not be taken for that of another part.
+    pub(crate) fn part(&self, name: &str) -> Self {
+        Self { request_id: format!("{}/{name}", self.request_id), ..self.clone() }
+    }
+
     /// A worker of this invocation that ends at `deadline` at the latest.
     fn worker(&self, deadline: Instant) -> Worker<'_> {
         Worker { name: &self.request_id, clock: &self.clock, deadline: deadline.min(self.deadline) }

@@ -1,6 +1,6 @@
 //! The events that are no requests: a batch of messages of a queue, and the tick.
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -45,32 +45,25 @@ struct Failure {
     item_identifier: String,
 }
 
-/// Handles messages, side by side.
+/// Handles messages, as their queues ask: events together, work side by side.
 pub(super) async fn handle(messages: Vec<Message>, app: &App, invocation: &Invocation) -> Failures {
-    let handled = join_all(messages.into_iter().map(|message| handle_one(message, app, invocation))).await;
-    Failures { batch_item_failures: handled.into_iter().flatten().collect() }
-}
-
-/// Handles one message, as its queue asks. Two workers of one batch must not take each other for themselves.
-async fn handle_one(message: Message, app: &App, invocation: &Invocation) -> Option<Failure> {
-    let request_id = format!("{}/{}", invocation.request_id, message.message_id);
-    let invocation = Invocation { request_id, ..invocation.clone() };
-    if !app.is_event_queue(&message.queue) {
-        work(&message, app, &invocation).await;
-        return None;
-    }
-    let taken = app.take_event(&message.body, &invocation).await;
-    taken.err().map(|_| Failure { item_identifier: message.message_id })
+    let (events, work): (Vec<_>, Vec<_>) = messages.into_iter().partition(|message| app.is_event_queue(&message.queue));
+    let events: Vec<_> = events.iter().map(|message| (message.message_id.as_str(), message.body.as_str())).collect();
+    let work = join_all(work.iter().map(|message| self::work(message, app, invocation)));
+    let (not_taken, _) = join(app.take_events(&events, invocation), work).await;
+    let again = not_taken.into_iter().map(|id| Failure { item_identifier: id.to_owned() });
+    Failures { batch_item_failures: again.collect() }
 }
 
 /// Works on the departure of one work message.
 async fn work(message: &Message, app: &App, invocation: &Invocation) {
+    let invocation = invocation.part(&message.message_id);
     let request_id = invocation.request_id.as_str();
     let Ok(Body { departure }) = serde_json::from_str(&message.body) else {
         tracing::error!(request_id, "a message is not about a departure");
         return;
     };
-    match app.advance(&departure, invocation).await {
+    match app.advance(&departure, &invocation).await {
         Ok(Some(_)) => {}
         Ok(None) => tracing::warn!(request_id, "a message of a departure that is not recorded is dropped"),
         Err(error) => tracing::error!(request_id, reason = %error, "a message could not be followed"),

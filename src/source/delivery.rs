@@ -132,7 +132,7 @@ impl EventReader<'_> {
                 departures.push(Departure { id, source: self.source.to_owned(), event, person });
             }
             Entry::Occupied(known) if departures[*known.get()].person == person => {
-                self.ignore(event.id, event.kind, "duplicate in this delivery");
+                self.delivery.ignored.push(Ignored::duplicate(event));
             }
             // To leave out either of the two would be to lose somebody's departure.
             Entry::Occupied(_) => return Err(Unreadable::IdOfAnother),

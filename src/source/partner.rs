@@ -1,6 +1,6 @@
 //! What may be configured of a source that delivers by Amazon EventBridge, and what differs in its events.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,6 +11,9 @@ use super::{
     pointer::Pointers,
 };
 use crate::webhook::PartnerSource;
+
+/// How long a departure waits unless configured. EventBridge promises no order: that the person came back may be a message later.
+const SETTLE: Duration = Duration::from_secs(2 * 60);
 
 /// How a source delivers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -65,7 +68,7 @@ pub(super) fn read(
         return Err(errors);
     }
     unlist(spec);
-    (spec.challenge, spec.response_timeout) = (None, ten_seconds());
+    (spec.challenge, spec.response_timeout, spec.settle) = (None, ten_seconds(), SETTLE);
     Ok(partner)
 }
 

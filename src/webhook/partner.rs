@@ -59,6 +59,12 @@ impl<'de> Deserialize<'de> for PartnerSource {
 }
 
 impl PartnerEvent {
+    /// Reads an event. `None` if it is none: the library would also read a list of the fields' values.
+    pub(crate) fn parse(message: &str) -> Option<Self> {
+        let is_object = message.trim_ascii_start().starts_with('{');
+        serde_json::from_str(message).ok().filter(|_| is_object)
+    }
+
     /// Returns the partner event source that it is from, as EventBridge says.
     pub(crate) fn source(&self) -> &PartnerSource {
         &self.source

@@ -22,6 +22,10 @@ const UNDERSCORE: &str = "has an underscore in its name: Okta refuses a base URL
 const NO_LEDGER: &str = "keeps its users in the ledger: without the ledger's table they are forgotten with the process. Name the \
                          stack with --stack to have the table checked";
 
+const LATE_EVENTS: &str = "of which an event may be under way for two days: `max_event_age` holds those that are late";
+const ANY_ORDER: &str =
+    "which come in any order: with `settle = \"0s\"` a person may be removed whose return is still in the queue";
+
 /// How long an event may be under way: a day until it is in the queue, and a day there.
 const LONGEST_EVENT: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
@@ -53,14 +57,15 @@ fn source(source: &Source) -> Vec<CheckResult> {
 }
 
 /// Says from where a source takes its events, if it has no webhook.
-fn partner(source: &Source, policy: &Policy) -> Option<CheckResult> {
-    let partner = source.partner()?.as_str();
+fn partner(source: &Source, policy: &Policy) -> Vec<CheckResult> {
+    let Some(partner) = source.partner() else { return Vec::new() };
     let what = format!("source {}", source.name);
-    if policy.max_event_age < LONGEST_EVENT {
-        let why = "of which an event may be under way for two days: `max_event_age` holds those that are late";
-        return Some(CheckResult::warning(what, format!("takes the events of {partner}, {why}")));
-    }
-    Some(CheckResult::ok(what, format!("takes the events of {partner}, if the stack has it as PartnerEventSource")))
+    let note = |note: &str| format!("takes the events of {}, {note}", partner.as_str());
+    let warnings = [(policy.max_event_age < LONGEST_EVENT, LATE_EVENTS), (source.settle.is_zero(), ANY_ORDER)];
+    let warnings = warnings.into_iter().filter(|(is_so, _)| *is_so);
+    let warnings = warnings.map(|(_, warning)| CheckResult::warning(what.clone(), note(warning)));
+    let taken = CheckResult::ok(what.clone(), note("if the stack has it as PartnerEventSource"));
+    [taken].into_iter().chain(warnings).collect()
 }
 
 fn provider(provider: &ProviderConfig) -> Option<CheckResult> {
@@ -119,17 +124,19 @@ mod tests {
     }
 
     #[test]
-    fn partner_event_source_is_named_and_warned_of_where_late_events_are_held() {
+    fn partner_event_source_is_named_and_warned_of_where_late_events_are_held_or_none_is_waited_for() {
         let name = "aws.partner/okta.com/acme/offboard";
         let okta =
             format!("[sources.okta]\nkind = \"okta\"\nvia = \"eventbridge\"\nevent_source = \"{name}\"\n{INSTAPLY}");
         let said = |text: &str| {
             let config = Config::parse(text, None).unwrap_or_else(|errors| panic!("{errors}"));
-            let result = check(&config).into_iter().find(|result| result.what == "source okta").expect("a result");
-            (result.level, result.note.contains(name))
+            let results = check(&config).into_iter().filter(|result| result.what == "source okta");
+            results.inspect(|result| assert!(result.note.contains(name))).map(|result| result.level).collect::<Vec<_>>()
         };
-        assert_eq!(said(&okta), (Level::Ok, true));
-        assert_eq!(said(&format!("[policy]\nmax_event_age = \"47h\"\n{okta}")), (Level::Warning, true));
+        assert_eq!(said(&okta), [Level::Ok]);
+        assert_eq!(said(&format!("[policy]\nmax_event_age = \"47h\"\n{okta}")), [Level::Ok, Level::Warning]);
+        let no_wait = okta.replace("[providers", "settle = \"0s\"\n[providers");
+        assert_eq!(said(&no_wait), [Level::Ok, Level::Warning]);
     }
 
     #[test]

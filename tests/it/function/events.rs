@@ -23,14 +23,17 @@ const SOURCES: &str = r#"
 kind = "okta"
 via = "eventbridge"
 event_source = "aws.partner/okta.com/acme/offboard"
+settle = "0s"
 [sources.auth0]
 kind = "auth0"
 via = "eventbridge"
 event_source = "aws.partner/auth0.com/acme-5b1f/auth0.events"
+settle = "0s"
 [sources.auth0-logs]
 kind = "auth0_logs"
 via = "eventbridge"
 event_source = "aws.partner/auth0.com/acme-5b1f/auth0.logs"
+settle = "0s"
 [sources.okta-hook]
 kind = "okta"
 "#;
@@ -141,6 +144,7 @@ async fn event_that_must_not_be_taken_stays_in_the_queue_and_nobody_is_called() 
         ("a tick", json!({"tick": true}).to_string()),
         ("the webhook's body", json!({"data": {"events": [deactivated("u-1")]}}).to_string()),
         ("a batch in a batch", batch(QUEUE, &[good.to_string()]).to_string()),
+        ("a list of an event's values", json!([OKTA, ACCOUNT, deactivated("u-1")]).to_string()),
         ("no JSON", "hello".to_owned()),
     ];
     let unreadable = [
@@ -182,6 +186,64 @@ async fn one_event_that_cannot_be_taken_costs_no_other() {
     let bodies = ["hello".to_owned(), okta(&deactivated("u-1")).to_string(), okta(&login).to_string()];
     assert_eq!(left(&mut world, QUEUE, &bodies).await, ["m-0"]);
     assert_eq!(world.provider.calls().len(), 2);
+}
+
+/// A departure ten minutes ago, and the return of the same person five minutes ago.
+fn left_and_returned() -> [String; 2] {
+    let at = |minutes| {
+        let at = time::OffsetDateTime::now_utc() - time::Duration::minutes(minutes);
+        json!(at.format(&time::format_description::well_known::Rfc3339).unwrap())
+    };
+    let (mut left, mut returned) = (deactivated("u-1"), deactivated("u-2"));
+    left["published"] = at(10);
+    (returned["published"], returned["eventType"]) = (at(5), json!("user.lifecycle.reactivate"));
+    [left, returned].map(|detail| okta(&detail).to_string())
+}
+
+#[tokio::test]
+async fn person_who_returned_in_the_same_batch_keeps_the_accounts_in_any_order() {
+    for is_reversed in [false, true] {
+        let mut world = world().await;
+        world.is_there();
+        let mut events = left_and_returned();
+        if is_reversed {
+            events.reverse();
+        }
+        // A departure that is held in memory alone has to come again.
+        assert_eq!(left(&mut world, QUEUE, &events).await, ["m-0", "m-1"]);
+        assert!(world.provider.calls().is_empty(), "{is_reversed}");
+        let log = lines(&world.function.end().await);
+        let reports: Vec<_> = log.iter().filter(|line| line["message"] == "departure").collect();
+        assert_eq!(reports.len(), 1, "{log:?}");
+        assert_eq!(reports[0]["status"], "held");
+    }
+}
+
+#[tokio::test]
+async fn departure_waits_two_minutes_for_what_its_queue_still_holds() {
+    let sources = SOURCES.replace("settle = \"0s\"\n", "");
+    let mut world = World::with(&sources, "", &[("OFFBOARD_EVENT_QUEUE_ARN", QUEUE)]).await;
+    world.is_there();
+    let [departure, _] = left_and_returned();
+    assert_eq!(left(&mut world, QUEUE, &[departure]).await, ["m-0"]);
+    assert!(world.provider.calls().is_empty());
+    let log = lines(&world.function.end().await);
+    let report = log.iter().find(|line| line["message"] == "departure").unwrap();
+    assert_eq!(report["status"], "incomplete");
+}
+
+#[tokio::test]
+async fn two_people_under_one_id_are_not_one_departure() {
+    let mut world = world().await;
+    world.is_there();
+    let mut other = deactivated("u-1");
+    other["target"][0]["alternateId"] = json!("kim@example.com");
+    let same = okta(&deactivated("u-1")).to_string();
+    assert_eq!(left(&mut world, QUEUE, &[same.clone(), okta(&other).to_string(), same]).await, ["m-1"]);
+    let called: Vec<_> = world.provider.calls().iter().map(|call| call.json()["email"].clone()).collect();
+    assert_eq!(called, [EMAIL, EMAIL]);
+    let log = world.function.end().await;
+    assert!(log.contains("another event of its batch has its id") && !log.contains("kim@"), "{log}");
 }
 
 #[tokio::test]
