@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use aws_config::SdkConfig;
+use aws_types::SdkConfig;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use reqwest::Method;

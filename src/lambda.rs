@@ -1,8 +1,8 @@
 //! The function: from its environment to the runtime's loop.
 
-use std::{future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{future, panic, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
-use aws_config::SdkConfig;
+use aws_types::SdkConfig;
 use http::{Request, Response};
 use lambda_http::{
     Adapter, Body, Context, IntoResponse, LambdaEvent, request::LambdaRequest, service_fn, tower::Service,
@@ -10,12 +10,15 @@ use lambda_http::{
 use lambda_runtime::Diagnostic;
 use serde_json::value::{RawValue, to_raw_value};
 use time::OffsetDateTime;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    task::yield_now,
+    time::{Instant, timeout},
+};
 use tracing::{Instrument, Span};
 
 use crate::{
     archive::{Archive, Place},
-    aws,
+    aws::{self, Environment},
     config::Config,
     engine::Engine,
     event_bus::{EventBridge, EventBus},
@@ -49,12 +52,19 @@ pub type Error = lambda_http::Error;
 ///
 /// # Errors
 /// If the configuration has errors: each is logged.
-pub async fn start(variable: impl Fn(&str) -> Option<String>, clock: fn() -> OffsetDateTime) -> Result<(), Error> {
-    // What is set to nothing is not set: deployment tools write such variables.
-    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-    logging::init(variable("AWS_LAMBDA_LOG_FORMAT").as_deref(), variable("AWS_LAMBDA_LOG_LEVEL").as_deref());
-    metrics::init(variable("OFFBOARD_METRICS_FUNCTION").or_else(|| variable("AWS_LAMBDA_FUNCTION_NAME")));
-    let app = build(variable).await.inspect_err(|error| {
+pub async fn start(variable: fn(&str) -> Option<String>, clock: fn() -> OffsetDateTime) -> Result<(), Error> {
+    // A task: when what `main` itself waits for is woken, the runtime asks the system for events each time.
+    let function = tokio::spawn(run(Environment(variable), clock)).await;
+    function.unwrap_or_else(|error| panic::resume_unwind(error.into_panic()))
+}
+
+async fn run(environment: Environment, clock: fn() -> OffsetDateTime) -> Result<(), Error> {
+    logging::init(
+        environment.get("AWS_LAMBDA_LOG_FORMAT").as_deref(),
+        environment.get("AWS_LAMBDA_LOG_LEVEL").as_deref(),
+    );
+    metrics::init(environment.get("OFFBOARD_METRICS_FUNCTION").or_else(|| environment.get("AWS_LAMBDA_FUNCTION_NAME")));
+    let app = build(environment).await.inspect_err(|error| {
         for error in error.to_string().lines() {
             tracing::error!(error, "the configuration cannot be used");
         }
@@ -124,34 +134,45 @@ impl IntoResponse for Text {
 }
 
 /// Reads the configuration, makes the clients, reads the secrets.
-async fn build(variable: impl Fn(&str) -> Option<String>) -> Result<App, Error> {
-    let path = variable("OFFBOARD_CONFIG").map_or_else(|| PathBuf::from(CONFIG), PathBuf::from);
-    let mut config = Config::load(&path, variable("OFFBOARD_MODE").as_deref())?;
+async fn build(environment: Environment) -> Result<App, Error> {
+    let path = environment.get("OFFBOARD_CONFIG").map_or_else(|| PathBuf::from(CONFIG), PathBuf::from);
+    let mut config = Config::load(&path, environment.get("OFFBOARD_MODE").as_deref())?;
     let extra_ca = config.extra_ca()?;
-    let client = Client::new(extra_ca.as_deref(), config.calls_out())?;
-    let aws = aws::config(extra_ca.as_deref()).await?;
+    let aws = aws::of_function(extra_ca.as_deref(), environment)?;
     let secrets = Arc::new(Secrets::new(aws_sdk_secretsmanager::Client::new(&aws), config.secret_names()));
+    // What follows is made while they are on their way: each time it yields, the call gets a step further.
+    let warm = tokio::spawn(warm(secrets.clone()));
+    yield_now().await;
+    let client = Client::new(extra_ca.as_deref(), config.calls_out())?;
+    yield_now().await;
     let key_sets: Vec<_> = config.key_sets().map(|url| url.url().clone()).collect();
     let engine = Engine::new(&mut config, client);
+    yield_now().await;
     engine.client().connect_early(engine.urls().chain(key_sets));
+    let (ledger, queue) = ledger(&aws, environment)?;
+    // Without durable storage nothing ticks, and so nothing would publish.
+    let bus = environment.get("OFFBOARD_EVENT_BUS").filter(|_| queue.is_some());
+    let bus =
+        bus.and_then(|name| event_bus(&aws, &engine.client(), name, environment.get("AWS_ENDPOINT_URL_EVENTBRIDGE")));
+    let archive = if queue.is_some() { archive(&aws, &engine.client(), &config, environment) } else { None };
+    let app = App::new(config, secrets, engine, ledger, queue, bus);
+    warm.await?;
+    Ok(app.taking_events(environment.get("OFFBOARD_EVENT_QUEUE_ARN")).exporting(archive))
+}
+
+/// Reads the secrets, unless that takes too long.
+async fn warm(secrets: Arc<Secrets>) {
     match timeout(WARM_UP, secrets.warm()).await {
         Ok(Ok(())) => {}
         Ok(Err(down)) => tracing::warn!(reason = %down, "the secrets could not be read at start"),
         Err(_) => tracing::warn!(reason = "time-out", "the secrets could not be read at start"),
     }
-    let (ledger, queue) = ledger(&aws, &variable)?;
-    // Without durable storage nothing ticks, and so nothing would publish.
-    let bus = variable("OFFBOARD_EVENT_BUS").filter(|_| queue.is_some());
-    let bus = bus.and_then(|name| event_bus(&aws, &engine.client(), name, variable("AWS_ENDPOINT_URL_EVENTBRIDGE")));
-    let archive = if queue.is_some() { archive(&aws, &engine.client(), &config, &variable) } else { None };
-    let app = App::new(config, secrets, engine, ledger, queue, bus);
-    Ok(app.taking_events(variable("OFFBOARD_EVENT_QUEUE_ARN")).exporting(archive))
 }
 
 /// The ledger and the queue that the environment names: both or neither. Without them the ledger is in memory.
-fn ledger(aws: &SdkConfig, variable: impl Fn(&str) -> Option<String>) -> Result<(Ledger, Option<Queue>), Error> {
+fn ledger(aws: &SdkConfig, environment: Environment) -> Result<(Ledger, Option<Queue>), Error> {
     let names = ["OFFBOARD_LEDGER_TABLE", "OFFBOARD_QUEUE_URL"];
-    let (table, url) = match names.map(&variable) {
+    let (table, url) = match names.map(|name| environment.get(name)) {
         [Some(table), Some(url)] => (table, url),
         [None, None] => {
             tracing::warn!("the ledger is in memory: what is not done is answered 503, for the sender to repeat");
@@ -160,7 +181,7 @@ fn ledger(aws: &SdkConfig, variable: impl Fn(&str) -> Option<String>) -> Result<
         _ => return Err(format!("{} and {} go together: set both or neither", names[0], names[1]).into()),
     };
     let store: Arc<dyn Store> = Arc::new(DynamoDb::new(aws_sdk_dynamodb::Client::new(aws), table));
-    let dead_letters = variable("OFFBOARD_DEAD_LETTER_QUEUE_URL");
+    let dead_letters = environment.get("OFFBOARD_DEAD_LETTER_QUEUE_URL");
     let aws = aws.clone();
     let queue = Queue::new(move || aws_sdk_sqs::Client::new(&aws), url, dead_letters);
     Ok((Ledger::new(store), Some(queue)))
@@ -174,19 +195,14 @@ fn event_bus(aws: &SdkConfig, client: &Client, name: String, endpoint: Option<St
 }
 
 /// The bucket for evidence that the environment names. One that cannot be used is no reason not to remove anybody.
-fn archive(
-    aws: &SdkConfig,
-    client: &Client,
-    config: &Config,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Option<Archive> {
-    let bucket = variable("OFFBOARD_EVIDENCE_BUCKET")?;
-    let (prefix, table) = (variable("OFFBOARD_EVIDENCE_PREFIX"), variable("OFFBOARD_LEDGER_TABLE"));
+fn archive(aws: &SdkConfig, client: &Client, config: &Config, environment: Environment) -> Option<Archive> {
+    let bucket = environment.get("OFFBOARD_EVIDENCE_BUCKET")?;
+    let (prefix, table) = (environment.get("OFFBOARD_EVIDENCE_PREFIX"), environment.get("OFFBOARD_LEDGER_TABLE"));
     let place = Place { bucket, prefix: prefix.unwrap_or_default(), table: table.unwrap_or_default() };
     if config.ledger.retention < EXPORTABLE {
         tracing::warn!("ledger.retention is under 40 days: the evidence of a month is without what ended early in it");
     }
-    let archive = Archive::new(aws, client, place, variable("AWS_ENDPOINT_URL_S3"));
+    let archive = Archive::new(aws, client, place, environment.get("AWS_ENDPOINT_URL_S3"));
     archive.inspect_err(|error| tracing::error!(reason = %error, "no evidence is exported")).ok()
 }
 

@@ -253,9 +253,7 @@ where
 impl Secrets {
     /// Holds one secret as if it had just been read, and cannot read anything: for tests without a secret store.
     pub fn holding(name: &str, value: &str) -> Self {
-        let config = aws_sdk_secretsmanager::Config::builder()
-            .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
-            .build();
+        let config = aws_sdk_secretsmanager::Config::builder().behavior_version(crate::aws::behavior()).build();
         let mut cache = Cache::default();
         cache.keep_batch(vec![(name.to_owned(), Ok(parse(name, Some(value))))], Instant::now());
         Self { cache: Mutex::new(cache), ..Self::new(Client::from_conf(config), Vec::new()) }

@@ -8,6 +8,7 @@ use aws_credential_types::{
     Credentials,
     provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError},
 };
+use offboard::aws;
 use serde::Deserialize;
 use tokio::{process::Command, sync::OnceCell};
 
@@ -22,23 +23,31 @@ const NO_REGION: &str = "no AWS region: set AWS_REGION, or `region` in the profi
 /// # Errors
 /// If there are none. Without this, each call would fail with "no connection".
 pub async fn config(extra_ca: Option<&[u8]>) -> Result<SdkConfig> {
-    let mut aws = offboard::aws::config(extra_ca).await.map_err(Error::msg)?;
-    if let Some(provider) = aws.credentials_provider() {
+    let mut config = aws_config::defaults(aws::behavior())
+        .http_client(aws::http_client(extra_ca).map_err(Error::msg)?)
+        .timeout_config(aws::timeouts())
+        .retry_config(aws::retries())
+        .load()
+        .await;
+    if let Some(provider) = config.credentials_provider() {
         let profile = variable("AWS_PROFILE");
         match provider.provide_credentials().await {
             Ok(_) => {}
             // The profile signs in with SSO, by `aws login`, or through a program.
             Err(CredentialsError::InvalidConfiguration(_)) => {
                 let exported = EXPORTED.get_or_try_init(|| exported(profile.as_deref())).await?;
-                aws = aws.into_builder().credentials_provider(SharedCredentialsProvider::new(exported.clone())).build();
+                config = config
+                    .into_builder()
+                    .credentials_provider(SharedCredentialsProvider::new(exported.clone()))
+                    .build();
             }
             Err(error) => bail!(no_credentials(&error, profile.as_deref())),
         }
     }
-    if aws.region().is_none() {
+    if config.region().is_none() {
         bail!(NO_REGION);
     }
-    Ok(aws)
+    Ok(config)
 }
 
 /// What `aws configure export-credentials` prints.

@@ -28,8 +28,9 @@ impl World {
     /// A ledger with 2 open departures and 3 closed ones of that day, and `others` closed ones: of that month, and of the 12 before.
     async fn new(others: usize) -> Self {
         let aws = Aws::start([127, 0, 0, 1].into()).await.unwrap();
-        let shared = offboard::aws::config(None).await.unwrap();
-        let config = aws_sdk_dynamodb::config::Builder::from(&shared)
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(offboard::aws::behavior())
+            .http_client(offboard::aws::http_client(None).unwrap())
             .region(aws_sdk_dynamodb::config::Region::new("eu-central-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
             .endpoint_url(aws.dynamodb.url(""))

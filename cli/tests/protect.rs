@@ -70,8 +70,9 @@ impl World {
 
     /// Records a departure of this person, which nothing works on.
     async fn leave(&self, email: &str) {
-        let shared = offboard::aws::config(None).await.unwrap();
-        let aws = aws_sdk_dynamodb::config::Builder::from(&shared)
+        let aws = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(offboard::aws::behavior())
+            .http_client(offboard::aws::http_client(None).unwrap())
             .region(aws_sdk_dynamodb::config::Region::new("eu-central-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
             .endpoint_url(self.aws.dynamodb.url(""))

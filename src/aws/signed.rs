@@ -3,7 +3,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_config::SdkConfig;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sigv4::{
     http_request::{
@@ -12,6 +11,7 @@ use aws_sigv4::{
     },
     sign::v4::SigningParams,
 };
+use aws_types::SdkConfig;
 use bytes::Bytes;
 use reqwest::{Method, Url};
 use secrecy::SecretString;

@@ -54,10 +54,10 @@ impl Store {
     fn secrets(&self, names: &[&str]) -> Secrets {
         let connector = SharedHttpConnector::new(self.clone());
         let config = aws_sdk_secretsmanager::Config::builder()
-            .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
+            .behavior_version(crate::aws::behavior())
             .region(Region::new("eu-west-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .retry_config(aws_config::retry::RetryConfig::disabled())
+            .retry_config(aws_sdk_secretsmanager::config::retry::RetryConfig::disabled())
             .http_client(http_client_fn(move |_, _| connector.clone()))
             .build();
         Secrets::new(Client::from_conf(config), names.iter().map(|name| (*name).to_owned()).collect())

@@ -5,8 +5,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use aws_config::{Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_sdk_secretsmanager::config::Region;
+use aws_types::SdkConfig;
 use axum::response::Response;
 use offboard::{
     archive::{Archive, Place},
