@@ -43,7 +43,7 @@ pub struct Config {
 
 /// `[http]`: the wire.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct HttpSettings {
     /// One more certificate authority: a PEM file, relative to the configuration.
     pub extra_ca: Option<PathBuf>,
@@ -232,3 +232,6 @@ fn check_name(name: &str, section: &Section<'_>, reporter: &mut Reporter<'_>) {
         reporter.add(Some(section.table.span()), message);
     }
 }
+
+#[cfg(test)]
+mod tests;

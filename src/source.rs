@@ -90,6 +90,7 @@ pub enum Reply {
 
 /// A question that a sender asks with `GET`, and that is answered by giving it back.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Challenge {
     /// The header that holds it.
     #[serde(with = "header_name")]
@@ -109,6 +110,7 @@ mod header_name {
 
 /// `[sources.NAME]`, without its `kind`.
 #[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Table {
     #[serde(default)]
     via: Via,

@@ -16,7 +16,7 @@ const NAMES: [(&str, Occasion); 4] = [
 
 /// `[notify]`: what is published on the event bus, where the function has one.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct NotifySettings {
     /// What notifications are about.
     #[serde(deserialize_with = "occasions")]

@@ -63,7 +63,7 @@ impl fmt::Display for Mode {
 
 /// `[policy]`: limits on removals.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Policy {
     /// Whether accounts are removed.
     pub mode: Mode,
@@ -239,7 +239,7 @@ impl TryFrom<String> for Domain {
 
 /// `[ledger]`: how long the record of a departure is kept.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct LedgerSettings {
     /// From the end of the departure, from 30 days to 100 years.
     #[serde(deserialize_with = "retention")]

@@ -45,7 +45,7 @@ pub struct ProviderConfig {
 
 /// The keys that every provider takes.
 #[derive(Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Common {
     secret: Option<String>,
     base_url: Option<BaseUrl>,

@@ -54,6 +54,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
 
 /// The keys that only this kind has.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Settings {
     /// Where tokens are fetched, if not at the vendor's own address.
     pub token_url: Option<BaseUrl>,

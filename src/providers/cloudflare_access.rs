@@ -60,6 +60,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
 
 /// The keys that only this kind has.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Settings {
     /// The account whose Access users these are.
     pub account_id: AccountId,

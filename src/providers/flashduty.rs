@@ -55,6 +55,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
 
 /// The keys that only this kind has.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Settings {
     /// Deletes members also while schedules and escalation rules refer to them (`is_force`).
     #[serde(default)]

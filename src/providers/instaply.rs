@@ -41,6 +41,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
 
 /// The keys that only this kind has: none.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Settings {}
 
 /// Instaply, connected. The token decides the organization.

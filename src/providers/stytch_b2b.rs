@@ -57,6 +57,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
 
 /// The keys that only this kind has.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Settings {
     /// The organizations in which a person has a member each.
     pub organization_ids: OrganizationIds,

@@ -1,10 +1,6 @@
 //! Reading a TOML table piece by piece, so that every error in it is found and reported with its line.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    ops::Range,
-};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use toml::{
@@ -12,7 +8,11 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{fields::known_keys, nearest::nearest, words::in_words};
+use super::{
+    fields::assert_strict,
+    nearest::nearest,
+    words::{fields_instead, in_words},
+};
 
 /// Everything that is wrong with a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,6 +129,7 @@ impl<'a> Section<'a> {
     /// Takes the key `kind` out of this section; it is an error if there is none.
     pub(crate) fn kind(&mut self, reporter: &mut Reporter<'_>) -> Option<String> {
         #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
         struct Tag {
             kind: String,
         }
@@ -137,7 +138,7 @@ impl<'a> Section<'a> {
 
     /// Returns the position of a key of this section.
     pub(crate) fn key_span(&self, key: &str) -> Option<Range<usize>> {
-        key_span(self.table.get_ref(), key)
+        self.table.get_ref().get_key_value(key).map(|(key, _)| key.span())
     }
 
     /// Reports every key that is still in this section as unknown.
@@ -164,45 +165,79 @@ impl<'a> Section<'a> {
 
     /// Reads the whole section. An unknown key and a wrong value are reported; after either the answer is `None`.
     ///
-    /// A wrong value is noted and left out, and the rest is read again: so every error is found, not only the first.
-    pub(crate) fn read<T: DeserializeOwned>(self, reporter: &mut Reporter<'_>) -> Option<T> {
-        let Self { name, table, known } = self;
-        let span = table.span();
-        let mut table = table.into_inner();
-        let mut unknown = BTreeSet::new();
-        let mut left_out = Vec::new();
+    /// Each is left out, and the rest is read again: so every error is found, not only the first.
+    ///
+    /// # Panics
+    /// In debug builds, if a table within `T` accepts unknown keys.
+    pub(crate) fn read<T: DeserializeOwned>(mut self, reporter: &mut Reporter<'_>) -> Option<T> {
+        if cfg!(any(test, debug_assertions)) {
+            assert_strict::<T>();
+        }
+        let mut omitted = Omitted::default();
         let value = loop {
-            let whole = Spanned::new(span.clone(), table.clone());
-            let mut note = |path: serde_ignored::Path<'_>| {
-                // An optional value is a step of its own to the library, and shown as a question mark.
-                unknown.insert(path.to_string().replace(".?", ""));
-            };
-            // As an object: else the reader of each text and number is compiled anew for every type that is read here.
-            let note: &mut dyn FnMut(serde_ignored::Path<'_>) = &mut note;
-            let error = match serde_ignored::deserialize(whole.into_deserializer(), note) {
+            match T::deserialize(self.table.clone().into_deserializer()) {
                 Ok(value) => break Some(value),
-                Err(error) => error,
-            };
-            let wrong = error.span().map(|at| keys_around(&table, &at)).unwrap_or_default();
-            // That a value is missing which was left out is our doing.
-            if !left_out.iter().any(|key| error.message() == format!("missing field `{key}`")) {
-                let path = [vec![name.clone()], wrong.clone()].concat().join(".");
-                reporter.add(error.span().or(Some(span.clone())), in_words(&path, error.message()));
-            }
-            match wrong.first().and_then(|key| table.remove_entry(key.as_str())) {
-                Some((key, _)) => left_out.push(key.into_inner()),
-                None => break None,
+                Err(error) if self.omit(&error, &mut omitted, reporter) => {}
+                Err(_) => break None,
             }
         };
-        for path in &unknown {
-            let (inner, key) = path.rsplit_once('.').unwrap_or(("", path));
-            let inner: Vec<_> = inner.split('.').filter(|step| !step.is_empty()).collect();
-            let fields = known_keys::<T>(&inner);
-            let taken = if inner.is_empty() { &known[..] } else { &[] };
-            let hint = hint(key, &[fields, taken].concat());
-            reporter.add(key_span(&table, path), format!("unknown key `{path}` in `{name}`{hint}"));
+        let is_whole = omitted.is_empty();
+        omitted.report_unknown_keys(reporter);
+        value.filter(|_| is_whole)
+    }
+
+    /// Leaves out what an error is about, and reports it. Returns whether there was something to leave out.
+    fn omit(&mut self, error: &toml::de::Error, omitted: &mut Omitted, reporter: &mut Reporter<'_>) -> bool {
+        let (span, table) = (self.table.span(), self.table.get_mut());
+        if let (Some(fields), Some(at)) = (fields_instead(error.message()), error.span())
+            && let Some(path) = take_key(table, &at)
+        {
+            let key = path.last().map_or("", String::as_str);
+            let taken = if path.len() == 1 { &self.known[..] } else { &[] };
+            let hint = hint(key, &[&fields, taken].concat());
+            let path = path.join(".");
+            let message = format!("unknown key `{path}` in `{}`{hint}", self.name);
+            omitted.unknown_keys.push(UnknownKey { path, span: at, message });
+            return true;
         }
-        value.filter(|_| unknown.is_empty() && left_out.is_empty())
+        let wrong = error.span().map(|at| keys_around(table, &at)).unwrap_or_default();
+        // That a value is missing which was left out is our doing.
+        if !omitted.values.iter().any(|key| error.message() == format!("missing field `{key}`")) {
+            let path = [vec![self.name.clone()], wrong.clone()].concat().join(".");
+            reporter.add(error.span().or(Some(span)), in_words(&path, error.message()));
+        }
+        let entry = wrong.first().and_then(|key| table.remove_entry(key.as_str()));
+        let is_left_out = entry.is_some();
+        omitted.values.extend(entry.map(|(key, _)| key.into_inner().into_owned()));
+        is_left_out
+    }
+}
+
+/// What was left out of a section so that the rest could be read.
+#[derive(Default)]
+struct Omitted {
+    unknown_keys: Vec<UnknownKey>,
+    /// The keys of the section whose values are wrong.
+    values: Vec<String>,
+}
+
+struct UnknownKey {
+    path: String,
+    span: Range<usize>,
+    message: String,
+}
+
+impl Omitted {
+    fn is_empty(&self) -> bool {
+        self.unknown_keys.is_empty() && self.values.is_empty()
+    }
+
+    /// Reports the unknown keys, by their paths, whatever the order in which they were found.
+    fn report_unknown_keys(mut self, reporter: &mut Reporter<'_>) {
+        self.unknown_keys.sort_by(|a, b| a.path.cmp(&b.path));
+        for key in self.unknown_keys {
+            reporter.add(Some(key.span), key.message);
+        }
     }
 }
 
@@ -222,12 +257,27 @@ fn keys_around(table: &DeTable<'_>, at: &Range<usize>) -> Vec<String> {
     [vec![key.get_ref().to_string()], inner].concat()
 }
 
-/// Returns the position of the key that a dotted path names.
-fn key_span(table: &DeTable<'_>, path: &str) -> Option<Range<usize>> {
-    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
-    let (key, value) = table.iter().find(|(key, _)| key.get_ref() == first)?;
-    match (rest, value.get_ref()) {
-        (Some(rest), DeValue::Table(inner)) => key_span(inner, rest).or(Some(key.span())),
-        _ => Some(key.span()),
+/// Takes the entry whose key stands at this place out of a table, or out of one within it. Returns its path.
+fn take_key(table: &mut DeTable<'_>, at: &Range<usize>) -> Option<Vec<String>> {
+    let key = table.keys().find(|key| key.span() == *at).map(|key| key.get_ref().to_string());
+    if let Some(key) = key {
+        table.remove_entry(key.as_str())?;
+        return Some(vec![key]);
     }
+    table.iter_mut().find_map(|(key, value)| take_key_within(key.get_ref(), value, at))
 }
+
+/// The same of the value that stands at this step.
+fn take_key_within(step: &str, value: &mut Spanned<DeValue<'_>>, at: &Range<usize>) -> Option<Vec<String>> {
+    let path = match value.get_mut() {
+        DeValue::Table(table) => take_key(table, at),
+        DeValue::Array(items) => {
+            items.iter_mut().enumerate().find_map(|(index, item)| take_key_within(&index.to_string(), item, at))
+        }
+        _ => None,
+    };
+    Some([vec![step.to_owned()], path?].concat())
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,13 +14,23 @@ pub(super) fn in_words(path: &str, message: &str) -> String {
         (None, unknown) => ("key", unknown),
     };
     if let Some((name, known)) = unknown {
-        let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
-        return format!("`{path}`: unknown {noun} {name}: {}", suggestion(name.trim_matches('`'), &known));
+        return format!("`{path}`: unknown {noun} {name}: {}", suggestion(name.trim_matches('`'), &quoted(known)));
     }
     match message.strip_prefix("missing field ") {
         Some(key) => format!("`{path}`: {key} is missing"),
         None => format!("`{path}`: {message}"),
     }
+}
+
+/// Returns the keys that a table has, if the error is that it has another.
+pub(super) fn fields_instead(message: &str) -> Option<Vec<&str>> {
+    let known = message.strip_prefix("unknown field ")?.rsplit_once(", expected ");
+    Some(known.map(|(_, known)| quoted(known)).unwrap_or_default())
+}
+
+/// Returns the names between backticks.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
 }
 
 /// Returns a value that serde names by its Rust type.
@@ -76,6 +86,21 @@ mod tests {
     enum Reply {
         Report,
         Empty,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Empty {}
+
+    #[test]
+    fn fields_are_those_that_serde_names_beside_an_unknown_one() {
+        fn message<T: DeserializeOwned>(table: &str) -> String {
+            toml::from_str::<T>(table).err().expect(table).message().to_owned()
+        }
+        assert_eq!(fields_instead(&message::<Table>("cuont = 1")), Some(vec!["count"]));
+        assert_eq!(fields_instead(&message::<Table>("\", expected `x\" = 1")), Some(vec!["count"]));
+        assert_eq!(fields_instead(&message::<Empty>("cuont = 1")), Some(vec![]));
+        assert_eq!(fields_instead(&message::<Table>("")), None);
     }
 
     #[test]

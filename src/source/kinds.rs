@@ -96,6 +96,7 @@ impl Protocol {
 
 /// What is known of a kind: the file of its name.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct KindSpec {
     /// Who sends.
     pub sender: String,
@@ -145,6 +146,7 @@ pub struct KindSpec {
 
 /// How a sender delivers as a partner of Amazon EventBridge.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EventBridgeSpec {
     /// How the names of its partner event sources begin.
     pub prefix: String,
@@ -160,6 +162,7 @@ pub(super) type Samples = BTreeMap<String, Sample>;
 /// A body as a sender shapes it. `{id}`, `{email}`, `{idp_id}`, `{number}` (a numeric id of the person), `{time}` and
 /// `{milliseconds}` are filled in.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Sample {
     pub(super) body: String,
     /// Headers that belong to it.
@@ -258,15 +261,7 @@ impl SourceKind {
     /// If its file has an error, which a test would have found.
     pub fn spec(&self) -> Result<KindSpec, String> {
         let unusable = |why: String| format!("the file of kind `{}` has an error: {why}", self.name);
-        let table = toml::Deserializer::parse(self.spec).map_err(|error| unusable(error.to_string()))?;
-        let mut unknown = Vec::new();
-        // As an object, as where a configuration is read: what reads the values is then compiled once for both.
-        let note: &mut dyn FnMut(serde_ignored::Path<'_>) = &mut |path| unknown.push(path.to_string());
-        let spec = serde_ignored::deserialize(table, note);
-        let mut spec: KindSpec = spec.map_err(|error| unusable(error.to_string()))?;
-        if !unknown.is_empty() {
-            return Err(unusable(format!("unknown key {}", unknown.join(", "))));
-        }
+        let mut spec: KindSpec = toml::from_str(self.spec).map_err(|error| unusable(error.to_string()))?;
         if let Some(other) = &spec.like {
             let other = Self::named(other).ok_or_else(|| unusable(format!("no kind {other}")))?.spec()?;
             spec.signature = spec.signature.or(other.signature);
@@ -275,5 +270,16 @@ impl SourceKind {
             spec.samples = spec.samples.or(other.samples);
         }
         Ok(spec)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::fields::assert_strict;
+
+    #[test]
+    fn no_table_of_a_kinds_file_accepts_an_unknown_key() {
+        assert_strict::<KindSpec>();
     }
 }

@@ -10,7 +10,7 @@ use crate::settings::nearest::nearest;
 
 /// `event = { … }`. A source's own keys come before those of its kind.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct EventTable {
     /// The list of events, where a delivery may hold several. All other pointers start at an event.
     pub(super) items: Option<Pointers>,
@@ -36,7 +36,7 @@ pub(super) struct EventTable {
 
 /// `person = { … }`.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct PersonTable {
     pub(super) idp_id: Option<Pointers>,
     pub(super) external_id: Option<Pointers>,
@@ -76,7 +76,7 @@ pub(super) struct Rule {
     pub(super) conditions: Conditions,
 }
 
-/// Of two forms, so that serde buffers it and the unknown keys in it cannot be noted one by one: they are refused here.
+/// A rule as it is written. Of two forms, so that serde buffers it: an unknown key in it is reported as a wrong rule.
 #[derive(Deserialize)]
 #[serde(
     untagged,

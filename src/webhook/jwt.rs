@@ -61,6 +61,7 @@ pub struct Jwt {
 
 /// [`Jwt`] as it is written.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Table {
     header: Option<String>,
     prefix: Option<String>,
@@ -75,6 +76,7 @@ struct Table {
 
 /// The claim that binds the token to the body beside it: the body's SHA-256.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct BodyHash {
     claim: String,
     encoding: Encoding,

@@ -31,6 +31,7 @@ impl Signature {
 
 /// [`Signature`] as it is written.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Table {
     /// The header that holds the signature, or several: the first that is there counts, with the id and timestamp headers
     /// at the same position of their lists.

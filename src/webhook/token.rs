@@ -18,6 +18,7 @@ pub struct Token {
 
 /// [`Token`] as it is written.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Table {
     /// The header that holds it.
     header: String,

@@ -21,6 +21,7 @@ use crate::{
 
 /// A product as data.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Spec {
     /// Another kind, from which the tables that this file does not have are taken, each as a whole: all but its settings and its
     /// secret.
@@ -62,6 +63,7 @@ pub(super) struct Spec {
 
 /// `[settings.NAME]`: a text that the configuration gives.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Setting {
     /// What it is, for a person.
     pub(super) description: String,
@@ -82,6 +84,7 @@ pub(super) struct Setting {
 
 /// `[http]`.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct HttpTable {
     /// Where the vendor is; without it the configuration must say so.
     pub(super) base_url: Option<Template>,
@@ -100,6 +103,7 @@ pub(super) struct HttpTable {
 
 /// When to come back, said by another header than `Retry-After`.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RetryAfter {
     pub(super) header: String,
     pub(super) unit: Unit,
@@ -119,6 +123,7 @@ pub(super) enum Unit {
 
 /// `[find.NAME]`: one look-up.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Find {
     pub(super) get: Option<Template>,
     pub(super) post: Option<Template>,
@@ -179,6 +184,7 @@ fn ok() -> Statuses {
 
 /// How a list goes on. What `{page}` stands for in the request.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Paging {
     /// A number: of the page, or of the items that came.
     pub(super) count: Option<Count>,
@@ -213,6 +219,7 @@ pub(super) enum Count {
 
 /// An account that is left to a person.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct BlockedRule {
     pub(super) r#where: Conditions,
     pub(super) reason: String,
@@ -221,6 +228,7 @@ pub(super) struct BlockedRule {
 
 /// One call of a removal.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Step {
     pub(super) post: Option<Template>,
     pub(super) put: Option<Template>,
@@ -252,6 +260,7 @@ pub(super) struct Step {
 
 /// An answer by its traits: all that are named.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Sign {
     pub(super) status: Statuses,
     pub(super) r#where: Option<Conditions>,
@@ -259,6 +268,7 @@ pub(super) struct Sign {
 
 /// `[[errors]]`.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ErrorRule {
     pub(super) status: Option<Statuses>,
     pub(super) r#where: Option<Conditions>,

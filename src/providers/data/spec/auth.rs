@@ -8,7 +8,7 @@ use crate::providers::data::template::Template;
 
 /// `[auth]`: how calls are authorized, if not by headers.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(in crate::providers::data) enum Auth {
     /// The secret's key whose value is a bearer token.
     Bearer(String),
@@ -20,6 +20,7 @@ pub(in crate::providers::data) enum Auth {
 
 /// `[auth.oauth]`: an access token, and where it comes from.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(in crate::providers::data) struct OauthTable {
     pub(in crate::providers::data) token_url: Template,
     pub(in crate::providers::data) send: Send,
@@ -51,6 +52,7 @@ pub(in crate::providers::data) enum Send {
 
 /// `[auth.oauth.assertion]`: a JWT by RS256. `iat` and `exp` are added.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(in crate::providers::data) struct AssertionTable {
     /// The secret's key whose value is the private key, in PEM.
     pub(in crate::providers::data) key: String,

@@ -3,7 +3,10 @@
 use std::{fs, path::Path};
 
 use super::GOOD;
-use crate::providers::data::{BUILT_IN, built_in, check, known, like};
+use crate::{
+    providers::data::{BUILT_IN, Spec, built_in, check, known, like},
+    settings::fields::assert_strict,
+};
 
 /// The files of the built-in kinds, by the name of their kind.
 pub(super) fn files() -> Vec<(&'static str, String)> {
@@ -20,6 +23,11 @@ fn built_in_file_is_in_order_and_means_the_same_as_json() {
         assert_eq!(format!("{:#?}", built_in(json).unwrap()), format!("{checked:#?}"), "{name}");
     }
     assert!(BUILT_IN.is_sorted());
+}
+
+#[test]
+fn no_table_of_a_file_accepts_an_unknown_key() {
+    assert_strict::<Spec>();
 }
 
 #[test]
