@@ -142,7 +142,7 @@ async fn build(variable: impl Fn(&str) -> Option<String>) -> Result<App, Error> 
     let (ledger, queue) = ledger(&aws, &variable)?;
     // Without durable storage nothing ticks, and so nothing would publish.
     let bus = variable("OFFBOARD_EVENT_BUS").filter(|_| queue.is_some());
-    let bus = bus.and_then(|name| event_bus(&aws, &engine.client(), name, variable("AWS_ENDPOINT_URL_EVENTBRIDGE")));
+    let bus = bus.and_then(|name| event_bus(&aws, &engine.client(), name));
     let archive = if queue.is_some() { archive(&aws, &engine.client(), &config, &variable) } else { None };
     let app = App::new(config, secrets, engine, ledger, queue, bus);
     Ok(app.taking_events(variable("OFFBOARD_EVENT_QUEUE_ARN")).exporting(archive))
@@ -167,8 +167,8 @@ fn ledger(aws: &SdkConfig, variable: impl Fn(&str) -> Option<String>) -> Result<
 }
 
 /// The event bus of this name. One that cannot be used is no reason not to remove anybody.
-fn event_bus(aws: &SdkConfig, client: &Client, name: String, endpoint: Option<String>) -> Option<Arc<dyn EventBus>> {
-    let bus = EventBridge::new(aws, client, name, endpoint);
+fn event_bus(aws: &SdkConfig, client: &Client, name: String) -> Option<Arc<dyn EventBus>> {
+    let bus = EventBridge::new(aws, client, name);
     let bus = bus.inspect_err(|error| tracing::error!(reason = %error, "no notification is written or published"));
     Some(Arc::new(bus.ok()?))
 }
@@ -186,7 +186,7 @@ fn archive(
     if config.ledger.retention < EXPORTABLE {
         tracing::warn!("ledger.retention is under 40 days: the evidence of a month is without what ended early in it");
     }
-    let archive = Archive::new(aws, client, place, variable("AWS_ENDPOINT_URL_S3"));
+    let archive = Archive::new(aws, client, place);
     archive.inspect_err(|error| tracing::error!(reason = %error, "no evidence is exported")).ok()
 }
 

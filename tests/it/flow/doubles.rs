@@ -229,9 +229,9 @@ impl Sqs {
     }
 }
 
-fn aws() -> SdkConfig {
+fn aws(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new("test", "test", None, None, "test");
-    let aws = SdkConfig::builder().region(Region::new("eu-west-1"));
+    let aws = SdkConfig::builder().region(Region::new("eu-west-1")).endpoint_url(endpoint);
     aws.credentials_provider(SharedCredentialsProvider::new(credentials)).build()
 }
 
@@ -250,7 +250,7 @@ impl Bus {
     pub fn client(url: &str) -> Arc<dyn EventBus> {
         let client = Client::new(None, false).unwrap();
         let name = event_bridge::EventBridge::BUS.to_owned();
-        Arc::new(EventBridge::new(&aws(), &client, name, Some(url.to_owned())).unwrap())
+        Arc::new(EventBridge::new(&aws(url), &client, name).unwrap())
     }
 
     /// Returns the events that were published since the last time.
@@ -287,7 +287,7 @@ impl Bucket {
     pub fn client(url: &str) -> Archive {
         let place =
             Place { bucket: s3::S3::BUCKET.to_owned(), prefix: "offboard/".to_owned(), table: "ledger".to_owned() };
-        Archive::new(&aws(), &Client::new(None, false).unwrap(), place, Some(url.to_owned())).unwrap()
+        Archive::new(&aws(url), &Client::new(None, false).unwrap(), place).unwrap()
     }
 
     /// Changes or looks at what is in the bucket.
