@@ -139,7 +139,7 @@ async fn build(variable: impl Fn(&str) -> Option<String>) -> Result<App, Error> 
         Ok(Err(down)) => tracing::warn!(reason = %down, "the secrets could not be read at start"),
         Err(_) => tracing::warn!(reason = "time-out", "the secrets could not be read at start"),
     }
-    let (ledger, queue) = ledger(&aws, &variable)?;
+    let (ledger, queue) = ledger(&aws, &engine.client(), &variable)?;
     // Without durable storage nothing ticks, and so nothing would publish.
     let bus = variable("OFFBOARD_EVENT_BUS").filter(|_| queue.is_some());
     let bus = bus.and_then(|name| event_bus(&aws, &engine.client(), name));
@@ -149,7 +149,11 @@ async fn build(variable: impl Fn(&str) -> Option<String>) -> Result<App, Error> 
 }
 
 /// The ledger and the queue that the environment names: both or neither. Without them the ledger is in memory.
-fn ledger(aws: &SdkConfig, variable: impl Fn(&str) -> Option<String>) -> Result<(Ledger, Option<Queue>), Error> {
+fn ledger(
+    aws: &SdkConfig,
+    client: &Client,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<(Ledger, Option<Queue>), Error> {
     let names = ["OFFBOARD_LEDGER_TABLE", "OFFBOARD_QUEUE_URL"];
     let (table, url) = match names.map(&variable) {
         [Some(table), Some(url)] => (table, url),
@@ -161,8 +165,7 @@ fn ledger(aws: &SdkConfig, variable: impl Fn(&str) -> Option<String>) -> Result<
     };
     let store: Arc<dyn Store> = Arc::new(DynamoDb::new(aws_sdk_dynamodb::Client::new(aws), table));
     let dead_letters = variable("OFFBOARD_DEAD_LETTER_QUEUE_URL");
-    let aws = aws.clone();
-    let queue = Queue::new(move || aws_sdk_sqs::Client::new(&aws), url, dead_letters);
+    let queue = Queue::new(aws, client, url, dead_letters)?;
     Ok((Ledger::new(store), Some(queue)))
 }
 

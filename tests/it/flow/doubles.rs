@@ -12,6 +12,7 @@ use offboard::{
     archive::{Archive, Place},
     event_bus::{EventBridge, EventBus},
     outbound::Client,
+    queue::Queue,
 };
 use offboard_sandbox::{
     aws::{event_bridge, s3, sqs},
@@ -203,6 +204,12 @@ impl Sqs {
         let server = MockServer::start("sqs", [127, 0, 0, 1].into(), sqs::Sqs::default()).await.unwrap();
         let url = server.url("");
         (Self(server), url)
+    }
+
+    /// The queue as the function has it.
+    pub fn client(url: &str) -> Queue {
+        let queue = sqs::Sqs::url(url, sqs::Sqs::QUEUE);
+        Queue::new(&aws(url), &Client::new(None, false).unwrap(), queue, None).unwrap()
     }
 
     /// Returns the departures of the messages that were sent since the last time, and their delays in seconds.
