@@ -11,13 +11,17 @@ use reqwest::Method;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    aws::signed::{self, Call, NotCallable, Service},
+    aws::{
+        explained,
+        signed::{self, Api, Call, CallError, Service, Timeouts},
+    },
     outbound::{Client, Response},
-    outcome::{Failure, FailureKind},
+    outcome::Failure,
 };
 
-/// How long a call and each of its attempts may take: a file has some megabytes.
-const TIMEOUT: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(10));
+const API: Api = Api { name: "s3", id: "S3" };
+/// A file has some megabytes.
+const TIMEOUTS: Timeouts = Timeouts { operation: Duration::from_secs(15), attempt: Duration::from_secs(10) };
 /// The checksum by which S3 refuses what was damaged on the way, and which it keeps. Object lock requires one.
 const CHECKSUM: &str = "x-amz-checksum-sha256";
 
@@ -39,7 +43,7 @@ pub enum ArchiveError {
     #[error("the bucket cannot be used: {0}")]
     NotUsable(String),
     /// S3 cannot be reached, or refuses: the error's code. The same call may succeed later.
-    #[error("the bucket refuses: {0}")]
+    #[error("the bucket refuses: {}", explained(.0))]
     Refused(String),
     /// There is an object of this name, which has no SHA-256 and so was not written by offboard.
     #[error("the object {0} is in the way: somebody else wrote it")]
@@ -60,30 +64,26 @@ enum Put {
     Exists,
 }
 
-impl From<NotCallable> for ArchiveError {
-    fn from(why: NotCallable) -> Self {
-        Self::NotUsable(why.to_string())
-    }
-}
-
-impl From<Failure> for ArchiveError {
-    fn from(failure: Failure) -> Self {
-        Self::Refused(failure.reason)
+impl From<CallError> for ArchiveError {
+    fn from(CallError(code): CallError) -> Self {
+        Self::Refused(code)
     }
 }
 
 impl Archive {
-    /// The bucket of this name, in the region and with the credentials of `aws`. `endpoint` overrides where S3 is.
+    /// The bucket of this name, in the region, at the endpoint and with the credentials of `aws`.
     ///
     /// # Errors
     /// If there is no region, there are no credentials, or a name is not usable.
-    pub fn new(aws: &SdkConfig, client: &Client, place: Place, endpoint: Option<String>) -> Result<Self, ArchiveError> {
+    pub fn new(aws: &SdkConfig, client: &Client, place: Place) -> Result<Self, ArchiveError> {
         let is_plain = |text: &str, more: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c));
         if place.bucket.is_empty() || !is_plain(&place.bucket, "-.") || !is_plain(&place.prefix, "-._/") {
             let why = "the bucket and its prefix may have letters, digits and -._ alone";
             return Err(ArchiveError::NotUsable(why.to_owned()));
         }
-        Ok(Self { service: Service::new(aws, client, "s3", endpoint, TIMEOUT)?, place })
+        let service = Service::new(aws, client, API, TIMEOUTS);
+        let service = service.map_err(|CallError(why)| ArchiveError::NotUsable(why))?;
+        Ok(Self { service, place })
     }
 
     /// Returns the ledger's table.
@@ -105,9 +105,8 @@ impl Archive {
         let digest = Sha256::digest(&body);
         let checksum = BASE64_STANDARD.encode(digest);
         let headers = &[("content-type", media_type), ("if-none-match", "*"), (CHECKSUM, checksum.as_str())];
-        let http = self.service.http();
         let call = Call { method: Method::PUT, path: &self.path(name), headers, body };
-        match self.service.signed(&http, call).await?.read(written).await? {
+        match self.service.call(call, written).await? {
             Put::Written => Ok(hex::encode(digest)),
             Put::Exists => self.sha256(name).await,
         }
@@ -115,10 +114,9 @@ impl Archive {
 
     /// Returns the SHA-256 of an object, in hexadecimal digits: an earlier attempt may have written something else.
     async fn sha256(&self, name: &str) -> Result<String, ArchiveError> {
-        let http = self.service.http();
         let headers = &[("x-amz-checksum-mode", "ENABLED")];
         let call = Call { method: Method::HEAD, path: &self.path(name), headers, body: Bytes::new() };
-        let checksum = self.service.signed(&http, call).await?.read(checksum).await?;
+        let checksum = self.service.call(call, checksum).await?;
         let digest = checksum.and_then(|checksum| BASE64_STANDARD.decode(checksum).ok());
         digest.map(hex::encode).ok_or_else(|| ArchiveError::InTheWay(name.to_owned()))
     }
@@ -138,10 +136,7 @@ fn written(response: &Response) -> Result<Put, Failure> {
     }
     let text = String::from_utf8_lossy(response.body());
     let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
-    Err(match code.and_then(|(code, _)| signed::code(code)) {
-        Some(code) => Failure::new(FailureKind::of_status(response.status()), code),
-        None => response.failure(),
-    })
+    Err(signed::refused(response, code.map(|(code, _)| code)))
 }
 
 /// Reads the checksum of an object, where it has one.

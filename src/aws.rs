@@ -13,6 +13,7 @@ use aws_types::{
 };
 
 mod client;
+mod endpoint;
 pub(crate) mod signed;
 
 pub use client::http_client;
@@ -107,7 +108,11 @@ where
         SdkError::ResponseError(_) => "an answer that was not understood",
         _ => "refused",
     };
-    let code = error.code().unwrap_or(kind);
+    explained(error.code().unwrap_or(kind))
+}
+
+/// Returns an error's code with what to do about it.
+pub(crate) fn explained(code: &str) -> String {
     next_step(code).map_or_else(|| code.to_owned(), |step| format!("{code} ({step})"))
 }
 

@@ -1,17 +1,18 @@
 //! The event bus on which notifications are published: Amazon EventBridge.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use async_trait::async_trait;
 use aws_types::SdkConfig;
-use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    aws::signed::{self, Call, NotCallable, Service},
+    aws::{
+        explained,
+        signed::{Api, CallError, Service, Timeouts},
+    },
     notification::Notification,
-    outbound::{Client, Response},
-    outcome::{Failure, FailureKind},
+    outbound::Client,
 };
 
 /// Events that one call takes.
@@ -20,10 +21,8 @@ pub const MAX_EVENTS: usize = 10;
 pub(crate) const MAX_SIZE: usize = 256 * 1024;
 /// The events' `source`.
 const SOURCE: &str = "offboard";
-const ACTION: &str = "AWSEvents.PutEvents";
+const API: Api = Api { name: "events", id: "EventBridge" };
 const MEDIA_TYPE: &str = "application/x-amz-json-1.1";
-/// How long a call and each of its attempts may take, as those of the SDK.
-const TIMEOUT: (Duration, Duration) = (Duration::from_secs(7), Duration::from_secs(3));
 
 /// Where notifications are published.
 #[async_trait]
@@ -37,12 +36,12 @@ pub trait EventBus: fmt::Debug + Send + Sync {
 
 /// An event bus that cannot be used: the error's code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the event bus cannot be used: {0}")]
+#[error("the event bus cannot be used: {}", explained(.0))]
 pub struct BusError(pub String);
 
-impl From<NotCallable> for BusError {
-    fn from(why: NotCallable) -> Self {
-        Self(why.to_string())
+impl From<CallError> for BusError {
+    fn from(CallError(code): CallError) -> Self {
+        Self(code)
     }
 }
 
@@ -89,12 +88,12 @@ struct PublishedEntry {
 }
 
 impl EventBridge {
-    /// The bus of this name, in the region and with the credentials of `aws`. `endpoint` overrides where EventBridge is.
+    /// The bus of this name, in the region, at the endpoint and with the credentials of `aws`.
     ///
     /// # Errors
     /// If there is no region, there are no credentials, or the endpoint is not a URL.
-    pub fn new(aws: &SdkConfig, client: &Client, name: String, endpoint: Option<String>) -> Result<Self, BusError> {
-        Ok(Self { service: Service::new(aws, client, "events", endpoint, TIMEOUT)?, name })
+    pub fn new(aws: &SdkConfig, client: &Client, name: String) -> Result<Self, BusError> {
+        Ok(Self { service: Service::new(aws, client, API, Timeouts::USUAL)?, name })
     }
 }
 
@@ -108,30 +107,11 @@ impl EventBus for EventBridge {
             event_bus_name: &self.name,
         };
         let body = PutEvents { entries: notifications.iter().map(entry).collect() };
-        let body = serde_json::to_vec(&body).map_err(|_| BusError("no JSON".to_owned()))?.into();
-        let headers = &[("content-type", MEDIA_TYPE), ("x-amz-target", ACTION)];
-        let http = self.service.http();
-        let call = Call { method: Method::POST, path: "", headers, body };
-        let published = self.service.signed(&http, call).await?.read(published).await;
-        let published = published.map_err(|failure| BusError(failure.reason))?;
+        let published: Published = self.service.json(MEDIA_TYPE, "AWSEvents.PutEvents", &body).await?;
         let taken: Vec<_> = published.entries.iter().map(|entry| entry.event_id.is_some()).collect();
         match taken.len() == notifications.len() {
             true => Ok(taken),
             false => Err(BusError("an answer of another length".to_owned())),
         }
     }
-}
-
-/// Reads the answer. An error of AWS has its code in `__type`.
-fn published(response: &Response) -> Result<Published, Failure> {
-    if response.is_success() {
-        return response.json();
-    }
-    let value = response.value().unwrap_or_default();
-    let text = value["__type"].as_str().map(|text| text.rsplit('#').next().unwrap_or(text));
-    Err(match text.and_then(signed::code) {
-        Some("ThrottlingException") => Failure::new(FailureKind::RateLimited, "ThrottlingException"),
-        Some(code) => Failure::new(FailureKind::of_status(response.status()), code),
-        None => response.failure(),
-    })
 }

@@ -149,11 +149,10 @@ async fn build(environment: Environment) -> Result<App, Error> {
     let engine = Engine::new(&mut config, client);
     yield_now().await;
     engine.client().connect_early(engine.urls().chain(key_sets));
-    let (ledger, queue) = ledger(&aws, environment)?;
+    let (ledger, queue) = ledger(&aws, &engine.client(), environment)?;
     // Without durable storage nothing ticks, and so nothing would publish.
     let bus = environment.get("OFFBOARD_EVENT_BUS").filter(|_| queue.is_some());
-    let bus =
-        bus.and_then(|name| event_bus(&aws, &engine.client(), name, environment.get("AWS_ENDPOINT_URL_EVENTBRIDGE")));
+    let bus = bus.and_then(|name| event_bus(&aws, &engine.client(), name));
     let archive = if queue.is_some() { archive(&aws, &engine.client(), &config, environment) } else { None };
     let app = App::new(config, secrets, engine, ledger, queue, bus);
     warm.await?;
@@ -170,7 +169,7 @@ async fn warm(secrets: Arc<Secrets>) {
 }
 
 /// The ledger and the queue that the environment names: both or neither. Without them the ledger is in memory.
-fn ledger(aws: &SdkConfig, environment: Environment) -> Result<(Ledger, Option<Queue>), Error> {
+fn ledger(aws: &SdkConfig, client: &Client, environment: Environment) -> Result<(Ledger, Option<Queue>), Error> {
     let names = ["OFFBOARD_LEDGER_TABLE", "OFFBOARD_QUEUE_URL"];
     let (table, url) = match names.map(|name| environment.get(name)) {
         [Some(table), Some(url)] => (table, url),
@@ -182,14 +181,13 @@ fn ledger(aws: &SdkConfig, environment: Environment) -> Result<(Ledger, Option<Q
     };
     let store: Arc<dyn Store> = Arc::new(DynamoDb::new(aws_sdk_dynamodb::Client::new(aws), table));
     let dead_letters = environment.get("OFFBOARD_DEAD_LETTER_QUEUE_URL");
-    let aws = aws.clone();
-    let queue = Queue::new(move || aws_sdk_sqs::Client::new(&aws), url, dead_letters);
+    let queue = Queue::new(aws, client, url, dead_letters)?;
     Ok((Ledger::new(store), Some(queue)))
 }
 
 /// The event bus of this name. One that cannot be used is no reason not to remove anybody.
-fn event_bus(aws: &SdkConfig, client: &Client, name: String, endpoint: Option<String>) -> Option<Arc<dyn EventBus>> {
-    let bus = EventBridge::new(aws, client, name, endpoint);
+fn event_bus(aws: &SdkConfig, client: &Client, name: String) -> Option<Arc<dyn EventBus>> {
+    let bus = EventBridge::new(aws, client, name);
     let bus = bus.inspect_err(|error| tracing::error!(reason = %error, "no notification is written or published"));
     Some(Arc::new(bus.ok()?))
 }
@@ -202,7 +200,7 @@ fn archive(aws: &SdkConfig, client: &Client, config: &Config, environment: Envir
     if config.ledger.retention < EXPORTABLE {
         tracing::warn!("ledger.retention is under 40 days: the evidence of a month is without what ended early in it");
     }
-    let archive = Archive::new(aws, client, place, environment.get("AWS_ENDPOINT_URL_S3"));
+    let archive = Archive::new(aws, client, place);
     archive.inspect_err(|error| tracing::error!(reason = %error, "no evidence is exported")).ok()
 }
 

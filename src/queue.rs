@@ -1,33 +1,35 @@
 //! The queue: messages that say "advance this departure". The ledger is the promise; the queue only makes it faster.
 
-use std::{
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use aws_sdk_sqs::{
-    Client,
-    error::{ProvideErrorMetadata, SdkError},
-    types::{QueueAttributeName, SendMessageBatchRequestEntry},
-};
+use aws_types::SdkConfig;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
+
+use crate::{
+    aws::{
+        explained,
+        signed::{self, Api, CallError, Service, Timeouts},
+    },
+    outbound::Client,
+};
 
 /// Messages that SQS takes in one call.
 const BATCH: usize = 10;
 /// Calls that are made side by side.
 const CONCURRENT: usize = 8;
+const API: Api = Api { name: "sqs", id: "SQS" };
+const MEDIA_TYPE: &str = "application/x-amz-json-1.0";
+/// The attribute that has the number of messages that wait.
+const COUNT: &str = "ApproximateNumberOfMessages";
 
 /// An Amazon SQS queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    client: Arc<LazyClient>,
+    service: Arc<Service>,
     url: String,
     dead_letters: Option<String>,
 }
-
-/// A client that is made when it is used: few invocations send a message, and making it costs a start as much as a call.
-type LazyClient = LazyLock<Client, Box<dyn FnOnce() -> Client + Send>>;
 
 /// A message's body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,16 +69,74 @@ pub struct Message {
 
 /// A queue that cannot be used: the error's code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the queue cannot be used: {0}")]
+#[error("the queue cannot be used: {}", explained(.0))]
 pub struct QueueError(String);
+
+impl From<CallError> for QueueError {
+    fn from(CallError(code): CallError) -> Self {
+        Self(code)
+    }
+}
+
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SendMessageBatch<'a> {
+    queue_url: &'a str,
+    entries: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry {
+    id: String,
+    message_body: String,
+    delay_seconds: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Sent {
+    failed: Option<Vec<FailedEntry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct FailedEntry {
+    code: String,
+}
+
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html>
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct GetQueueAttributes<'a> {
+    queue_url: &'a str,
+    attribute_names: [&'static str; 1],
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Attributes {
+    attributes: Option<HashMap<String, String>>,
+}
 
 impl Queue {
     /// The longest delay that SQS takes for a message.
     pub const MAX_DELAY: Duration = Duration::from_secs(15 * 60);
 
-    /// The queue at this URL, and the one of its dead letters. `client` is called when a message is first sent.
-    pub fn new(client: impl FnOnce() -> Client + Send + 'static, url: String, dead_letters: Option<String>) -> Self {
-        Self { client: Arc::new(LazyLock::new(Box::new(client))), url, dead_letters }
+    /// The queue at this URL, and the one of its dead letters, in the region, at the endpoint and with the credentials of `aws`. A
+    /// URL says which queue, not where it is called: an emulator's may name a host that is not within reach.
+    ///
+    /// # Errors
+    /// If there is no region, there are no credentials, or the endpoint is not a URL.
+    pub fn new(
+        aws: &SdkConfig,
+        client: &Client,
+        url: String,
+        dead_letters: Option<String>,
+    ) -> Result<Self, QueueError> {
+        let service = Service::new(aws, client, API, Timeouts::USUAL)?;
+        Ok(Self { service: Arc::new(service), url, dead_letters })
     }
 
     /// Sends messages. A batch that cannot be sent costs no other.
@@ -94,18 +154,17 @@ impl Queue {
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Result<(), QueueError> {
-        let mut request = self.client.send_message_batch().queue_url(&self.url);
-        for (n, message) in messages.iter().enumerate() {
-            let body = Body { departure: message.departure.clone() }.text()?;
-            let delay = i32::try_from(message.delay.min(Self::MAX_DELAY).as_secs()).unwrap_or(0);
-            let entry = SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(body);
-            let entry = entry.delay_seconds(delay).build();
-            request = request.entries(entry.map_err(|_| QueueError("a message cannot be written".to_owned()))?);
-        }
-        let sent = request.send().await.map_err(unavailable)?;
-        match sent.failed().first() {
+        let entry = |(n, message): (usize, &Message)| {
+            let message_body = Body { departure: message.departure.clone() }.text()?;
+            let delay_seconds = message.delay.min(Self::MAX_DELAY).as_secs();
+            Ok(Entry { id: n.to_string(), message_body, delay_seconds })
+        };
+        let entries = messages.iter().enumerate().map(entry).collect::<Result<_, QueueError>>()?;
+        let request = SendMessageBatch { queue_url: &self.url, entries };
+        let sent: Sent = self.service.json(MEDIA_TYPE, "AmazonSQS.SendMessageBatch", &request).await?;
+        match sent.failed.iter().flatten().next() {
             None => Ok(()),
-            Some(failed) => Err(QueueError(failed.code().to_owned())),
+            Some(failed) => Err(QueueError(signed::code(&failed.code).unwrap_or("refused").to_owned())),
         }
     }
 
@@ -129,19 +188,11 @@ impl Queue {
     }
 
     async fn count(&self, url: &str) -> Result<usize, QueueError> {
-        let name = QueueAttributeName::ApproximateNumberOfMessages;
-        let request = self.client.get_queue_attributes().queue_url(url).attribute_names(name.clone());
-        let answer = request.send().await.map_err(unavailable)?;
-        let count = answer.attributes().and_then(|attributes| attributes.get(&name));
-        count.and_then(|count| count.parse().ok()).ok_or_else(|| QueueError("an answer without a count".to_owned()))
+        let request = GetQueueAttributes { queue_url: url, attribute_names: [COUNT] };
+        let answer: Attributes = self.service.json(MEDIA_TYPE, "AmazonSQS.GetQueueAttributes", &request).await?;
+        let count = answer.attributes.and_then(|attributes| attributes.get(COUNT)?.parse().ok());
+        count.ok_or_else(|| QueueError("an answer without a count".to_owned()))
     }
-}
-
-fn unavailable<E>(error: SdkError<E>) -> QueueError
-where
-    SdkError<E>: ProvideErrorMetadata,
-{
-    QueueError(crate::aws::cause(&error))
 }
 
 #[cfg(test)]

@@ -8,13 +8,14 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{anyhow, bail};
+use anyhow::{Error, anyhow, bail};
 use aws_config::SdkConfig;
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use offboard::{
     aws::cause,
     ledger::{Ledger, NEVER, Record, State, dynamodb::DynamoDb, millis},
+    outbound::Client,
     person::mask_departure_id,
     queue::Queue,
 };
@@ -75,7 +76,8 @@ impl Stack {
         if !self.is_named() {
             wrong_usage(NO_TABLE);
         }
-        let aws = aws::config(self.configured.extra_ca()?.as_deref()).await?;
+        let extra_ca = self.configured.extra_ca()?;
+        let aws = aws::config(extra_ca.as_deref()).await?;
         let Names { table, queue } = match &self.stack {
             Some(stack) => {
                 let outputs = Outputs::read(&aws, stack).await?;
@@ -90,8 +92,8 @@ impl Stack {
             },
         };
         let store = DynamoDb::new(aws_sdk_dynamodb::Client::new(&aws), table.clone());
-        let sqs = aws.clone();
-        let queue = queue.map(|url| Queue::new(move || aws_sdk_sqs::Client::new(&sqs), url, None));
+        let client = Client::new(extra_ca.as_deref(), false).map_err(Error::msg)?;
+        let queue = queue.map(|url| Queue::new(&aws, &client, url, None)).transpose()?;
         Ok(Connected { ledger: Ledger::new(Arc::new(store)), table, queue, aws })
     }
 }

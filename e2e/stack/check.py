@@ -220,6 +220,12 @@ def the_event_bus_is_called_with_the_signature_of_boto(world):
     signed_as_by_boto(world, "AWSEvents.PutEvents", "events", SigV4Auth, ["content-type", "x-amz-target"])
 
 
+@check
+def the_queue_is_called_with_the_signature_of_boto(world):
+    for operation in ("SendMessageBatch", "GetQueueAttributes"):
+        signed_as_by_boto(world, f"AmazonSQS.{operation}", "sqs", SigV4Auth, ["content-type", "x-amz-target"])
+
+
 def months_before(at, months):
     for _ in range(months):
         at = at.replace(day=1) - timedelta(days=1)

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    env,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -31,6 +32,9 @@ const EARLY: usize = 64;
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// How long the first call after a pause may take. Then it is made again, on a new connection.
 pub(super) const FIRST_CALL: Duration = Duration::from_secs(1);
+
+/// Variables that name a proxy.
+const PROXIES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
 /// The connections to all providers. Made once; cloning shares them.
 #[derive(Clone, Debug)]
@@ -95,7 +99,10 @@ impl Client {
     /// # Errors
     /// If `extra_ca` holds no usable certificate.
     pub fn new(extra_ca: Option<&[u8]>, proxy: bool) -> Result<Self, String> {
-        let tls = tls::config(tls::mozilla_roots(), extra_ca)?;
+        Self::over(tls::config(tls::mozilla_roots(), extra_ca)?, proxy)
+    }
+
+    fn over(tls: ClientConfig, proxy: bool) -> Result<Self, String> {
         let early = Early::taking();
         let keeping = builder(tls.clone(), proxy).connector_layer(early.keeping()).build().map_err(unusable)?;
         let http = builder(tls.clone(), proxy).connector_layer(early).build().map_err(unusable)?;
@@ -107,6 +114,18 @@ impl Client {
     /// Returns the same connections for another provider: what it has in flight is bounded by itself.
     pub fn for_provider(&self) -> Self {
         Self { shared: self.shared.clone(), own: Arc::default() }
+    }
+
+    /// Returns the same for a service of AWS, but past a proxy that the environment names: the SDK uses none, so AWS is reached
+    /// without.
+    pub(crate) fn for_aws(&self) -> Self {
+        let is_named = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let direct = if self.shared.proxy && PROXIES.into_iter().any(is_named) {
+            Self::over(self.shared.tls.clone(), false).ok()
+        } else {
+            None
+        };
+        direct.unwrap_or_else(|| self.for_provider())
     }
 
     /// Begins a connection to each host of these URLs, and returns at once. The first calls take what is there within a second;

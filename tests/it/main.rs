@@ -13,6 +13,7 @@ mod key_sets;
 mod kinds;
 mod ledger;
 mod payloads;
+mod queue;
 mod scim;
 mod senders;
 mod signing;

@@ -132,7 +132,7 @@ impl Sqs {
         let delay = Duration::from_secs(entry.delay_seconds);
         let (body, delay_seconds, visible_at) = (entry.message_body, entry.delay_seconds, Instant::now() + delay);
         self.messages.push(Message { id: id.clone(), body, delay_seconds, visible_at });
-        // The SDK does not compare the digest.
+        // No SDK for Rust compares the digest, nor does offboard.
         json!({ "Id": entry.id, "MessageId": id, "MD5OfMessageBody": "00000000000000000000000000000000" })
     }
 

@@ -6,13 +6,14 @@ use std::{
 };
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use aws_sdk_secretsmanager::config::Region;
 use aws_types::SdkConfig;
+use aws_types::region::Region;
 use axum::response::Response;
 use offboard::{
     archive::{Archive, Place},
     event_bus::{EventBridge, EventBus},
     outbound::Client,
+    queue::Queue,
 };
 use offboard_sandbox::{
     aws::{event_bridge, s3, sqs},
@@ -206,6 +207,12 @@ impl Sqs {
         (Self(server), url)
     }
 
+    /// The queue as the function has it.
+    pub fn client(url: &str) -> Queue {
+        let queue = sqs::Sqs::url(url, sqs::Sqs::QUEUE);
+        Queue::new(&aws(url), &Client::new(None, false).unwrap(), queue, None).unwrap()
+    }
+
     /// Returns the departures of the messages that were sent since the last time, and their delays in seconds.
     pub fn take(&self) -> Vec<(String, u64)> {
         let departure = |message: sqs::Message| {
@@ -230,9 +237,9 @@ impl Sqs {
     }
 }
 
-fn aws() -> SdkConfig {
+fn aws(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new("test", "test", None, None, "test");
-    let aws = SdkConfig::builder().region(Region::new("eu-west-1"));
+    let aws = SdkConfig::builder().region(Region::new("eu-west-1")).endpoint_url(endpoint);
     aws.credentials_provider(SharedCredentialsProvider::new(credentials)).build()
 }
 
@@ -251,7 +258,7 @@ impl Bus {
     pub fn client(url: &str) -> Arc<dyn EventBus> {
         let client = Client::new(None, false).unwrap();
         let name = event_bridge::EventBridge::BUS.to_owned();
-        Arc::new(EventBridge::new(&aws(), &client, name, Some(url.to_owned())).unwrap())
+        Arc::new(EventBridge::new(&aws(url), &client, name).unwrap())
     }
 
     /// Returns the events that were published since the last time.
@@ -288,7 +295,7 @@ impl Bucket {
     pub fn client(url: &str) -> Archive {
         let place =
             Place { bucket: s3::S3::BUCKET.to_owned(), prefix: "offboard/".to_owned(), table: "ledger".to_owned() };
-        Archive::new(&aws(), &Client::new(None, false).unwrap(), place, Some(url.to_owned())).unwrap()
+        Archive::new(&aws(url), &Client::new(None, false).unwrap(), place).unwrap()
     }
 
     /// Changes or looks at what is in the bucket.

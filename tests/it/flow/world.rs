@@ -21,7 +21,6 @@ use offboard::{
     outbound::Client,
     outcome::Outcome,
     person::{Email, Person},
-    queue::Queue,
     report::DepartureReport,
     scim,
     secrets::{Secret, Secrets},
@@ -307,15 +306,7 @@ fn build(policy: &str, endpoints: &Endpoints, ledger: &Ledger) -> (Config, Flow)
         .build();
     let secrets = Secrets::new(aws_sdk_secretsmanager::Client::from_conf(aws), config.secret_names());
     let engine = Engine::new(&mut config, Client::new(None, false).unwrap());
-    let aws = aws_sdk_sqs::Config::builder()
-        .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
-        .region(aws_sdk_sqs::config::Region::new("eu-west-1"))
-        .credentials_provider(aws_sdk_sqs::config::Credentials::new("test", "test", None, None, "test"))
-        .http_client(offboard::aws::http_client(None).unwrap())
-        .endpoint_url(&endpoints.sqs)
-        .build();
-    let url = format!("{}/123456789012/offboard", endpoints.sqs);
-    let queue = Queue::new(|| aws_sdk_sqs::Client::from_conf(aws), url, None);
+    let queue = Sqs::client(&endpoints.sqs);
     let bus = Bus::client(&endpoints.bus);
     let flow = Flow::new(&config, engine, Arc::new(secrets), ledger.clone(), Some(queue), Some(bus));
     let archive = text.contains("# exports evidence").then(|| Bucket::client(&endpoints.bucket));

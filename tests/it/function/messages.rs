@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use offboard_sandbox::{aws::dynamodb::DynamoDb, mock::MockServer};
 use serde_json::{Value, json};
 
 use crate::{
+    flow::doubles::Sqs,
     function::logs::lines,
     function::world::{CONFIG, EMAIL, World, body},
     support::{Function, Vault},
@@ -50,6 +52,26 @@ async fn message_advances_its_departure_and_is_acknowledged_whatever_becomes_of_
 async fn tick_without_a_queue_has_nothing_to_send() {
     let mut world = World::new().await;
     let answer = world.function.invoke(json!({"tick": true}), Duration::from_secs(5)).await;
+    assert_eq!(answer, Ok(Value::Null));
+}
+
+#[tokio::test]
+async fn queue_is_called_past_the_proxy_that_the_providers_need() {
+    let (_, secrets) = Vault::start().await;
+    let ledger = MockServer::start("dynamodb", [127, 0, 0, 1].into(), DynamoDb::new("offboard")).await.unwrap();
+    let (_queue, queue) = Sqs::start().await;
+    let (ledger, url, nowhere) = (ledger.url(""), format!("{queue}/123456789012/offboard"), "http://127.0.0.1:9");
+    let environment = [
+        ("OFFBOARD_LEDGER_TABLE", "offboard"),
+        ("OFFBOARD_QUEUE_URL", url.as_str()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", ledger.as_str()),
+        ("AWS_ENDPOINT_URL_SQS", queue.as_str()),
+        ("HTTP_PROXY", nowhere),
+        ("HTTPS_PROXY", nowhere),
+    ];
+    let config = format!("{CONFIG}base_url = \"https://api.example.com\"\n");
+    let mut function = Function::start(&config, &secrets, &environment).await;
+    let answer = function.invoke(json!({"tick": true}), Duration::from_secs(15)).await;
     assert_eq!(answer, Ok(Value::Null));
 }
 
