@@ -154,7 +154,7 @@ fn own_configuration_is_served_and_every_other_command_works_against_it() {
 fn event_of_a_partner_is_printed_and_lambda_hands_it_to_the_function() {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("partner.toml");
     let text = "[policy]\nmode = \"live\"\n[sources.staff]\nkind = \"okta\"\nvia = \"eventbridge\"\nevent_source = \
-                \"aws.partner/okta.com/acme/offboard\"\n[sources.svix]\nkind = \"svix\"\n[providers.chat]\nkind = \"instaply\"\n";
+                \"aws.partner/okta.com/acme/offboard\"\nsettle = \"0s\"\n[sources.svix]\nkind = \"svix\"\n[providers.chat]\nkind = \"instaply\"\n";
     std::fs::write(&file, text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_offboard"));
     command.args(["sandbox", "--serve", "--json", "--config"]).arg(&file).stdout(Stdio::piped());
