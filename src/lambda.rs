@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
 
 use crate::{
-    archive::{Archive, Place},
+    archive::{Archive, ArchiveError, Place},
     aws,
     config::Config,
     engine::Engine,
@@ -179,7 +179,7 @@ fn archive(
     client: &Client,
     config: &Config,
     variable: impl Fn(&str) -> Option<String>,
-) -> Option<Archive> {
+) -> Option<Result<Archive, ArchiveError>> {
     let bucket = variable("OFFBOARD_EVIDENCE_BUCKET")?;
     let (prefix, table) = (variable("OFFBOARD_EVIDENCE_PREFIX"), variable("OFFBOARD_LEDGER_TABLE"));
     let place = Place { bucket, prefix: prefix.unwrap_or_default(), table: table.unwrap_or_default() };
@@ -187,7 +187,7 @@ fn archive(
         tracing::warn!("ledger.retention is under 40 days: the evidence of a month is without what ended early in it");
     }
     let archive = Archive::new(aws, client, place, variable("AWS_ENDPOINT_URL_S3"));
-    archive.inspect_err(|error| tracing::error!(reason = %error, "no evidence is exported")).ok()
+    Some(archive.inspect_err(|error| tracing::error!(reason = %error, "no evidence is exported")))
 }
 
 fn invocation(context: &Context, clock: fn() -> OffsetDateTime) -> Invocation {

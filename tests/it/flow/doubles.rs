@@ -5,12 +5,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use async_trait::async_trait;
 use aws_config::{Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use axum::response::Response;
 use offboard::{
     archive::{Archive, Place},
-    event_bus::{EventBridge, EventBus},
+    event_bus::{BusError, EventBridge, EventBus},
+    notification::Notification,
     outbound::Client,
 };
 use offboard_sandbox::{
@@ -273,6 +275,17 @@ impl Bus {
     }
 }
 
+/// An event bus that never answers.
+#[derive(Debug)]
+pub struct HangingBus;
+
+#[async_trait]
+impl EventBus for HangingBus {
+    async fn publish(&self, _: &[Notification]) -> Result<Vec<bool>, BusError> {
+        std::future::pending().await
+    }
+}
+
 /// A bucket that keeps what is written.
 pub struct Bucket(MockServer<s3::S3>);
 
@@ -284,9 +297,8 @@ impl Bucket {
     }
 
     /// The bucket as the function has it.
-    pub fn client(url: &str) -> Archive {
-        let place =
-            Place { bucket: s3::S3::BUCKET.to_owned(), prefix: "offboard/".to_owned(), table: "ledger".to_owned() };
+    pub fn client(url: &str, prefix: &str) -> Archive {
+        let place = Place { bucket: s3::S3::BUCKET.to_owned(), prefix: prefix.to_owned(), table: "ledger".to_owned() };
         Archive::new(&aws(), &Client::new(None, false).unwrap(), place, Some(url.to_owned())).unwrap()
     }
 

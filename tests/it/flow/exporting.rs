@@ -6,7 +6,7 @@ use offboard::{
     config::Pattern,
     evidence::Evidence,
     flow::MAX_PART,
-    ledger::{OperatorAction, Protection, ProtectionAction, Recorded, State},
+    ledger::{Export, OperatorAction, Protection, ProtectionAction, Recorded, State},
     outcome::{AccountResult, Outcome, ProviderResult, Status},
 };
 use serde_json::Value;
@@ -15,7 +15,7 @@ use time::{OffsetDateTime, macros::datetime};
 
 use crate::{
     flow::store::Fault,
-    flow::world::{DAY, HOUR, MINUTE, World, at, by_email, departure, id},
+    flow::world::{DAY, HOUR, MINUTE, SECOND, World, at, by_email, departure, id},
 };
 
 const ANN: &str = "ann@example.com";
@@ -43,6 +43,10 @@ async fn noted(world: &World, month: &str) -> Vec<(String, String)> {
     let document: Value = serde_json::from_str(&world.document(&format!("#export/{month}")).await).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     document["files"].as_array().unwrap().iter().map(|file| (text(&file["name"]), text(&file["sha256"]))).collect()
+}
+
+async fn export(world: &World) -> Export {
+    world.ledger.export("2026-01".parse().unwrap()).await.unwrap()
 }
 
 /// The bucket has what the ledger and the list of hashes say, and the list names every file but itself.
@@ -199,22 +203,139 @@ async fn two_ticks_at_once_write_a_month_once() {
     is_as_noted(&world, "2026-01").await;
 }
 
+/// An object by the name of each file, with and without the SHA-256 that most programs have S3 keep.
 #[tokio::test]
-async fn object_of_somebody_else_is_not_replaced_and_the_month_is_not_complete() {
+async fn object_of_somebody_else_is_neither_replaced_nor_listed_and_the_month_is_not_complete() {
+    for (name, is_hashed) in JANUARY.into_iter().flat_map(|name| [(name, true), (name, false)]) {
+        let world = world().await;
+        let key = format!("offboard/2026-01/{name}");
+        world.bucket.with(|bucket| {
+            bucket.have(&key, "departure,person\n");
+            bucket.objects_mut().get_mut(&key).unwrap().sha256.take_if(|_| !is_hashed);
+        });
+        for _ in 0..3 {
+            world.tick().await;
+            world.go(HOUR);
+        }
+        assert_eq!(world.bucket.content(&key), "departure,person\n");
+        assert!(!world.store.ids().contains("#export/2026-01"), "{name}");
+        let is_listed = world.bucket.keys().iter().any(|key| key.ends_with("SHA256SUMS"));
+        assert_eq!(is_listed, name == "SHA256SUMS", "{name} {is_hashed}");
+        let export = export(&world).await;
+        let obstacle = export.behind[0].obstacle.as_ref().unwrap();
+        assert_eq!(
+            (obstacle.object.as_str(), export.oldest().to_string()),
+            (format!("evidence/{key}").as_str(), "2026-01".to_owned())
+        );
+    }
+}
+
+#[tokio::test]
+async fn month_of_another_ledger_in_the_same_place_is_not_taken_as_written() {
+    let (first, second) = (world().await, world().await);
+    first.tick().await;
+    let written = first.bucket.with(|bucket| bucket.objects().clone());
+    second.bucket.with(|bucket| *bucket.objects_mut() = written.clone());
+    second.go(MINUTE);
+    second.tick().await;
+    assert_eq!(second.bucket.with(|bucket| bucket.objects().clone()), written);
+    let export = export(&second).await;
+    assert_eq!((export.behind.len(), export.oldest().to_string()), (1, "2026-01".to_owned()));
+}
+
+#[tokio::test]
+async fn months_after_a_blocked_one_are_written_and_it_is_once_nothing_is_in_the_way() {
     let world = world().await;
-    world.bucket.with(|bucket| bucket.have("offboard/2026-01/evidence.csv", "mine"));
+    world.bucket.with(|bucket| bucket.have("offboard/2026-01/evidence.html", "mine"));
+    world.tick().await;
+    world.clock.set(datetime!(2026-03-05 00:00 UTC));
+    world.tick().await;
+    is_as_noted(&world, "2026-02").await;
+    let puts = || world.bucket.with(|bucket| bucket.refused_puts);
+    let refused = puts();
+    for _ in 0..10 {
+        world.tick().await;
+        world.go(MINUTE);
+    }
+    assert_eq!(puts() - refused, 2, "it is looked at once in an hour: the table, which is there, and the page");
+    world.bucket.with(|bucket| bucket.objects_mut().remove("offboard/2026-01/evidence.html").unwrap());
+    world.go(HOUR);
+    world.tick().await;
+    is_as_noted(&world, "2026-01").await;
+    let export = export(&world).await;
+    assert_eq!((export.behind, export.next.month.to_string()), (vec![], "2026-03".to_owned()));
+}
+
+#[tokio::test]
+async fn blocked_month_is_written_as_a_whole_to_another_place_at_once() {
+    let mut world = world().await;
+    world.bucket.with(|bucket| bucket.have("offboard/2026-01/SHA256SUMS", "mine"));
+    world.tick().await;
+    world.deploy("# exports evidence elsewhere");
+    world.go(MINUTE);
+    world.tick().await;
+    let there: Vec<_> = world.bucket.keys().into_iter().filter(|key| key.starts_with("elsewhere/")).collect();
+    assert_eq!(there, JANUARY.map(|name| format!("elsewhere/2026-01/{name}")));
+    let sums = noted(&world, "2026-01").await;
+    for (name, sha256) in sums {
+        assert_eq!(hex::encode(Sha256::digest(world.bucket.content(&format!("elsewhere/2026-01/{name}")))), sha256);
+    }
+    assert_eq!(export(&world).await.behind, []);
+}
+
+/// Each attempt's page is another, and the answers of two are lost.
+#[tokio::test]
+async fn file_of_an_earlier_attempt_is_known_by_its_hash() {
+    let world = world().await;
+    world.bucket.with(|bucket| bucket.refuses = Some("AccessDenied"));
+    world.tick().await;
+    world.bucket.with(|bucket| (bucket.refuses, bucket.confuses_checksums) = (None, true));
+    for _ in 0..2 {
+        world.go(MINUTE);
+        world.tick().await;
+    }
+    assert_eq!(world.bucket.keys(), keys("2026-01", &["evidence.csv", "evidence.html"]));
+    world.go(MINUTE);
+    world.bucket.with(|bucket| bucket.confuses_checksums = false);
+    world.tick().await;
+    is_as_noted(&world, "2026-01").await;
+}
+
+#[tokio::test]
+async fn month_that_could_not_be_read_until_the_next_was_due_is_written() {
+    let world = world().await;
+    for now in [FIFTH, datetime!(2026-03-04 23:59 UTC)] {
+        world.clock.set(now);
+        world.store.set_unreadable(true);
+        world.try_tick().await.1.unwrap();
+        assert_eq!(world.bucket.keys(), [""; 0]);
+    }
+    world.store.set_unreadable(false);
+    world.clock.set(datetime!(2026-03-05 00:00 UTC));
     for _ in 0..2 {
         world.tick().await;
     }
-    assert_eq!(world.bucket.keys(), keys("2026-01", &["evidence.csv"]));
-    assert_eq!(world.bucket.content("offboard/2026-01/evidence.csv"), "mine");
+    is_as_noted(&world, "2026-01").await;
+    is_as_noted(&world, "2026-02").await;
+}
+
+#[tokio::test]
+async fn evidence_is_written_while_the_event_bus_does_not_answer() {
+    let world = World::with("# exports evidence\n# the bus hangs").await;
+    world.leave_at("idp", "2", by_email(BOB), at(-60 * 24 * 8)).await;
+    world.clock.set(FIFTH);
+    world.tick_within(2 * SECOND).await.1.unwrap();
+    is_as_noted(&world, "2026-01").await;
 }
 
 // ---- Many ----
 
-/// Records a departure about which a great deal is to be written.
+/// Records a departure about which a great deal is to be written, a second after the one before.
 async fn long(world: &World, n: usize) {
-    let now = world.clock.now() + time::Duration::seconds(i64::try_from(n).unwrap());
+    long_at(world, n, world.clock.now() + time::Duration::seconds(i64::try_from(n).unwrap())).await;
+}
+
+async fn long_at(world: &World, n: usize, now: OffsetDateTime) {
     let departure = departure("idp", &format!("{n:03}"), id(&format!("u{n}")), None);
     let recorded = world.ledger.record(&departure, now, |record| {
         let note = Some("x".repeat(500));
@@ -239,13 +360,13 @@ async fn large_month_is_written_in_parts_a_tick_each_and_every_departure_is_in_o
     }
     world.clock.set(FIFTH);
     let mut ticks = 0;
-    while world.ledger.export("2026-01".parse().unwrap()).await.unwrap().month.to_string() == "2026-01" {
+    while export(&world).await.next.month.to_string() == "2026-01" {
         // Every second tick writes a part and cannot note it. Before the next there is less to say.
         if ticks % 2 == 0 {
-            world.store.fault_at(11, Fault::Fails);
+            world.store.fault_at(12, Fault::Fails);
         }
         world.try_tick().await.1.unwrap();
-        assert!(world.store.calls() >= 11);
+        assert!(world.store.calls() >= 12);
         for n in (0..300).step_by(25).filter(|_| ticks % 2 == 0) {
             let mut record = world.record(&format!("idp/{n:03}")).await;
             record.history.clear();
@@ -310,5 +431,40 @@ async fn rest_of_a_month_without_a_departure_is_written_only_if_it_has_a_decisio
         let shown =
             shown.filter(|(name, _)| world.bucket.content(&format!("offboard/2026-01/{name}")).contains("case 4711"));
         assert_eq!(shown.count(), usize::from(is_decided));
+    }
+}
+
+/// The part is begun, then one that was received when it ends expires, in whatever order the index has them.
+#[tokio::test]
+async fn departures_of_one_millisecond_are_in_one_file_although_some_expire() {
+    for expired in [100, 200, 299] {
+        let world = World::with("# exports evidence").await;
+        let now = world.clock.now();
+        for n in 0..400 {
+            let seconds = if n < 100 {
+                0
+            } else if n < 300 {
+                1
+            } else {
+                2
+            };
+            long_at(&world, n, now + time::Duration::seconds(seconds)).await;
+        }
+        world.clock.set(FIFTH);
+        world.bucket.with(|bucket| bucket.refuses = Some("AccessDenied"));
+        world.tick().await;
+        world.bucket.with(|bucket| bucket.refuses = None);
+        world.expire(&format!("idp/{expired:03}")).await;
+        for _ in 0..5 {
+            world.tick().await;
+        }
+        is_as_noted(&world, "2026-01").await;
+        let tables: Vec<_> =
+            noted(&world, "2026-01").await.into_iter().filter(|file| file.0.ends_with("csv")).collect();
+        let tables = tables.iter().map(|file| world.bucket.content(&format!("offboard/2026-01/{}", file.0)));
+        let written: Vec<BTreeSet<_>> = tables.map(|table| departures(&table).into_iter().collect()).collect();
+        assert!(written.len() > 1);
+        assert_eq!(written.iter().map(BTreeSet::len).sum::<usize>(), 399, "{expired}");
+        assert_eq!(written.iter().flatten().collect::<BTreeSet<_>>().len(), 399, "{expired}");
     }
 }
