@@ -33,6 +33,15 @@ pub struct Place {
     pub table: String,
 }
 
+impl Place {
+    fn is_usable(&self) -> bool {
+        let is_plain = |text: &str, more: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c));
+        let has_dots_alone = |segment: &str| !segment.is_empty() && segment.chars().all(|c| c == '.');
+        let is_path = is_plain(&self.prefix, "-._/") && !self.prefix.split('/').any(has_dots_alone);
+        !self.bucket.is_empty() && is_plain(&self.bucket, "-.") && is_path
+    }
+}
+
 /// A bucket that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveError {
@@ -102,10 +111,7 @@ impl Archive {
     /// # Errors
     /// If there is no region, there are no credentials, or a name is not usable.
     pub fn new(aws: &SdkConfig, client: &Client, place: Place, endpoint: Option<String>) -> Result<Self, ArchiveError> {
-        let is_plain = |text: &str, more: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c));
-        let has_dots_alone = |segment: &str| !segment.is_empty() && segment.chars().all(|c| c == '.');
-        let is_path = is_plain(&place.prefix, "-._/") && !place.prefix.split('/').any(has_dots_alone);
-        if place.bucket.is_empty() || !is_plain(&place.bucket, "-.") || !is_path {
+        if !place.is_usable() {
             let why = "the bucket and its prefix may have letters, digits and -._ alone, and no segment of dots alone";
             return Err(ArchiveError::NotUsable(why.to_owned()));
         }
@@ -175,4 +181,21 @@ fn written(response: &Response, checksum: &str) -> Result<Put, Failure> {
 /// Reads the checksum of an object, where it has one.
 fn checksum(response: &Response) -> Result<Option<String>, Failure> {
     if response.is_success() { Ok(response.header(CHECKSUM).map(str::to_owned)) } else { Err(response.failure()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefix_that_points_elsewhere_is_not_usable() {
+        let usable =
+            |prefix: &str| Place { bucket: "b".into(), prefix: prefix.into(), table: String::new() }.is_usable();
+        for prefix in ["", "offboard/", "a/b.c/", ".hidden/", "a..b/"] {
+            assert!(usable(prefix), "{prefix}");
+        }
+        for prefix in ["../other/", "./", "a/../b/", "a/./", "...", "a b/", "ä/", "a?b/", "a%2f/"] {
+            assert!(!usable(prefix), "{prefix}");
+        }
+    }
 }
