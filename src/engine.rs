@@ -19,7 +19,7 @@ use crate::{
     config::{Config, Policy, ProviderConfig},
     outbound::{Client, Http},
     outcome::{AccountResult, Outcome, ProviderResult},
-    person::mask_addresses,
+    person::{is_direction_control, mask_addresses},
     providers::{Rate, Tenant, Urls},
     secrets::{Secret, SecretResult, SecretStoreError, Secrets},
 };
@@ -318,7 +318,7 @@ impl Job {
         let clean = |text: String| -> String {
             mask_addresses(&http.redact(&secret.redact(&text)))
                 .chars()
-                .filter(|c| !c.is_control())
+                .filter(|c| !c.is_control() && !is_direction_control(*c))
                 .take(LONGEST_TEXT)
                 .collect()
         };

@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    archive::Archive,
+    archive::{Archive, ArchiveError},
     config::{Config, Mode, Policy},
     departure::{DeliveryEvents, Departure},
     engine::Engine,
@@ -74,7 +74,7 @@ pub struct Flow {
     /// Where notifications are published; without one, none is written.
     bus: Option<Arc<dyn EventBus>>,
     /// Where the evidence of each month is kept.
-    archive: Option<Archive>,
+    archive: Option<Result<Archive, ArchiveError>>,
     engine: Engine,
     secrets: Arc<Secrets>,
     policy: Policy,
@@ -103,6 +103,12 @@ impl Worker<'_> {
     /// Returns the time.
     pub fn now(&self) -> OffsetDateTime {
         (self.clock)()
+    }
+
+    /// The same worker, for half of the time that is left.
+    fn for_half_of_its_time(self) -> Self {
+        let now = Instant::now();
+        Self { deadline: now + self.deadline.saturating_duration_since(now) / 2, ..self }
     }
 
     fn lease(&self) -> Lease {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::{
     answer::{self, Problem},
-    archive::Archive,
+    archive::{Archive, ArchiveError},
     config::Config,
     departure::DeliveryEvents,
     engine::Engine,
@@ -94,7 +94,7 @@ impl App {
     }
 
     /// The same, which writes the evidence of each month there.
-    pub(crate) fn exporting(self, archive: Option<Archive>) -> Self {
+    pub(crate) fn exporting(self, archive: Option<Result<Archive, ArchiveError>>) -> Self {
         Self { flow: self.flow.exporting(archive), ..self }
     }
 

@@ -17,7 +17,7 @@ use tokio::{
 use tracing::{Instrument, Span};
 
 use crate::{
-    archive::{Archive, Place},
+    archive::{Archive, ArchiveError, Place},
     aws::{self, Environment},
     config::Config,
     engine::Engine,
@@ -193,7 +193,12 @@ fn event_bus(aws: &SdkConfig, client: &Client, name: String) -> Option<Arc<dyn E
 }
 
 /// The bucket for evidence that the environment names. One that cannot be used is no reason not to remove anybody.
-fn archive(aws: &SdkConfig, client: &Client, config: &Config, environment: Environment) -> Option<Archive> {
+fn archive(
+    aws: &SdkConfig,
+    client: &Client,
+    config: &Config,
+    environment: Environment,
+) -> Option<Result<Archive, ArchiveError>> {
     let bucket = environment.get("OFFBOARD_EVIDENCE_BUCKET")?;
     let (prefix, table) = (environment.get("OFFBOARD_EVIDENCE_PREFIX"), environment.get("OFFBOARD_LEDGER_TABLE"));
     let place = Place { bucket, prefix: prefix.unwrap_or_default(), table: table.unwrap_or_default() };
@@ -201,7 +206,7 @@ fn archive(aws: &SdkConfig, client: &Client, config: &Config, environment: Envir
         tracing::warn!("ledger.retention is under 40 days: the evidence of a month is without what ended early in it");
     }
     let archive = Archive::new(aws, client, place);
-    archive.inspect_err(|error| tracing::error!(reason = %error, "no evidence is exported")).ok()
+    Some(archive.inspect_err(|error| tracing::error!(reason = %error, "no evidence is exported")))
 }
 
 fn invocation(context: &Context, clock: fn() -> OffsetDateTime) -> Invocation {

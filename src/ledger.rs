@@ -25,7 +25,7 @@ mod protection;
 mod record;
 pub mod store;
 
-pub use exports::{Export, ExportedFile, Part};
+pub use exports::{Export, ExportedFile, MonthExport, Obstacle, Part};
 pub use facts::{Facts, Pause};
 pub use holders::{Holder, Holders};
 pub use identities::KnownIdentity;

@@ -26,12 +26,13 @@ impl Email {
     ///
     /// Refuses white space, control and invisible characters, a second `@`, everything that RFC 5322 3.2.3 allows in
     /// quotes only (`mailto:ann@…`), and a domain with an empty label (`…@example.com.`), also where IDNA would map another
-    /// character to one of these. No SaaS account is known by such an address: none would be found, and "no account is there"
-    /// would be said of somebody else.
+    /// character to one of these. Refuses one that is masked, too: `v***a@…`, `v…@…`, `*@…`. No SaaS account is known by such an
+    /// address: none would be found, and "no account is there" would be said of somebody else.
     pub fn parse(text: &str) -> Option<Self> {
         let written = text.trim();
         let canonical = canonical(written);
-        let usable = written.len() <= LONGEST_ADDRESS && is_plain(written) && is_plain(&canonical);
+        let is_plain = is_plain(written) && is_plain(&canonical);
+        let usable = written.len() <= LONGEST_ADDRESS && is_plain && !is_masked(written);
         usable.then(|| Self { written: written.to_owned(), canonical })
     }
 
@@ -101,6 +102,14 @@ fn is_plain(text: &str) -> bool {
     })
 }
 
+/// Whether somebody has replaced a part of an address. A star alone among letters may be meant: RFC 5322 allows it.
+fn is_masked(text: &str) -> bool {
+    let local = text.split_once('@').map_or(text, |(local, _)| local);
+    let is_star = |c: char| matches!(c, '*' | '＊' | '∗');
+    let replaces = |c: char| matches!(c, '…' | '•' | '●');
+    local.contains(replaces) || local.chars().all(is_star) || local.replace(is_star, "*").contains("**")
+}
+
 /// Returns the form in which an address is compared. A domain that IDNA refuses is normalized like the local part.
 pub(crate) fn canonical(address: &str) -> String {
     let address = address.trim();
@@ -127,6 +136,11 @@ fn normalized(address: &str) -> String {
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Whether a character changes the direction in which text around it is read: what stands there would be shown as something else.
+pub(crate) fn is_direction_control(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl fmt::Display for Email {
@@ -295,12 +309,23 @@ mod tests {
             "\u{feff}ann@example.com",
             "ann@exa\u{ff20}mple.com",
             "ann@example.com\u{3002}",
+            "v******a@example.com",
+            "v**@example.com",
+            "*@example.com",
+            "v…@example.com",
+            "v•••a@example.com",
+            "＊＊a@example.com",
         ] {
             assert_eq!(Email::parse(text), None, "{text:?}");
         }
-        for text in
-            ["o'neil@example.com", "ann+x@example.com", "ann_b-c.d@sub.example.com", "änn@example.com", "a@localhost"]
-        {
+        for text in [
+            "o'neil@example.com",
+            "ann+x@example.com",
+            "ann_b-c.d@sub.example.com",
+            "änn@example.com",
+            "a@localhost",
+            "a*n*n@example.com",
+        ] {
             assert!(Email::parse(text).is_some(), "{text:?}");
         }
         assert_eq!(Email::parse(&format!("{}@example.com", "a".repeat(300))), None);

@@ -79,7 +79,7 @@ impl MaskedPerson {
         // An id may be an address: some senders key people by it.
         let masked = |text: &Option<String>| text.as_deref().map(mask_addresses);
         let person = record.person.person();
-        let said = person.emails().map(ToString::to_string);
+        let said = record.person.emails().iter().map(|email| mask_addresses(email));
         let mut emails = said.chain(record.person.known_emails.iter().cloned());
         Self {
             idp_id: masked(&person.idp_id),

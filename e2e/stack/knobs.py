@@ -89,7 +89,7 @@ def the_stack_deploys_with_every_knob_on(world):
     aws, on = world.aws, values(world.aws)
     assert set(on) == set(KNOBS), set(on) ^ set(KNOBS)
     config = world.config.with_name("knobs.toml")
-    source = 'kind = "okta"\nvia = "eventbridge"\nevent_source = "{}"'.format(on["PartnerEventSource"])
+    source = 'kind = "okta"\nvia = "eventbridge"\nevent_source = "{}"\nsettle = "0s"'.format(on["PartnerEventSource"])
     config.write_text(f"{world.config.read_text()}\n[sources.okta]\n{source}\n")
     stack = world.knobs = Stack(aws, world.gate, world.sandbox, config, world.package, "offboard-knobs", **on)
     stack.schedule("DISABLED")

@@ -182,13 +182,32 @@ fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MaxDepartu
 /// An e-mail address, or `*@domain` for all of a domain.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Pattern(Email);
+pub struct Pattern(Covered);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Covered {
+    Address(Email),
+    /// All of the domain of this address.
+    DomainOf(Email),
+}
+
+impl Covered {
+    fn email(&self) -> &Email {
+        match self {
+            Self::Address(email) | Self::DomainOf(email) => email,
+        }
+    }
+}
 
 impl TryFrom<String> for Pattern {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let usable = Email::parse(&text).filter(|email| !email.expose().trim_start_matches("*@").contains('*'));
+        let covered = match text.trim().strip_prefix("*@") {
+            Some(domain) => Email::parse(&format!("postmaster@{domain}")).map(Covered::DomainOf),
+            None => Email::parse(&text).map(Covered::Address),
+        };
+        let usable = covered.filter(|covered| !covered.email().expose().contains('*'));
         usable.map(Self).ok_or_else(|| "an entry of `protected` is an e-mail address, or *@domain".to_owned())
     }
 }
@@ -196,13 +215,18 @@ impl TryFrom<String> for Pattern {
 impl Pattern {
     /// Returns the form in which patterns are compared.
     pub fn canonical(&self) -> String {
-        self.0.canonical()
+        match &self.0 {
+            Covered::Address(email) => email.canonical(),
+            Covered::DomainOf(email) => email.canonical().replacen("postmaster", "*", 1),
+        }
     }
 
     /// Returns the masked e-mail address. A pattern for a domain names nobody, and is shown in full.
     pub fn masked(&self) -> String {
-        let canonical = self.canonical();
-        if canonical.starts_with("*@") { canonical } else { self.0.masked() }
+        match &self.0 {
+            Covered::Address(email) => email.masked(),
+            Covered::DomainOf(_) => self.canonical(),
+        }
     }
 
     /// Returns the patterns that cover an address, in canonical form: the address, and its domain.

@@ -86,7 +86,7 @@ impl Case {
             external_id: masked(person.external_id.as_deref().or(person.idp_id.as_deref())),
             source: record.source.clone(),
             event_id: mask_addresses(&record.event.id),
-            event_type: record.event.kind.clone(),
+            event_type: mask_addresses(&record.event.kind),
             occurred: record.event.occurred_at.map(|at| at.to_string()).unwrap_or_default(),
             received: record.received_at,
             state: record.state.to_string(),
@@ -117,7 +117,7 @@ impl ProviderRow {
         let entry = &result.found;
         let worst = &entry.worst;
         let is_done = worst.outcome.status() == Status::Done;
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let text = |text: &Option<String>| text.as_deref().map(mask_addresses).unwrap_or_default();
         Self {
             provider: entry.provider.clone(),
             outcome: worst.outcome.to_string(),
@@ -126,8 +126,8 @@ impl ProviderRow {
             after: if is_done { times::span(result.at - received) } else { String::new() },
             seconds: is_done.then(|| (result.at - received).whole_seconds()),
             proof: proof(worst.outcome, worst.proof),
-            account: together(entry.all().map(|result| &result.account_id)),
-            request_ids: together(entry.all().map(|result| &result.request_id)),
+            account: mask_addresses(&together(entry.all().map(|result| &result.account_id))),
+            request_ids: mask_addresses(&together(entry.all().map(|result| &result.request_id))),
             reason: text(&worst.reason),
             detail: text(&worst.detail),
             is_by_hand: worst.proof == Some(Proof::ByHand),
@@ -155,12 +155,17 @@ fn proof(outcome: Outcome, proof: Option<Proof>) -> &'static str {
 fn decision(action: &OperatorAction) -> String {
     let OperatorAction { at, who, what, reasons, provider, note } = action;
     let provider = provider.as_ref().map(|provider| format!(" of {provider}")).unwrap_or_default();
-    let note = note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+    let note = note.as_ref().map(|note| format!(": {}", mask_addresses(note))).unwrap_or_default();
     let overridden = match names(reasons.iter().copied()) {
         reasons if reasons.is_empty() => String::new(),
         reasons => format!(" of {reasons}"),
     };
-    format!("{} UTC: {what}{overridden}{provider} by {who}{note}", times::table(*at))
+    format!("{} UTC: {what}{overridden}{provider} by {}{note}", times::table(*at), operator(who))
+}
+
+/// Returns an AWS identity, masked: the session of somebody who signs in by single sign-on has their address as its name.
+pub(super) fn operator(who: &str) -> String {
+    who.split('/').map(mask_addresses).collect::<Vec<_>>().join("/")
 }
 
 fn names(vetoes: impl Iterator<Item = Veto>) -> String {
@@ -198,5 +203,10 @@ mod tests {
         let confirmed = OperatorAction { provider: Some("wiki".into()), note, ..action("confirm", vec![]) };
         let expected = "2026-01-31 18:42:00 UTC: confirm of wiki by arn:ann: deleted in Settings";
         assert_eq!(decision(&confirmed), expected);
+        let session = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Admin_0123/ann@example.com";
+        let note = Some("asked by boss@example.com".into());
+        let dismissed = decision(&OperatorAction { who: session.into(), note, ..action("dismiss", vec![]) });
+        let expected = "dismiss by arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Admin_0123/a…@example.com: asked by b…@example.com";
+        assert_eq!(dismissed, format!("2026-01-31 18:42:00 UTC: {expected}"));
     }
 }

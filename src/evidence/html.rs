@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Write};
 
+use crate::person::is_direction_control;
+
 /// A piece of a page.
 #[derive(Debug, Default)]
 pub(super) struct Html(String);
@@ -16,7 +18,7 @@ impl Html {
         self
     }
 
-    /// Adds text, escaped.
+    /// Adds text, escaped, without controls of its direction.
     pub(super) fn text(mut self, text: impl Display) -> Self {
         // A string takes everything.
         let _ = write!(Escaping(&mut self.0), "{text}");
@@ -53,6 +55,7 @@ impl Write for Escaping<'_> {
                 '&' => self.0.push_str("&#38;"),
                 '"' => self.0.push_str("&#34;"),
                 '\'' => self.0.push_str("&#39;"),
+                character if is_direction_control(character) => {}
                 character => self.0.push(character),
             }
         }

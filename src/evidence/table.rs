@@ -4,6 +4,7 @@ use super::{
     case::{Case, ProviderRow},
     times,
 };
+use crate::person::is_direction_control;
 
 const COLUMNS: [&str; 22] = [
     "departure",
@@ -29,6 +30,8 @@ const COLUMNS: [&str; 22] = [
     "attempts",
     "runs",
 ];
+
+const STARTS_FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
 /// The names of the columns, as a line.
 pub(super) fn head() -> String {
@@ -85,9 +88,22 @@ fn provider_cells(row: &ProviderRow) -> [String; 11] {
 }
 
 /// A spreadsheet would take a text that begins so for a formula, and run it: <https://owasp.org/www-community/attacks/CSV_Injection>.
+/// One that separates cells by `;` or tabs, or knows no quotes, has the beginning of a cell within ours. The direction of text is left
+/// to the reader.
 fn harmless(text: String) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<i64>().is_err();
-    if formula { format!("'{text}") } else { text }
+    if text.parse::<i64>().is_ok() {
+        return text;
+    }
+    let mut harmless = String::with_capacity(text.len());
+    let mut is_start = true;
+    for c in text.chars().filter(|c| !is_direction_control(*c)) {
+        if is_start && (STARTS_FORMULA.contains(&c) || (harmless.is_empty() && matches!(c, '\t' | '\r'))) {
+            harmless.push('\'');
+        }
+        harmless.push(c);
+        is_start = matches!(c, ';' | '\t' | '\r' | '\n') || (is_start && matches!(c, '"' | ' '));
+    }
+    harmless
 }
 
 #[cfg(test)]
@@ -96,11 +112,26 @@ mod tests {
 
     #[test]
     fn cell_that_looks_like_a_formula_is_quoted() {
-        for text in ["=1+1", "+1 555", "-x", "@SUM(A1)", "\t=1"] {
+        for text in ["=1+1", "+1 555", "-x", "@SUM(A1)"] {
             assert_eq!(harmless(text.to_owned()), format!("'{text}"));
         }
-        for text in ["", "-5", "hr/1", "a=b"] {
+        for text in ["", "-5", "hr/1", "a=b", "x; y"] {
             assert_eq!(harmless(text.to_owned()), text);
+        }
+    }
+
+    /// Where a reader separates cells by something else, a cell begins within one of ours.
+    #[test]
+    fn part_of_a_cell_that_looks_like_a_formula_is_quoted() {
+        for (text, expected) in [
+            ("\t=1", "'\t'=1"),
+            ("a;=1+1", "a;'=1+1"),
+            ("a\t@SUM(A1)\n-1", "a\t'@SUM(A1)\n'-1"),
+            ("a; =1;\"+1", "a; '=1;\"'+1"),
+            ("＝1;＋1", "'＝1;'＋1"),
+            ("\u{202e}=1;\u{2066}=2", "'=1;'=2"),
+        ] {
+            assert_eq!(harmless(text.to_owned()), expected);
         }
     }
 

@@ -45,12 +45,14 @@ fn table_and_page_begin_with_the_oldest_departure() {
 
 #[test]
 fn text_of_others_is_escaped_and_no_address_is_in_full() {
-    let (table, page) = evidence(&[record("lee", MORNING, "<script>\"a\" & 'b'</script> boss@example.com")]);
+    let (table, page) = evidence(&[record("lee", MORNING, "<script>\"a\" & 'b'</script> boss@example.com \u{202e}")]);
     assert!(page.contains("ReferenceExist: &#60;script&#62;&#34;a&#34; &#38; &#39;b&#39;&#60;/script&#62; "), "{page}");
     assert!(page.contains("by arn:&#60;ann&#62; with offboard "), "{page}");
     assert!(table.contains("\"<script>\"\"a\"\" & 'b'</script> "), "{table}");
     for text in [table, page] {
         assert!(text.contains("l…@example.com") && !text.contains("lee@example.com"), "{text}");
+        assert!(text.contains("b…@example.com") && !text.contains("boss@example.com"), "{text}");
+        assert!(!text.contains('\u{202e}'), "{text}");
     }
 }
 

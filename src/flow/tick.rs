@@ -62,8 +62,12 @@ impl Flow {
             ("DeadLetters", count(dead.unwrap_or_default())),
         ]);
         let sent = queue.send(&messages).await;
-        self.publish(worker).await;
-        self.export(worker).await;
+        // The alarm for evidence is to ring whatever becomes of the notifications, and they leave time for the export.
+        let export = self.read_export(worker).await;
+        self.publish(if export.is_some() { worker.for_half_of_its_time() } else { worker }).await;
+        if let Some(export) = export {
+            self.export(export, worker).await;
+        }
         Ok(sent?)
     }
 }

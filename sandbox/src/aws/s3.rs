@@ -24,6 +24,8 @@ pub struct S3 {
     pub refuses: Option<&'static str>,
     /// Whether objects are put, and the answers are lost.
     pub loses_answers: bool,
+    /// Whether objects are put, and the answers have the checksum of something else.
+    pub confuses_checksums: bool,
 }
 
 /// An object.
@@ -46,10 +48,16 @@ impl S3 {
         &self.objects
     }
 
-    /// Puts an object as somebody else would.
+    /// Puts an object as somebody else would, with its SHA-256.
     pub fn have(&mut self, key: &str, content: &str) {
+        let sha256 = Some(STANDARD.encode(Sha256::digest(content)));
         let (media_type, content) = ("text/plain".to_owned(), content.to_owned());
-        self.objects.insert(key.to_owned(), Object { media_type, content, sha256: None });
+        self.objects.insert(key.to_owned(), Object { media_type, content, sha256 });
+    }
+
+    /// Returns the objects, by key, to change them.
+    pub fn objects_mut(&mut self) -> &mut BTreeMap<String, Object> {
+        &mut self.objects
     }
 
     fn put(&mut self, call: &Call, key: String) -> Result<Answer, Unknown> {
@@ -68,7 +76,8 @@ impl S3 {
             String::from_utf8(call.body().to_vec()).map_err(|_| Unknown("an object that is no text".into()))?;
         let media_type = call.header("content-type")?.to_owned();
         self.objects.insert(key, Object { media_type, content, sha256: Some(checksum.clone()) });
-        Ok(if self.loses_answers { refusal(503, "SlowDown") } else { Answer::empty(200).with(CHECKSUM, checksum) })
+        let answered = if self.confuses_checksums { STANDARD.encode(Sha256::digest("")) } else { checksum };
+        Ok(if self.loses_answers { refusal(503, "SlowDown") } else { Answer::empty(200).with(CHECKSUM, answered) })
     }
 
     fn head(&self, call: &Call, key: &str) -> Result<Answer, Unknown> {

@@ -5,13 +5,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use async_trait::async_trait;
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use axum::response::Response;
 use offboard::{
     archive::{Archive, Place},
-    event_bus::{EventBridge, EventBus},
+    event_bus::{BusError, EventBridge, EventBus},
+    notification::Notification,
     outbound::Client,
     queue::Queue,
 };
@@ -281,6 +283,17 @@ impl Bus {
     }
 }
 
+/// An event bus that never answers.
+#[derive(Debug)]
+pub struct HangingBus;
+
+#[async_trait]
+impl EventBus for HangingBus {
+    async fn publish(&self, _: &[Notification]) -> Result<Vec<bool>, BusError> {
+        std::future::pending().await
+    }
+}
+
 /// A bucket that keeps what is written.
 pub struct Bucket(MockServer<s3::S3>);
 
@@ -292,9 +305,8 @@ impl Bucket {
     }
 
     /// The bucket as the function has it.
-    pub fn client(url: &str) -> Archive {
-        let place =
-            Place { bucket: s3::S3::BUCKET.to_owned(), prefix: "offboard/".to_owned(), table: "ledger".to_owned() };
+    pub fn client(url: &str, prefix: &str) -> Archive {
+        let place = Place { bucket: s3::S3::BUCKET.to_owned(), prefix: prefix.to_owned(), table: "ledger".to_owned() };
         Archive::new(&aws(url), &Client::new(None, false).unwrap(), place).unwrap()
     }
 

@@ -6,7 +6,7 @@ use offboard::{
     config::Pattern,
     evidence::Evidence,
     flow::MAX_PART,
-    ledger::{OperatorAction, Protection, ProtectionAction, Recorded, State},
+    ledger::{Export, OperatorAction, Protection, ProtectionAction, Recorded, State},
     outcome::{AccountResult, Outcome, ProviderResult, Status},
 };
 use serde_json::Value;
@@ -15,17 +15,17 @@ use time::{OffsetDateTime, macros::datetime};
 
 use crate::{
     flow::store::Fault,
-    flow::world::{DAY, HOUR, MINUTE, World, at, by_email, departure, id},
+    flow::world::{DAY, HOUR, MINUTE, SECOND, World, at, by_email, departure, id},
 };
 
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
 /// When January is due.
 const FIFTH: OffsetDateTime = datetime!(2026-02-05 00:00 UTC);
-const JANUARY: [&str; 3] = ["SHA256SUMS", "evidence.csv", "evidence.html"];
+pub(super) const JANUARY: [&str; 3] = ["SHA256SUMS", "evidence.csv", "evidence.html"];
 
 /// A world on the day on which January is due: one departure of it is done, one is held.
-async fn world() -> World {
+pub(super) async fn world() -> World {
     let world = World::with("# exports evidence").await;
     world.vendors.have(&[ANN]);
     assert_eq!(world.leave("idp", "1", by_email(ANN)).await.status, Status::Done);
@@ -34,19 +34,23 @@ async fn world() -> World {
     world
 }
 
-fn keys(month: &str, names: &[&str]) -> Vec<String> {
+pub(super) fn keys(month: &str, names: &[&str]) -> Vec<String> {
     names.iter().map(|name| format!("offboard/{month}/{name}")).collect()
 }
 
 /// The files of a month by the ledger: name and SHA-256.
-async fn noted(world: &World, month: &str) -> Vec<(String, String)> {
+pub(super) async fn noted(world: &World, month: &str) -> Vec<(String, String)> {
     let document: Value = serde_json::from_str(&world.document(&format!("#export/{month}")).await).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     document["files"].as_array().unwrap().iter().map(|file| (text(&file["name"]), text(&file["sha256"]))).collect()
 }
 
+pub(super) async fn export(world: &World) -> Export {
+    world.ledger.export("2026-01".parse().unwrap()).await.unwrap()
+}
+
 /// The bucket has what the ledger and the list of hashes say, and the list names every file but itself.
-async fn is_as_noted(world: &World, month: &str) {
+pub(super) async fn is_as_noted(world: &World, month: &str) {
     let folder = format!("offboard/{month}/");
     let hash = |name: &str| hex::encode(Sha256::digest(world.bucket.content(&format!("{folder}{name}"))));
     let noted = noted(world, month).await;
@@ -199,22 +203,59 @@ async fn two_ticks_at_once_write_a_month_once() {
     is_as_noted(&world, "2026-01").await;
 }
 
+/// Each attempt's page is another, and the answers of two are lost.
 #[tokio::test]
-async fn object_of_somebody_else_is_not_replaced_and_the_month_is_not_complete() {
+async fn file_of_an_earlier_attempt_is_known_by_its_hash() {
     let world = world().await;
-    world.bucket.with(|bucket| bucket.have("offboard/2026-01/evidence.csv", "mine"));
+    world.bucket.with(|bucket| bucket.refuses = Some("AccessDenied"));
+    world.tick().await;
+    world.bucket.with(|bucket| (bucket.refuses, bucket.confuses_checksums) = (None, true));
+    for _ in 0..2 {
+        world.go(MINUTE);
+        world.tick().await;
+    }
+    assert_eq!(world.bucket.keys(), keys("2026-01", &["evidence.csv", "evidence.html"]));
+    world.go(MINUTE);
+    world.bucket.with(|bucket| bucket.confuses_checksums = false);
+    world.tick().await;
+    is_as_noted(&world, "2026-01").await;
+}
+
+#[tokio::test]
+async fn month_that_could_not_be_read_until_the_next_was_due_is_written() {
+    let world = world().await;
+    for now in [FIFTH, datetime!(2026-03-04 23:59 UTC)] {
+        world.clock.set(now);
+        world.store.set_unreadable(true);
+        world.try_tick().await.1.unwrap();
+        assert_eq!(world.bucket.keys(), [""; 0]);
+    }
+    world.store.set_unreadable(false);
+    world.clock.set(datetime!(2026-03-05 00:00 UTC));
     for _ in 0..2 {
         world.tick().await;
     }
-    assert_eq!(world.bucket.keys(), keys("2026-01", &["evidence.csv"]));
-    assert_eq!(world.bucket.content("offboard/2026-01/evidence.csv"), "mine");
+    is_as_noted(&world, "2026-01").await;
+    is_as_noted(&world, "2026-02").await;
+}
+
+#[tokio::test]
+async fn evidence_is_written_while_the_event_bus_does_not_answer() {
+    let world = World::with("# exports evidence\n# the bus hangs").await;
+    world.leave_at("idp", "2", by_email(BOB), at(-60 * 24 * 8)).await;
+    world.clock.set(FIFTH);
+    world.tick_within(2 * SECOND).await.1.unwrap();
+    is_as_noted(&world, "2026-01").await;
 }
 
 // ---- Many ----
 
-/// Records a departure about which a great deal is to be written.
+/// Records a departure about which a great deal is to be written, a second after the one before.
 async fn long(world: &World, n: usize) {
-    let now = world.clock.now() + time::Duration::seconds(i64::try_from(n).unwrap());
+    long_at(world, n, world.clock.now() + time::Duration::seconds(i64::try_from(n).unwrap())).await;
+}
+
+async fn long_at(world: &World, n: usize, now: OffsetDateTime) {
     let departure = departure("idp", &format!("{n:03}"), id(&format!("u{n}")), None);
     let recorded = world.ledger.record(&departure, now, |record| {
         let note = Some("x".repeat(500));
@@ -239,13 +280,13 @@ async fn large_month_is_written_in_parts_a_tick_each_and_every_departure_is_in_o
     }
     world.clock.set(FIFTH);
     let mut ticks = 0;
-    while world.ledger.export("2026-01".parse().unwrap()).await.unwrap().month.to_string() == "2026-01" {
+    while export(&world).await.next.month.to_string() == "2026-01" {
         // Every second tick writes a part and cannot note it. Before the next there is less to say.
         if ticks % 2 == 0 {
-            world.store.fault_at(11, Fault::Fails);
+            world.store.fault_at(12, Fault::Fails);
         }
         world.try_tick().await.1.unwrap();
-        assert!(world.store.calls() >= 11);
+        assert!(world.store.calls() >= 12);
         for n in (0..300).step_by(25).filter(|_| ticks % 2 == 0) {
             let mut record = world.record(&format!("idp/{n:03}")).await;
             record.history.clear();
@@ -310,5 +351,40 @@ async fn rest_of_a_month_without_a_departure_is_written_only_if_it_has_a_decisio
         let shown =
             shown.filter(|(name, _)| world.bucket.content(&format!("offboard/2026-01/{name}")).contains("case 4711"));
         assert_eq!(shown.count(), usize::from(is_decided));
+    }
+}
+
+/// The part is begun, then one that was received when it ends expires, in whatever order the index has them.
+#[tokio::test]
+async fn departures_of_one_millisecond_are_in_one_file_although_some_expire() {
+    for expired in [100, 200, 299] {
+        let world = World::with("# exports evidence").await;
+        let now = world.clock.now();
+        for n in 0..400 {
+            let seconds = if n < 100 {
+                0
+            } else if n < 300 {
+                1
+            } else {
+                2
+            };
+            long_at(&world, n, now + time::Duration::seconds(seconds)).await;
+        }
+        world.clock.set(FIFTH);
+        world.bucket.with(|bucket| bucket.refuses = Some("AccessDenied"));
+        world.tick().await;
+        world.bucket.with(|bucket| bucket.refuses = None);
+        world.expire(&format!("idp/{expired:03}")).await;
+        for _ in 0..5 {
+            world.tick().await;
+        }
+        is_as_noted(&world, "2026-01").await;
+        let tables: Vec<_> =
+            noted(&world, "2026-01").await.into_iter().filter(|file| file.0.ends_with("csv")).collect();
+        let tables = tables.iter().map(|file| world.bucket.content(&format!("offboard/2026-01/{}", file.0)));
+        let written: Vec<BTreeSet<_>> = tables.map(|table| departures(&table).into_iter().collect()).collect();
+        assert!(written.len() > 1);
+        assert_eq!(written.iter().map(BTreeSet::len).sum::<usize>(), 399, "{expired}");
+        assert_eq!(written.iter().flatten().collect::<BTreeSet<_>>().len(), 399, "{expired}");
     }
 }

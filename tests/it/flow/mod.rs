@@ -11,6 +11,7 @@ mod holding;
 mod limits;
 mod manual;
 mod notifications;
+mod obstacles;
 mod planned;
 mod protection;
 mod safeguard;

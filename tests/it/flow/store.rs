@@ -43,6 +43,8 @@ struct State {
     /// The call at which something goes wrong, counted from the first.
     fault: Option<(usize, Fault)>,
     is_down: bool,
+    /// Whether departures cannot be listed by month.
+    is_unreadable: bool,
     /// Items that cannot be changed: the beginning of their ids.
     stuck: Option<&'static str>,
     /// What happens after which call, before it is answered.
@@ -67,6 +69,11 @@ impl Faulty {
     /// From now on every call fails, or none.
     pub fn set_down(&self, is_down: bool) {
         self.state.lock().unwrap().is_down = is_down;
+    }
+
+    /// From now on no departures can be listed by month, or they can.
+    pub fn set_unreadable(&self, is_unreadable: bool) {
+        self.state.lock().unwrap().is_unreadable = is_unreadable;
     }
 
     /// From now on items whose ids begin with this cannot be changed.
@@ -158,7 +165,9 @@ impl Store for Faulty {
         received: RangeInclusive<i64>,
         after: Option<Cursor>,
     ) -> Result<(Vec<Item>, Option<Cursor>), LedgerError> {
-        self.call(self.memory.by_month(month, received, after)).await
+        let is_unreadable = self.state.lock().unwrap().is_unreadable;
+        let listed = self.call(self.memory.by_month(month, received, after)).await;
+        if is_unreadable { Err(LedgerError::Unavailable("InternalServerError".to_owned())) } else { listed }
     }
 
     async fn by_source(&self, source: &str) -> Result<Vec<String>, LedgerError> {

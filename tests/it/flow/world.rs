@@ -16,7 +16,10 @@ use offboard::{
     engine::Engine,
     flow::{Flow, NotRecorded, TickError, Worker},
     judgement::{Rules, Veto},
-    ledger::{Ledger, Pause, Record, State, store::Store},
+    ledger::{
+        Ledger, Pause, Record, State,
+        store::{Change, Changed, Item, Store},
+    },
     operator::{Decision, Refused, Shown},
     outbound::Client,
     outcome::Outcome,
@@ -31,12 +34,13 @@ use time::{OffsetDateTime, macros::datetime};
 use tokio::time::Instant;
 
 use crate::{
-    flow::doubles::{Bucket, Bus, Sqs, Vendors},
+    flow::doubles::{Bucket, Bus, HangingBus, Sqs, Vendors},
     flow::store::Faulty,
     support::Vault,
 };
 
 pub const NOW: OffsetDateTime = datetime!(2026-01-31 12:00 UTC);
+pub const SECOND: Duration = Duration::from_secs(1);
 pub const MINUTE: Duration = Duration::from_secs(60);
 pub const HOUR: Duration = Duration::from_secs(3600);
 pub const DAY: Duration = Duration::from_secs(86_400);
@@ -204,9 +208,14 @@ impl World {
 
     /// The schedule ticks. Returns the departures for which it sent messages, and how it ended.
     pub async fn try_tick(&self) -> (Vec<String>, Result<(), TickError>) {
+        self.tick_within(10 * SECOND).await
+    }
+
+    /// The same, with this much time.
+    pub async fn tick_within(&self, time: Duration) -> (Vec<String>, Result<(), TickError>) {
         self.sqs.take();
         let (name, clock) = (self.worker(), || self.clock.now());
-        let worker = Worker { name: &name, clock: &clock, deadline: Instant::now() + Duration::from_secs(10) };
+        let worker = Worker { name: &name, clock: &clock, deadline: Instant::now() + time };
         let ticked = self.flow.tick(worker).await;
         (self.sqs.take().into_iter().map(|(departure, _)| departure).collect(), ticked)
     }
@@ -228,6 +237,15 @@ impl World {
     pub async fn document(&self, id: &str) -> String {
         let ids = [id.to_owned()].into();
         self.store.read(&ids).await.unwrap().remove(id).expect("the departure is recorded").document
+    }
+
+    /// A departure's record expires: it is in no list any more.
+    pub async fn expire(&self, id: &str) {
+        let item =
+            self.store.read(&[id.to_owned()].into()).await.unwrap().remove(id).expect("the departure is recorded");
+        let (expected, version) = (item.version, item.version + 1);
+        let change = Change::Swap { item: Item { index: None, version, ..item }, expected };
+        assert_eq!(self.store.change(&[change]).await.unwrap(), Changed::All);
     }
 
     /// What a person sees of a departure now.
@@ -307,9 +325,10 @@ fn build(policy: &str, endpoints: &Endpoints, ledger: &Ledger) -> (Config, Flow)
     let secrets = Secrets::new(aws_sdk_secretsmanager::Client::from_conf(aws), config.secret_names());
     let engine = Engine::new(&mut config, Client::new(None, false).unwrap());
     let queue = Sqs::client(&endpoints.sqs);
-    let bus = Bus::client(&endpoints.bus);
+    let bus = if text.contains("# the bus hangs") { Arc::new(HangingBus) } else { Bus::client(&endpoints.bus) };
     let flow = Flow::new(&config, engine, Arc::new(secrets), ledger.clone(), Some(queue), Some(bus));
-    let archive = text.contains("# exports evidence").then(|| Bucket::client(&endpoints.bucket));
+    let prefix = if text.contains("# exports evidence elsewhere") { "elsewhere/" } else { "offboard/" };
+    let archive = text.contains("# exports evidence").then(|| Ok(Bucket::client(&endpoints.bucket, prefix)));
     (config, flow.exporting(archive))
 }
 
