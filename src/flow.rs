@@ -198,14 +198,15 @@ impl Flow {
             let known = known.remove(&departure.id).filter(|record| record.is_of(departure));
             records.push(self.record(departure, known, now, has_facts, is_inline.then(|| worker.lease())));
         }
-        let mut records = stream::iter(records).buffered(CONCURRENT);
-        let mut received = Vec::new();
-        while let Some(recorded) = records.next().await {
-            received.push(recorded?);
-        }
-        self.count_all(&mut received).await?;
+        let recorded: Vec<_> = stream::iter(records).buffered(CONCURRENT).collect().await;
+        let recorded: Result<Vec<_>, _> = recorded.into_iter().collect();
+        let counted = match recorded {
+            Ok(mut received) => self.count_all(&mut received).await.map(|()| received),
+            Err(error) => Err(error),
+        };
+        // Whatever fails before: an earlier delivery's departure may go on before this one comes again, and has to know.
         self.ledger.store_facts(&source.name, &delivery.facts, now).await?;
-        Ok(received)
+        Ok(counted?)
     }
 
     async fn record(

@@ -108,10 +108,15 @@ impl OwnedIdentity {
 }
 
 impl Assignment {
-    /// Returns the targets of the kind that a provider asks for, each identity once with its best status.
+    /// Returns the targets of the kind that a provider asks for, each identity once with its best status. None is a masked
+    /// address.
     pub(super) fn targets(&self, known_by: KnownBy) -> Vec<&Target> {
         let mut targets: Vec<&Target> = Vec::new();
-        for target in self.targets.iter().filter(|target| target.email().is_some() == (known_by == KnownBy::Email)) {
+        let is_usable = |target: &&Target| match target.email() {
+            Some(email) => known_by == KnownBy::Email && !email.is_masked(),
+            None => known_by == KnownBy::ExternalId,
+        };
+        for target in self.targets.iter().filter(is_usable) {
             match targets.iter_mut().find(|known| known.identity == target.identity) {
                 Some(known) if target.status < known.status => *known = target,
                 Some(_) => {}

@@ -201,6 +201,17 @@ async fn account_whose_own_address_operators_protect_is_not_removed() {
 }
 
 #[tokio::test]
+async fn masked_address_finds_nobody_and_does_not_say_that_nobody_is_there() {
+    let (engine, secrets) = engine(scripted(Script::Remove, true));
+    for masked in ["a***n@example.com", "a…@example.com"] {
+        let targets = [(masked, AddressStatus::Current)];
+        let results = engine.execute(&secrets, assignment(&targets), Instant::now() + TIMEOUT).await;
+        let worst = &results[1].worst;
+        assert_eq!((worst.outcome, worst.reason.as_deref()), (Outcome::Unidentified, Some("no_identity")), "{masked}");
+    }
+}
+
+#[tokio::test]
 async fn account_under_a_current_and_a_former_address_is_one_account() {
     let (engine, secrets) = engine(scripted(Script::Remove, true));
     let targets = [("ann.former@example.com", AddressStatus::Former), (ADDRESS, AddressStatus::Current)];

@@ -12,8 +12,9 @@ use super::{
 };
 use crate::webhook::PartnerSource;
 
-/// How long a departure waits unless configured. EventBridge promises no order: that the person came back may be a message later.
-const SETTLE: Duration = Duration::from_secs(2 * 60);
+/// How long a departure waits unless configured. EventBridge promises no order: that the person came back may be a message later, and
+/// a message that could not be taken comes again after the template's `VisibilityTimeout` of the queue.
+const SETTLE: Duration = Duration::from_secs(5 * 60);
 
 /// How a source delivers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

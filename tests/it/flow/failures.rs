@@ -30,6 +30,26 @@ pub async fn deliver_or_die(
 
 // ---- Deaths and lost answers ----
 
+/// An earlier departure may be worked on before the delivery comes again.
+#[tokio::test]
+async fn return_is_known_although_another_departure_of_its_delivery_could_not_be_recorded_or_counted() {
+    for n in [1, 2] {
+        let world = World::with("max_departures = { count = 10, per = \"1h\" }").await;
+        world.vendors.have(&[ANN]);
+        world.store.fault_at(n, Fault::Fails);
+        let other = departure("idp", "1", named("u2", "bob@example.com"), at(-1));
+        let facts = vec![active(named("u1", ANN), -60)];
+        let delivery = DeliveryEvents { departures: vec![other], facts, ..DeliveryEvents::default() };
+        assert!(matches!(world.deliver("idp", &delivery).await, Err(NotRecorded::Ledger(_))), "{n}");
+        let departures = vec![departure("idp", "2", named("u1", ANN), at(-120))];
+        let earlier = DeliveryEvents { departures, ..DeliveryEvents::default() };
+        world.deliver("idp", &earlier).await.unwrap();
+        let record = world.record("idp/2").await;
+        assert_eq!((record.state, vetoes(&record)), (State::Held, vec![Veto::PersonReturned]), "{n}");
+        assert!(world.vendors.left().contains(&format!("access {ANN}")), "{n}");
+    }
+}
+
 /// A sender that gives up after its first attempt is enough, once the departure is recorded.
 #[tokio::test]
 async fn departure_survives_a_failure_at_every_store_call() {

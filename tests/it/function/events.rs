@@ -220,7 +220,7 @@ async fn person_who_returned_in_the_same_batch_keeps_the_accounts_in_any_order()
 }
 
 #[tokio::test]
-async fn departure_waits_two_minutes_for_what_its_queue_still_holds() {
+async fn departure_waits_for_what_its_queue_still_holds() {
     let sources = SOURCES.replace("settle = \"0s\"\n", "");
     let mut world = World::with(&sources, "", &[("OFFBOARD_EVENT_QUEUE_ARN", QUEUE)]).await;
     world.is_there();

@@ -40,6 +40,17 @@ fn sample_is_the_same_by_an_event_bus_and_by_a_webhook() {
     }
 }
 
+/// Else a return whose first attempt failed would come too late.
+#[test]
+fn departure_waits_longer_than_until_a_message_comes_again() {
+    let template = include_str!("../../../template.yaml");
+    let again = template.lines().filter_map(|line| line.trim().strip_prefix("VisibilityTimeout: ")?.parse().ok());
+    let again = Duration::from_secs(again.max().expect("a queue says it"));
+    for kind in kinds() {
+        assert!(partner(kind).settle > again + Duration::from_secs(60), "{kind}");
+    }
+}
+
 #[test]
 fn recorded_event_is_the_same_by_an_event_bus_and_by_a_webhook() {
     let okta: Value = serde_json::from_str(include_str!("../../data/payloads/okta.deactivate.json")).unwrap();
