@@ -56,7 +56,9 @@ pub enum ArchiveError {
     #[error("the bucket refuses: {}", explained(.0))]
     Refused(String),
     /// There is an object of this name with another content than any that was sent: its bucket and key.
-    #[error("the object {0} is in the way: it is not what was sent from this ledger, and nothing is replaced")]
+    #[error(
+        "the object {0} is in the way: it is not what was sent from this ledger, or cannot be read, and nothing is replaced"
+    )]
     InTheWay(String),
 }
 
@@ -172,9 +174,14 @@ fn written(response: &Response, checksum: &str) -> Result<Put, Failure> {
     Err(signed::refused(response, code.map(|(code, _)| code)))
 }
 
-/// Reads the checksum of an object, where it has one.
+/// Reads the checksum of an object that is there, where it has one. One that only its owner may read, or with a key of the
+/// owner's, is answered 400 or 403.
 fn checksum(response: &Response) -> Result<Option<String>, Failure> {
-    if response.is_success() { Ok(response.header(CHECKSUM).map(str::to_owned)) } else { Err(response.failure()) }
+    match response.status() {
+        200..300 => Ok(response.header(CHECKSUM).map(str::to_owned)),
+        400 | 403 => Ok(None),
+        _ => Err(response.failure()),
+    }
 }
 
 #[cfg(test)]

@@ -80,12 +80,10 @@ impl Environment {
     }
 
     fn credentials(self) -> Result<Credentials, String> {
-        let key = |name: &str| {
-            let value = self.get(name).map(|value| value.trim().to_owned());
-            value.ok_or_else(|| format!("no AWS credentials: {name} is not set"))
-        };
+        let value = |name| self.get(name).map(|value| value.trim().to_owned());
+        let key = |name| value(name).ok_or_else(|| format!("no AWS credentials: {name} is not set"));
         let (id, secret) = (key("AWS_ACCESS_KEY_ID")?, key("AWS_SECRET_ACCESS_KEY")?);
-        Ok(Credentials::new(id, secret, self.get("AWS_SESSION_TOKEN"), None, "environment"))
+        Ok(Credentials::new(id, secret, value("AWS_SESSION_TOKEN"), None, "environment"))
     }
 }
 

@@ -74,17 +74,14 @@ impl Flow {
         };
         let now = worker.now();
         let Some(month) = export.due(last_due(now), &archive.place(), now) else { return Ok(()) };
-        match self.export_part(archive, &mut export, month, worker).await {
-            Err(ExportError::Archive(ArchiveError::InTheWay(object))) => {
-                // If another tick has changed it, it may have written what is in the way.
-                export.block(month, object.clone(), now);
-                match self.ledger.save_export(&mut export).await? {
-                    true => Err(ArchiveError::InTheWay(object).into()),
-                    false => Ok(()),
-                }
-            }
-            exported => exported,
+        let exported = self.export_part(archive, &mut export, month, worker).await;
+        let Err(ExportError::Archive(error)) = exported else { return exported };
+        match &error {
+            ArchiveError::InTheWay(object) => export.block(month, object.clone(), now),
+            _ => export.postpone(month, now),
         }
+        // If another tick has changed it, it may have written what is in the way.
+        if self.ledger.save_export(&mut export).await? { Err(error.into()) } else { Ok(()) }
     }
 
     async fn export_part(

@@ -133,6 +133,13 @@ impl Export {
         }
     }
 
+    /// Lets the other months that are behind go before this one, if it is.
+    pub(crate) fn postpone(&mut self, month: Month, now: OffsetDateTime) {
+        if let Some(obstacle) = &mut self.of(month).obstacle {
+            obstacle.seen_at = millis(now);
+        }
+    }
+
     /// Notes that a month is complete, and goes on to the next.
     fn finish(&mut self, month: Month) {
         self.behind.retain(|one| one.month != month);

@@ -22,6 +22,8 @@ pub struct S3 {
     pub refused_puts: usize,
     /// The code with which every call is refused.
     pub refuses: Option<&'static str>,
+    /// The status with which it is refused to look at an object that is there.
+    pub hides: Option<u16>,
     /// Whether objects are put, and the answers are lost.
     pub loses_answers: bool,
     /// Whether objects are put, and the answers have the checksum of something else.
@@ -85,6 +87,9 @@ impl S3 {
             return Err(Unknown("a look at an object that asks for no checksum".into()));
         }
         let Some(object) = self.objects.get(key) else { return Ok(Answer::empty(404)) };
+        if let Some(status) = self.hides {
+            return Ok(Answer::empty(status));
+        }
         let answer = Answer::empty(200);
         Ok(object.sha256.iter().fold(answer, |answer, sha256| answer.with(CHECKSUM, sha256.clone())))
     }

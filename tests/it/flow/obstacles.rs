@@ -72,6 +72,44 @@ async fn months_after_a_blocked_one_are_written_and_it_is_once_nothing_is_in_the
 }
 
 #[tokio::test]
+async fn object_that_cannot_be_read_is_in_the_way_and_later_months_are_written() {
+    for status in [400, 403] {
+        let world = world().await;
+        world.bucket.with(|bucket| bucket.have("offboard/2026-01/evidence.csv", "mine"));
+        world.bucket.with(|bucket| bucket.hides = Some(status));
+        world.tick().await;
+        world.clock.set(datetime!(2026-03-05 00:00 UTC));
+        world.tick().await;
+        is_as_noted(&world, "2026-02").await;
+        assert_eq!(export(&world).await.oldest().to_string(), "2026-01", "{status}");
+    }
+}
+
+#[tokio::test]
+async fn month_behind_whose_attempt_fails_does_not_keep_another_from_its_turn() {
+    let world = world().await;
+    let months = ["2026-01", "2026-02"];
+    for month in months {
+        world.bucket.with(|bucket| bucket.have(&format!("offboard/{month}/evidence.csv"), "mine"));
+    }
+    world.tick().await;
+    world.clock.set(datetime!(2026-03-05 00:00 UTC));
+    world.tick().await;
+    assert_eq!(export(&world).await.behind.len(), 2);
+    for month in months {
+        let key = format!("offboard/{month}/evidence.csv");
+        world.bucket.with(|bucket| bucket.objects_mut().remove(&key).unwrap());
+    }
+    world.go(2 * HOUR);
+    world.bucket.with(|bucket| bucket.refuses = Some("AccessDenied"));
+    world.tick().await;
+    world.bucket.with(|bucket| bucket.refuses = None);
+    world.tick().await;
+    is_as_noted(&world, "2026-02").await;
+    assert_eq!(export(&world).await.oldest().to_string(), "2026-01");
+}
+
+#[tokio::test]
 async fn blocked_month_is_written_as_a_whole_to_another_place_at_once() {
     let mut world = world().await;
     world.bucket.with(|bucket| bucket.have("offboard/2026-01/SHA256SUMS", "mine"));
