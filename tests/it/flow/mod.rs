@@ -1,5 +1,6 @@
 //! The flow over a small world: who is removed, who is not, and what becomes of a departure that is not done at once.
 
+mod batches;
 pub mod doubles;
 mod exporting;
 mod failures;
